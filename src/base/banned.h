@@ -1,0 +1,16 @@
+/*
+ * Functions that must not be used here become compile errors: they trust the length of a
+ * string that came from elsewhere, keep hidden state, or run a shell.
+ */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy gets localtime gmtime system popen
+
+#endif

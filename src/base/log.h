@@ -1,0 +1,67 @@
+/*
+ * Log lines in Postfix's format. A line is collected in memory and written by log_flush:
+ * the runtime calls it once per loop turn, before frames go out, so lines about one
+ * message keep their order across processes. One datagram a line to syslog, one append
+ * to a file or stream for all lines; a full log socket blocks. panic and fatal flush.
+ *
+ *	Nov 22 03:29:06 mx postfix/smtpd[123]: connect from localhost[127.0.0.1]
+ *
+ * Bytes outside printable ASCII and valid UTF-8 are shown as '?' (log injection is not
+ * possible: no line break passes). A line is cut at LOG_LINE_MAX bytes. Threads of worker
+ * pools must not log; they hand their finding back to the fiber.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+#include "base/str.h"
+
+#define LOG_LINE_MAX 8000 /* bytes of text after the prefix */
+
+enum log_level {
+	LOG_LEVEL_DEBUG, /* shown only when verbose */
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARNING, /* text is prefixed "warning: " */
+	LOG_LEVEL_ERROR,   /* "error: " */
+	LOG_LEVEL_FATAL,   /* "fatal: " */
+	LOG_LEVEL_PANIC,   /* "panic: " */
+};
+
+enum log_sink {
+	LOG_SINK_STDERR,   /* "program: text", as commands do; the state before log_open */
+	LOG_SINK_SYSLOG,   /* facility by log_set_facility, default mail; /dev/log */
+	LOG_SINK_FILE,	   /* O_APPEND, 0600 unless log_open says else, lines as above */
+	LOG_SINK_STDOUT,   /* the same lines on descriptor 1 (containers) */
+	LOG_SINK_MEMORY,   /* tests: log_memory() */
+	LOG_SINK_RELAY,	   /* each line is handed to a function (postlog service) */
+};
+
+/* `tag` is "postfix/smtpd"; copied. `path` for FILE, else NULL. 0 or -errno. */
+MUST_USE int log_open(enum log_sink sink, const char *tag, const char *path);
+/* Also write to standard error (commands that log, interactive start). */
+void log_also_stderr(bool on);
+/* Prefix on standard error: "postqueue: fatal: ..."; NULL = last part of the tag. */
+void log_stderr_name(const char *name);
+void log_verbose(int level); /* 0: debug lines are dropped */
+int log_verbosity(void);
+MUST_USE int log_set_facility(const char *name); /* "mail", "local0".. ; -EINVAL */
+/* The function for LOG_SINK_RELAY; it gets the level and the line without prefix. */
+void log_relay_to(void (*function)(enum log_level level, struct str text));
+int log_reopen(void); /* after rotation; 0 or -errno, the old file stays in use */
+void log_flush(void);
+struct str log_memory(void); /* LOG_SINK_MEMORY: all lines so far, "\n" after each */
+void log_memory_clear(void);
+
+void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+void log_line_v(enum log_level level, const char *format, va_list args) PRINTF_LIKE(2, 0);
+
+#define log_debug(...)                                                                   \
+	do {                                                                             \
+		if (log_verbosity() > 0)                                                 \
+			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__);                          \
+	} while (0)
+#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+
+#endif

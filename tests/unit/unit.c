@@ -1,0 +1,70 @@
+#include "unit.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct CMUnitTest tests[4096];
+static size_t count;
+
+void unit_register(const char *name, void (*body)(void **state))
+{
+	if (count == sizeof(tests) / sizeof(tests[0]))
+		abort();
+	tests[count++] = (struct CMUnitTest){ .name = name, .test_func = body };
+}
+
+void unit_assert_str(struct str actual, const char *expected, const char *file, int line)
+{
+	if (str_is(actual, expected))
+		return;
+	fprintf(stderr, "# got  \"%.*s\"\n# want \"%s\"\n", STR_ARG(actual), expected);
+	_fail(file, line);
+}
+
+static int remove_entry(const char *path, UNUSED const struct stat *status,
+    UNUSED int type, UNUSED struct FTW *walk)
+{
+	return remove(path);
+}
+
+static char directories[64][64];
+static size_t directory_count;
+static pid_t directory_owner;
+
+static void remove_directories(void)
+{
+	if (getpid() != directory_owner)
+		return;
+	for (size_t i = 0; i < directory_count; i++)
+		(void)nftw(directories[i], remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *unit_directory(void)
+{
+	if (directory_count == 0) {
+		directory_owner = getpid();
+		(void)atexit(remove_directories);
+	}
+	if (directory_count == sizeof(directories) / sizeof(directories[0]))
+		abort();
+	char *path = directories[directory_count++];
+	(void)snprintf(path, sizeof(directories[0]), "/tmp/posthouse-unit-XXXXXX");
+	if (mkdtemp(path) == NULL)
+		abort();
+	return path;
+}
+
+/* Without an argument all tests; with one, those whose name contains it. */
+int main(int argc, char **argv)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++)
+		if (argc < 2 || strstr(tests[i].name, argv[1]) != NULL)
+			tests[kept++] = tests[i];
+	count = kept;
+	(void)cmocka_set_message_output(CM_OUTPUT_TAP);
+	return _cmocka_run_group_tests("unit", tests, count, NULL, NULL);
+}
