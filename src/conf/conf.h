@@ -17,6 +17,7 @@
 #define CONF_CONF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
 
@@ -37,6 +38,7 @@ enum param_status {
 	PARAM_NO_EFFECT, /* accepted, no effect yet: said once when set */
 	PARAM_OBSOLETE,	 /* known to old releases, never has effect */
 	PARAM_READ_ONLY, /* process_name, ... */
+	PARAM_OLD_NAME,	 /* counts through the default of its successor; not listed */
 };
 
 struct param {
@@ -44,7 +46,7 @@ struct param {
 	enum param_type type;
 	enum param_status status;
 	const char *initial; /* default, unexpanded; computed ones: see conf_computed */
-	int64_t min, max; /* numbers, and length of strings; max 0 = no limit */
+	int64_t min, max; /* numbers (INT64_MIN: none), length of strings; max 0: no limit */
 	char unit;	  /* PARAM_TIME */
 	size_t offset;	  /* into the program's struct (const char *, int64_t or bool) */
 };
