@@ -15,7 +15,7 @@ void qmgr_client_free(struct qmgr_client *c);
 void qmgr_client_announce(struct qmgr_client *c, const char *id);
 /* Messages waiting in incoming at qmgr's last answer. */
 uint32_t qmgr_client_backlog(const struct qmgr_client *c);
-/* For commands without a loop too (runs one). 0 or -errno: mail system is down. */
+/* From a fiber. 0 or -errno: the mail system is down. */
 MUST_USE int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline);
 MUST_USE int pickup_wake_send(struct ipc_client *ipc, int64_t deadline);
 

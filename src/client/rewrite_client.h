@@ -1,4 +1,4 @@
-/* trivial-rewrite for callers: batches, with a small cache of what was asked lately. */
+/* trivial-rewrite for callers, in batches. */
 #ifndef CLIENT_REWRITE_CLIENT_H
 #define CLIENT_REWRITE_CLIENT_H
 

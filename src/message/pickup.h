@@ -1,4 +1,5 @@
-/* What pickup understands (public/pickup): a file was dropped. Nothing is answered. */
+/* What pickup understands (public/pickup): a file was dropped. The answer is the same
+ * message: pickup has heard. */
 #ifndef MESSAGE_PICKUP_H
 #define MESSAGE_PICKUP_H
 
