@@ -260,8 +260,7 @@ size_t notice_write(struct notice *n)
 	add_header(n);
 	add_text_part(n);
 	add_report_part(n);
-	if (n->file != NULL)
-		add_message_part(n);
+	add_message_part(n);
 	return count;
 }
 

@@ -17,7 +17,7 @@ struct notice {
 	bool to_postmaster;      /* a copy for, or a double bounce to, the postmaster */
 	struct str recipient;    /* internal form */
 	struct str log;          /* the whole status log */
-	struct queue_file *file; /* the message, NULL when it could not be opened */
+	struct queue_file *file; /* the message */
 	const struct queue_envelope *envelope;
 	struct buf *out; /* text up to and including the third part's header */
 };

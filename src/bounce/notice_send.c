@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bounce/notice.h"
+#include "client/cleanup_copy.h"
 #include "client/service_client.h"
 #include "mail/received.h"
 
@@ -24,47 +25,18 @@ static bool class_is_on(const char *name)
 	return false;
 }
 
-/* The message itself, after the header of its part. */
-static bool send_original(struct notice *n, struct cleanup_message *m, struct why *why)
-{
-	bool headers_only = notice_headers_only(n), whole = true;
-	CLEANUP(buf_free) struct buf piece = BUF_INIT(WIRE_CHUNK + RECORD_DATA_MAX + 1);
-	struct str line;
-	int more, error = 0;
-	queue_file_content_start(n->file, n->envelope);
-	while (
-	    error == 0 && (more = queue_file_content_next(n->file, &line, &whole)) == 1) {
-		if (headers_only && line.len == 0)
-			break;
-		buf_add_str(&piece, line);
-		if (whole)
-			buf_add_char(&piece, '\n');
-		if (piece.len < WIRE_CHUNK)
-			continue;
-		error = cleanup_message_add(
-		    m, buf_str(&piece), service_client_deadline(service_common()));
-		buf_clear(&piece);
-	}
-	if (error == 0 && more >= 0)
-		error = cleanup_message_add(
-		    m, buf_str(&piece), service_client_deadline(service_common()));
-	if (error == 0 && more < 0)
-		error = more;
-	return error == 0 || why_system(why, -error, "copy message into notice");
-}
-
 static bool submit_text(struct notice *n, struct cleanup_message *m, struct why *why)
 {
 	CLEANUP(buf_free) struct buf end = BUF_INIT(4096);
 	int64_t deadline = service_client_deadline(service_common());
-	int error = cleanup_message_add(m, buf_str(n->out), deadline);
-	if (error != 0)
-		return why_system(why, -error, "send notice to cleanup");
-	if (n->file != NULL && !send_original(n, m, why))
-		return false;
-	notice_write_end(n, &end);
-	error = cleanup_message_add(m, buf_str(&end), deadline);
 	struct cleanup_result result;
+	int error = cleanup_message_add(m, buf_str(n->out), deadline);
+	if (error == 0)
+		error = cleanup_message_copy(
+		    m, n->file, n->envelope, notice_headers_only(n), deadline);
+	notice_write_end(n, &end);
+	if (error == 0)
+		error = cleanup_message_add(m, buf_str(&end), deadline);
 	if (error == 0)
 		error = cleanup_message_finish(m, deadline, &result);
 	if (error != 0)
