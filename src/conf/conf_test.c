@@ -104,7 +104,7 @@ TEST(conf_warns_of_a_repeated_name_and_takes_the_last)
 	log_memory_clear();
 	CLEANUP(conf_free_cleanup)
 	struct conf *c =
-	    load("relayhost = a\nmydomain=d\nrelayhost = b\nmydomain = d\n", &error);
+	    load(" x = y\nrelayhost = a\nmydomain=d\nrelayhost = b\nmydomain = d\n", &error);
 	check_value(c, "relayhost", "b");
 	assert_true(
 	    str_find_str(log_memory(),
