@@ -8,10 +8,10 @@
 #include "base/banned.h"
 
 /* The caller must look at the result: it tells whether the thing was done. */
-#define MUST_USE __attribute__((warn_unused_result))
-#define NORETURN __attribute__((noreturn))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
-#define UNUSED __attribute__((unused))
+#define MUST_USE                 __attribute__((warn_unused_result))
+#define NORETURN                 __attribute__((noreturn))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#define UNUSED                   __attribute__((unused))
 
 /*
  * Frees a local when its scope ends: CLEANUP(buf_free) struct buf b = ...; The function
@@ -20,16 +20,16 @@
  * CLEANUP(arena_free_cleanup) struct arena *a = arena_new(...);
  */
 #define CLEANUP(function) __attribute__((cleanup(function)))
-#define DEFINE_CLEANUP(function, type)                                                   \
-	static inline UNUSED void function##_cleanup(type *local)                        \
-	{                                                                                \
-		function(*local);                                                        \
+#define DEFINE_CLEANUP(function, type)                            \
+	static inline UNUSED void function##_cleanup(type *local) \
+	{                                                         \
+		function(*local);                                 \
 	}
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The object that contains `member` at address `pointer`. */
-#define CONTAINER_OF(pointer, type, member)                                              \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

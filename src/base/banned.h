@@ -11,6 +11,14 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy gets localtime gmtime system popen
+/* Under clang, hardened libc headers define some as macros. */
+#undef strcpy
+#undef strcat
+#undef strncpy
+#undef sprintf
+#undef vsprintf
+
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy gets localtime gmtime \
+    system popen
 
 #endif

@@ -13,16 +13,16 @@
 #include "base/str.h"
 
 struct buf {
-	char *p;	 /* NULL until the first byte */
-	size_t len;	 /* bytes in use, the NUL not counted */
-	size_t size;	 /* bytes allocated */
-	size_t ceiling;	 /* most bytes in use */
+	char *p;        /* NULL until the first byte */
+	size_t len;     /* bytes in use, the NUL not counted */
+	size_t size;    /* bytes allocated */
+	size_t ceiling; /* most bytes in use */
 	bool overflow;
 };
 
-#define BUF_INIT(max) ((struct buf){ .ceiling = (max) })
+#define BUF_INIT(max) ((struct buf){.ceiling = (max)})
 void buf_init(struct buf *b, size_t ceiling);
-void buf_free(struct buf *b);  /* gives the memory back; keeps the ceiling, usable again */
+void buf_free(struct buf *b); /* gives the memory back; keeps the ceiling, usable again */
 void buf_clear(struct buf *b); /* empty, memory kept, overflow forgotten */
 
 void buf_add(struct buf *b, const void *bytes, size_t len);

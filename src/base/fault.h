@@ -40,7 +40,8 @@ void fault_init(const char *program);
 int fault_hit(enum fault_point point);
 /* Tests in process: the n-th call from now fails with `error`; n 0 switches off. */
 void fault_set(enum fault_point point, unsigned n, bool and_later, int error);
-unsigned fault_count(enum fault_point point); /* calls since the last fault_set */
+/* Calls since the last fault_set of this point (counting starts with the first one). */
+unsigned fault_count(enum fault_point point);
 const char *fault_point_name(enum fault_point point);
 
 #endif

@@ -24,7 +24,7 @@ MUST_USE ssize_t file_read_some(int fd, void *bytes, size_t len);
 /* The whole file into `out`; -EFBIG when it passes the ceiling. Follows links. */
 MUST_USE int file_read_whole(int dir, const char *path, struct buf *out);
 
-MUST_USE int file_sync(int fd);	     /* fsync */
+MUST_USE int file_sync(int fd);      /* fsync */
 MUST_USE int file_sync_data(int fd); /* fdatasync */
 MUST_USE int file_sync_dir(int dir, const char *path);
 MUST_USE int file_rename(int from_dir, const char *from, int to_dir, const char *to);

@@ -16,7 +16,10 @@ struct list_link {
 	struct list_link *next, *previous;
 };
 
-#define LIST_INIT(name) { &(name), &(name) }
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
+	}
 
 static inline void list_init(struct list_link *l)
 {
@@ -54,17 +57,17 @@ static inline void list_remove(struct list_link *l)
 }
 
 #define LIST_ENTRY(pointer, type, member) CONTAINER_OF(pointer, type, member)
-#define LIST_FIRST(head, type, member)                                                   \
+#define LIST_FIRST(head, type, member) \
 	(list_empty(head) ? NULL : LIST_ENTRY((head)->next, type, member))
 
 /* The body must not remove `item`; the SAFE form allows that. */
 #define LIST_FOREACH(item, head, type, member)                                           \
 	for ((item) = LIST_ENTRY((head)->next, type, member); &(item)->member != (head); \
 	     (item) = LIST_ENTRY((item)->member.next, type, member))
-#define LIST_FOREACH_SAFE(item, after, head, type, member)                               \
-	for ((item) = LIST_ENTRY((head)->next, type, member),                            \
-	    (after) = LIST_ENTRY((item)->member.next, type, member);                     \
-	     &(item)->member != (head);                                                  \
+#define LIST_FOREACH_SAFE(item, after, head, type, member)           \
+	for ((item) = LIST_ENTRY((head)->next, type, member),        \
+	    (after) = LIST_ENTRY((item)->member.next, type, member); \
+	     &(item)->member != (head);                              \
 	     (item) = (after), (after) = LIST_ENTRY((after)->member.next, type, member))
 
 #endif

@@ -28,12 +28,14 @@ enum log_level {
 };
 
 enum log_sink {
-	LOG_SINK_STDERR,   /* "program: text", as commands do; the state before log_open */
-	LOG_SINK_SYSLOG,   /* facility by log_set_facility, default mail; /dev/log */
-	LOG_SINK_FILE,	   /* O_APPEND, 0600 unless log_open says else, lines as above */
-	LOG_SINK_STDOUT,   /* the same lines on descriptor 1 (containers) */
-	LOG_SINK_MEMORY,   /* tests: log_memory() */
-	LOG_SINK_RELAY,	   /* each line is handed to a function (postlog service) */
+	LOG_SINK_STDERR, /* "program: text", as commands do; the state before log_open */
+	LOG_SINK_SYSLOG, /* facility by log_set_facility, default mail; /dev/log, which
+			  * may come later: lines are lost, and counted, until it is there
+			  */
+	LOG_SINK_FILE,   /* O_APPEND, made with mode 0600, lines as above */
+	LOG_SINK_STDOUT, /* the same lines on descriptor 1 (containers) */
+	LOG_SINK_MEMORY, /* tests: log_memory(), without time and tag */
+	LOG_SINK_RELAY,  /* each line is handed to a function (postlog service) */
 };
 
 /* `tag` is "postfix/smtpd"; copied. `path` for FILE, else NULL. 0 or -errno. */
@@ -55,13 +57,13 @@ void log_memory_clear(void);
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 void log_line_v(enum log_level level, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
-#define log_debug(...)                                                                   \
-	do {                                                                             \
-		if (log_verbosity() > 0)                                                 \
-			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__);                          \
+#define log_debug(...)                                          \
+	do {                                                    \
+		if (log_verbosity() > 0)                        \
+			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__); \
 	} while (0)
-#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)   log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 
 #endif

@@ -11,13 +11,14 @@
 
 /* Logs "panic: FILE:LINE: text" and aborts, for a core file. Always compiled in. */
 #define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
-NORETURN void panic_at(const char *file, int line, const char *format, ...) PRINTF_LIKE(3, 4);
+NORETURN void panic_at(const char *file, int line, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* A broken invariant ends the process; the master starts another. */
-#define ENSURE(condition)                                                                \
-	do {                                                                             \
-		if (!(condition))                                                        \
-			panic("broken invariant: %s", #condition);                       \
+#define ENSURE(condition)                                          \
+	do {                                                       \
+		if (!(condition))                                  \
+			panic("broken invariant: %s", #condition); \
 	} while (0)
 
 /*

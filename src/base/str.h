@@ -17,8 +17,8 @@ struct str {
 };
 
 /* A constant: STR("text"). */
-#define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
-#define STR_EMPTY ((struct str){ "", 0 })
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_EMPTY    ((struct str){"", 0})
 
 /* For printf: printf("%.*s", STR_ARG(s)). Lengths over INT_MAX are cut. */
 #define STR_ARG(s) str_print_length(s), (s).p
@@ -27,7 +27,7 @@ int str_print_length(struct str s);
 /* NULL gives the empty str. */
 struct str str_of(const char *cstring);
 struct str str_slice(struct str s, size_t from, size_t to); /* clamped to s */
-struct str str_skip(struct str s, size_t count);	     /* clamped to s */
+struct str str_skip(struct str s, size_t count);            /* clamped to s */
 struct str str_trim(struct str s); /* without ASCII blanks at both ends */
 
 bool str_equal(struct str a, struct str b);
@@ -69,6 +69,8 @@ MUST_USE bool str_to_cstr(struct str s, char *out, size_t size);
 
 /* True for valid UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
 bool str_is_utf8(struct str s);
+/* Bytes of the valid UTF-8 character that s starts with, or 0. */
+size_t str_utf8_length(struct str s);
 bool str_is_ascii(struct str s);
 bool str_has_control(struct str s); /* any byte < 32 or 127 */
 

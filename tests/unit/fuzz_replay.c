@@ -1,4 +1,5 @@
-/* Feeds each file of a corpus directory to a fuzz target once: corpora as regression tests. */
+/* Feeds each file of a corpus directory to a fuzz target once: corpora as regression
+ * tests. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,12 @@
 #include "unit.h"
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct CMUnitTest tests[4096];
@@ -13,7 +16,7 @@ void unit_register(const char *name, void (*body)(void **state))
 {
 	if (count == sizeof(tests) / sizeof(tests[0]))
 		abort();
-	tests[count++] = (struct CMUnitTest){ .name = name, .test_func = body };
+	tests[count++] = (struct CMUnitTest){.name = name, .test_func = body};
 }
 
 void unit_assert_str(struct str actual, const char *expected, const char *file, int line)
@@ -55,6 +58,40 @@ const char *unit_directory(void)
 	if (mkdtemp(path) == NULL)
 		abort();
 	return path;
+}
+
+static void be_child(void (*body)(void *), void *argument, int error_fd)
+{
+	struct rlimit no_core = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &no_core);
+	(void)dup2(error_fd, STDERR_FILENO);
+	(void)signal(SIGABRT, SIG_DFL); /* cmocka has a handler for it */
+	body(argument);
+	exit(0);
+}
+
+int unit_in_child(void (*body)(void *), void *argument, struct buf *output)
+{
+	char chunk[1024];
+	int fds[2], status = -1;
+	ssize_t got;
+	pid_t pid;
+
+	(void)fflush(NULL); /* else the child would write our lines again */
+	if (pipe(fds) < 0 || (pid = fork()) < 0)
+		abort();
+	if (pid == 0) {
+		(void)close(fds[0]);
+		be_child(body, argument, fds[1]);
+	}
+	(void)close(fds[1]);
+	while ((got = read(fds[0], chunk, sizeof(chunk))) > 0)
+		buf_add(output, chunk, (size_t)got);
+	(void)close(fds[0]);
+	if (waitpid(pid, &status, 0) != pid)
+		abort();
+	return status;
 }
 
 /* Without an argument all tests; with one, those whose name contains it. */

@@ -12,16 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "base/str.h"
+#include "base/buf.h"
 
 void unit_register(const char *name, void (*body)(void **state));
 
-#define TEST(name)                                                                       \
-	static void test_##name(void **state);                                           \
-	__attribute__((constructor)) static void register_##name(void)                   \
-	{                                                                                \
-		unit_register(#name, test_##name);                                       \
-	}                                                                                \
+#define TEST(name)                                                     \
+	static void test_##name(void **state);                         \
+	__attribute__((constructor)) static void register_##name(void) \
+	{                                                              \
+		unit_register(#name, test_##name);                     \
+	}                                                              \
 	static void test_##name(__attribute__((unused)) void **state)
 
 /* Compares a str with text and shows both when they differ. */
@@ -30,5 +30,11 @@ void unit_assert_str(struct str actual, const char *expected, const char *file, 
 
 /* A new empty directory, removed at exit; valid until exit. */
 const char *unit_directory(void);
+
+/*
+ * Runs body in a child process, for code that ends the process. What it wrote to standard
+ * error is in `output`. Gives the wait status; a body that returns ends with status 0.
+ */
+int unit_in_child(void (*body)(void *), void *argument, struct buf *output);
 
 #endif

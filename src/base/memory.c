@@ -1,0 +1,48 @@
+#include "base/memory.h"
+
+#include "base/fault.h"
+#include "base/panic.h"
+
+static void *checked(void *p, size_t size)
+{
+	if (p == NULL)
+		fatal("out of memory: %zu bytes", size);
+	return p;
+}
+
+void *memory_alloc(size_t size)
+{
+	if (size == 0)
+		size = 1;
+	return checked(fault_hit(FAULT_MALLOC) != 0 ? NULL : calloc(1, size), size);
+}
+
+void *memory_alloc_array(size_t count, size_t size)
+{
+	size_t total;
+
+	if (__builtin_mul_overflow(count, size, &total))
+		fatal("out of memory: %zu times %zu bytes", count, size);
+	return memory_alloc(total);
+}
+
+void *memory_resize(void *old, size_t size)
+{
+	if (size == 0)
+		size = 1;
+	return checked(fault_hit(FAULT_MALLOC) != 0 ? NULL : realloc(old, size), size);
+}
+
+char *memory_copy_cstr(const char *cstring)
+{
+	size_t size = strlen(cstring) + 1;
+	char *copy = memory_alloc(size);
+
+	memcpy(copy, cstring, size);
+	return copy;
+}
+
+void memory_free_cleanup(void *pointer_to_pointer)
+{
+	free(*(void **)pointer_to_pointer);
+}

@@ -1,0 +1,332 @@
+#include "base/str.h"
+
+#include <limits.h>
+
+int str_print_length(struct str s)
+{
+	return s.len > INT_MAX ? INT_MAX : (int)s.len;
+}
+
+struct str str_of(const char *cstring)
+{
+	if (cstring == NULL)
+		return STR_EMPTY;
+	return (struct str){cstring, strlen(cstring)};
+}
+
+struct str str_skip(struct str s, size_t count)
+{
+	if (count == 0)
+		return s;
+	if (count > s.len)
+		count = s.len;
+	if (s.p == NULL)
+		return s;
+	return (struct str){s.p + count, s.len - count};
+}
+
+struct str str_slice(struct str s, size_t from, size_t to)
+{
+	if (to < s.len)
+		s.len = to;
+	return str_skip(s, from);
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.len > 0 && ascii_is_space(s.p[0]))
+		s = str_skip(s, 1);
+	while (s.len > 0 && ascii_is_space(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+/* memcmp must not see a null pointer, which an empty str may hold. */
+static bool same_bytes(const char *a, const char *b, size_t len)
+{
+	return len == 0 || memcmp(a, b, len) == 0;
+}
+
+static bool same_bytes_nocase(const char *a, const char *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i] && ascii_lower(a[i]) != ascii_lower(b[i]))
+			return false;
+	return true;
+}
+
+bool str_equal(struct str a, struct str b)
+{
+	return a.len == b.len && same_bytes(a.p, b.p, a.len);
+}
+
+bool str_equal_nocase(struct str a, struct str b)
+{
+	return a.len == b.len && same_bytes_nocase(a.p, b.p, a.len);
+}
+
+bool str_is(struct str s, const char *cstring)
+{
+	return str_equal(s, str_of(cstring));
+}
+
+bool str_is_nocase(struct str s, const char *cstring)
+{
+	return str_equal_nocase(s, str_of(cstring));
+}
+
+bool str_starts(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && same_bytes(s.p, prefix.p, prefix.len);
+}
+
+bool str_starts_nocase(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && same_bytes_nocase(s.p, prefix.p, prefix.len);
+}
+
+bool str_ends(struct str s, struct str suffix)
+{
+	return s.len >= suffix.len && str_equal(str_skip(s, s.len - suffix.len), suffix);
+}
+
+bool str_ends_nocase(struct str s, struct str suffix)
+{
+	return s.len >= suffix.len &&
+	    str_equal_nocase(str_skip(s, s.len - suffix.len), suffix);
+}
+
+int str_compare(struct str a, struct str b)
+{
+	size_t common = a.len < b.len ? a.len : b.len;
+	int order = common == 0 ? 0 : memcmp(a.p, b.p, common);
+
+	if (order != 0)
+		return order;
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+static ptrdiff_t index_in(struct str s, const void *found)
+{
+	return found == NULL ? -1 : (const char *)found - s.p;
+}
+
+ptrdiff_t str_find(struct str s, char c)
+{
+	return s.len == 0 ? -1 : index_in(s, memchr(s.p, c, s.len));
+}
+
+ptrdiff_t str_find_last(struct str s, char c)
+{
+	return s.len == 0 ? -1 : index_in(s, memrchr(s.p, c, s.len));
+}
+
+ptrdiff_t str_find_str(struct str s, struct str needle)
+{
+	if (needle.len == 0)
+		return 0;
+	return s.len == 0 ? -1 : index_in(s, memmem(s.p, s.len, needle.p, needle.len));
+}
+
+static bool is_one_of(char c, const char *set)
+{
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
+ptrdiff_t str_find_any(struct str s, const char *set)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (is_one_of(s.p[i], set))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+static bool next_word(
+    struct str *rest, const char *separators, bool braced, struct str *word_r)
+{
+	struct str s = *rest;
+	size_t depth = 0, end = 0;
+
+	while (s.len > 0 && is_one_of(s.p[0], separators))
+		s = str_skip(s, 1);
+	if (s.len == 0) {
+		*rest = s;
+		return false;
+	}
+	for (; end < s.len; end++) {
+		if (depth == 0 && is_one_of(s.p[end], separators))
+			break;
+		if (braced && s.p[end] == '{')
+			depth++;
+		else if (depth > 0 && s.p[end] == '}')
+			depth--;
+	}
+	*word_r = str_slice(s, 0, end);
+	*rest = str_skip(s, end);
+	return true;
+}
+
+bool str_next(struct str *rest, const char *separators, struct str *word_r)
+{
+	return next_word(rest, separators, false, word_r);
+}
+
+bool str_next_braced(struct str *rest, const char *separators, struct str *word_r)
+{
+	return next_word(rest, separators, true, word_r);
+}
+
+bool str_to_u64(struct str s, uint64_t *value_r)
+{
+	uint64_t value = 0;
+
+	if (s.len == 0)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!ascii_is_digit(s.p[i]) ||
+		    __builtin_mul_overflow(value, (uint64_t)10, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(s.p[i] - '0'), &value))
+			return false;
+	}
+	*value_r = value;
+	return true;
+}
+
+bool str_to_i64(struct str s, int64_t *value_r)
+{
+	bool negative = s.len > 0 && s.p[0] == '-';
+	uint64_t limit = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+	uint64_t value;
+
+	if (!str_to_u64(negative ? str_skip(s, 1) : s, &value) || value > limit)
+		return false;
+	*value_r = negative ? (int64_t)(0 - value) : (int64_t)value;
+	return true;
+}
+
+bool str_to_range(struct str s, int64_t min, int64_t max, int64_t *value_r)
+{
+	int64_t value;
+
+	if (!str_to_i64(s, &value) || value < min || value > max)
+		return false;
+	*value_r = value;
+	return true;
+}
+
+bool str_to_cstr(struct str s, char *out, size_t size)
+{
+	if (s.len >= size || str_find(s, '\0') >= 0)
+		return false;
+	if (s.len > 0)
+		memcpy(out, s.p, s.len);
+	out[s.len] = '\0';
+	return true;
+}
+
+/* Bytes before the first one with the high bit set, looked at eight at a time. */
+static size_t ascii_prefix(struct str s)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= s.len; i += 8) {
+		uint64_t eight;
+		memcpy(&eight, s.p + i, 8);
+		if ((eight & 0x8080808080808080U) != 0)
+			break;
+	}
+	while (i < s.len && ((unsigned char)s.p[i] & 0x80) == 0)
+		i++;
+	return i;
+}
+
+bool str_is_ascii(struct str s)
+{
+	return ascii_prefix(s) == s.len;
+}
+
+size_t str_utf8_length(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	unsigned char low = 0x80, high = 0xBF; /* bounds of the second byte */
+	size_t len;
+
+	if (s.len == 0)
+		return 0;
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xC2 || p[0] > 0xF4)
+		return 0;
+	len = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+	if (s.len < len)
+		return 0;
+	/* RFC 3629 section 4: overlong forms, surrogates, beyond U+10FFFF. */
+	if (p[0] == 0xE0)
+		low = 0xA0;
+	else if (p[0] == 0xED)
+		high = 0x9F;
+	else if (p[0] == 0xF0)
+		low = 0x90;
+	else if (p[0] == 0xF4)
+		high = 0x8F;
+	if (p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if ((p[i] & 0xC0) != 0x80)
+			return 0;
+	return len;
+}
+
+bool str_is_utf8(struct str s)
+{
+	while ((s = str_skip(s, ascii_prefix(s))).len > 0) {
+		size_t len = str_utf8_length(s);
+		if (len == 0)
+			return false;
+		s = str_skip(s, len);
+	}
+	return true;
+}
+
+bool str_has_control(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] < 32 || s.p[i] == 127)
+			return true;
+	return false;
+}
+
+bool ascii_is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool ascii_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+bool ascii_is_alnum(char c)
+{
+	return ascii_is_alpha(c) || ascii_is_digit(c);
+}
+
+bool ascii_is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool ascii_is_print(char c)
+{
+	return c >= 32 && c <= 126;
+}
+
+char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+char ascii_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+}
