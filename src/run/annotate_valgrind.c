@@ -1,6 +1,7 @@
 #include "run/annotate.h"
 
-#include <valgrind/valgrind.h>
+#include <stdint.h>
+#include <valgrind/memcheck.h>
 
 size_t annotate_stack_size(void)
 {
@@ -17,6 +18,8 @@ void annotate_begin(struct annotate_stack *s, const void *bottom, size_t size)
 void annotate_end(struct annotate_stack *s)
 {
 	VALGRIND_STACK_DEREGISTER(s->number);
+	/* It is plain memory from now on; stack.c looks how deep it was used. */
+	VALGRIND_MAKE_MEM_DEFINED(s->bottom, s->size);
 }
 
 void annotate_leave(UNUSED struct annotate_stack *from,

@@ -230,12 +230,13 @@ enum run_result run_elsewhere(struct run_pool *p, void (*fn)(void *job), void *j
 	work = memory_alloc(sizeof(*work));
 	*work = (struct work){
 	    .pool = p, .fn = fn, .job = job, .job_free = job_free, .fiber = fiber_self()};
-	p->waiting++;
-	run_count_source(1);
 	if (!submit(p, work)) {
 		fn(job);
-		settle(work);
+		free(work);
+		return RUN_DONE;
 	}
+	p->waiting++;
+	run_count_source(1);
 	while (!work->finished && fiber_sleep_until(deadline) != FIBER_TIMEOUT)
 		continue;
 	if (work->finished) {
