@@ -120,7 +120,7 @@ def c_string(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'
 
 
-def row(entry, values, offset):
+def row(entry, values, offset, name=None):
     keys = entry.keys
 
     def default_value(match):
@@ -133,7 +133,7 @@ def row(entry, values, offset):
         re.sub(r"@([a-z_]+)@", default_value, default))
     is_text = keys["type"] in ("string", "raw")
     return "\t{ %s, %s, %s, %s, %s, %s, %s, %s },\n" % (
-        c_string(entry.name), TYPES[keys["type"]], STATUSES[keys["status"]], initial,
+        c_string(name or entry.name), TYPES[keys["type"]], STATUSES[keys["status"]], initial,
         keys.get("min", "0" if is_text or keys["type"] == "bool" else NO_MIN),
         keys.get("max", "0"),
         f"'{keys['unit']}'" if "unit" in keys else "0", offset)
@@ -186,9 +186,13 @@ def write_program(out, entries, program, values):
 
 def write_all(out, entries, values):
     names = [e for e in entries if not e.is_template]
+    families = [e for e in entries if e.is_template]
     rows = [row(e, values, "0") for e in names]
+    family_rows = [row(e, values, "0", e.name.split(">")[1]) for e in families]
     write(out, "param_all.c", NOTE + '#include "conf/conf.h"\n\n' + table("param_all", rows)
-          + f"const size_t param_all_count = {len(names)};\n")
+          + f"const size_t param_all_count = {len(names)};\n\n"
+          + table("param_families", family_rows)
+          + f"const size_t param_families_count = {len(families)};\n")
 
 
 def write(out, name, text):

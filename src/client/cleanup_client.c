@@ -29,7 +29,7 @@ struct cleanup_message {
 	struct stock_entry reserved; /* id "" when cleanup shall choose */
 	bool shown, submitted, stored;
 	struct ipc_exchange *exchange; /* NULL until the first frame goes out */
-	struct buf envelope;	       /* the submit frame but for its content */
+	struct buf envelope;           /* the submit frame but for its content */
 	struct buf content;
 };
 
@@ -80,14 +80,16 @@ static int stock_ask(struct cleanup_client *c)
 	if (error != 0)
 		return error;
 	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
-	cleanup_reserve_write(&request, &(struct cleanup_reserve){ .count = c->wanted - c->count });
+	cleanup_reserve_write(
+	    &request, &(struct cleanup_reserve){.count = c->wanted - c->count});
 	uint16_t type;
 	struct str payload;
 	error = ipc_send(x, cleanup_reserve_type, buf_str(&request), IPC_LAST, deadline);
 	if (error == 0)
 		error = ipc_receive(x, &type, &payload, deadline);
 	if (error == 0)
-		error = type == cleanup_reserved_type ? stock_add(c, x, payload) : -EBADMSG;
+		error =
+		    type == cleanup_reserved_type ? stock_add(c, x, payload) : -EBADMSG;
 	ipc_end(x);
 	return error;
 }
@@ -114,7 +116,8 @@ static int refill_start(struct cleanup_client *c)
 	return error;
 }
 
-static int stock_take(struct cleanup_client *c, int64_t deadline, struct stock_entry *entry)
+static int stock_take(
+    struct cleanup_client *c, int64_t deadline, struct stock_entry *entry)
 {
 	int error = refill_start(c);
 	while (error == 0 && c->count == 0) {
@@ -128,10 +131,10 @@ static int stock_take(struct cleanup_client *c, int64_t deadline, struct stock_e
 	return error;
 }
 
-struct cleanup_message *cleanup_message_new(struct cleanup_client *c, int64_t deadline,
-    int *error_r)
+struct cleanup_message *cleanup_message_new(
+    struct cleanup_client *c, int64_t deadline, int *error_r)
 {
-	struct stock_entry reserved = { .id = "" };
+	struct stock_entry reserved = {.id = ""};
 	int error = c->wanted > 0 ? stock_take(c, deadline, &reserved) : 0;
 	if (error != 0) {
 		*error_r = error;
@@ -155,13 +158,14 @@ void cleanup_message_shown(struct cleanup_message *m)
 	m->shown = true;
 }
 
-/* The process that holds the reserved file is asked first; when it is gone any other takes
- * the id over. */
+/* The process that holds the reserved file is asked first; when it is gone any other
+ * takes the id over. */
 static int exchange_open(struct cleanup_message *m, int64_t deadline)
 {
 	int error = -ECONNRESET;
 	if (m->reserved.id[0] != '\0')
-		error = ipc_open_on(m->client->ipc, m->reserved.connection, deadline, &m->exchange);
+		error = ipc_open_on(
+		    m->client->ipc, m->reserved.connection, deadline, &m->exchange);
 	if (error == -ECONNRESET)
 		error = ipc_open(m->client->ipc, deadline, &m->exchange);
 	return error;
@@ -175,8 +179,8 @@ static size_t recipient_size(const struct cleanup_recipient *r)
 }
 
 /* How many of `list` fit into `room` bytes. */
-static uint32_t recipients_that_fit(const struct cleanup_recipient *list, uint32_t count,
-    size_t room)
+static uint32_t recipients_that_fit(
+    const struct cleanup_recipient *list, uint32_t count, size_t room)
 {
 	uint32_t fit = 0;
 	while (fit < count && recipient_size(&list[fit]) <= room)
@@ -199,21 +203,22 @@ static uint32_t envelope_write(struct cleanup_message *m, struct cleanup_submit 
 	return fit;
 }
 
-static int send_more_recipients(struct cleanup_message *m, const struct cleanup_submit *envelope,
-    uint32_t from, int64_t deadline)
+static int send_more_recipients(struct cleanup_message *m,
+    const struct cleanup_submit *envelope, uint32_t from, int64_t deadline)
 {
 	CLEANUP(buf_free) struct buf frame = BUF_INIT(WIRE_PAYLOAD_MAX);
 	int error = 0;
 	while (error == 0 && from < envelope->recipients_count) {
 		struct cleanup_recipient *list = envelope->recipients + from;
-		uint32_t fit = recipients_that_fit(list, envelope->recipients_count - from,
-		    WIRE_PAYLOAD_MAX / 2);
+		uint32_t fit = recipients_that_fit(
+		    list, envelope->recipients_count - from, WIRE_PAYLOAD_MAX / 2);
 		ENSURE(fit > 0);
 		buf_clear(&frame);
 		cleanup_recipients_write(&frame,
-		    &(struct cleanup_recipients){ .recipients = list, .recipients_count = fit });
-		error = ipc_send(m->exchange, cleanup_recipients_type, buf_str(&frame), IPC_MORE,
-		    deadline);
+		    &(struct cleanup_recipients){
+			.recipients = list, .recipients_count = fit});
+		error = ipc_send(m->exchange, cleanup_recipients_type, buf_str(&frame),
+		    IPC_MORE, deadline);
 		from += fit;
 	}
 	return error;
@@ -224,14 +229,14 @@ static int stream_start(struct cleanup_message *m, int64_t deadline)
 {
 	int error = exchange_open(m, deadline);
 	if (error == 0)
-		error = ipc_send(m->exchange, cleanup_submit_type, buf_str(&m->envelope), IPC_MORE,
-		    deadline);
+		error = ipc_send(m->exchange, cleanup_submit_type, buf_str(&m->envelope),
+		    IPC_MORE, deadline);
 	buf_free(&m->envelope);
 	return error;
 }
 
-int cleanup_message_begin(struct cleanup_message *m, struct cleanup_submit *envelope,
-    int64_t deadline)
+int cleanup_message_begin(
+    struct cleanup_message *m, struct cleanup_submit *envelope, int64_t deadline)
 {
 	uint32_t sent = envelope_write(m, envelope);
 	if (!buf_ok(&m->envelope))
@@ -243,7 +248,8 @@ int cleanup_message_begin(struct cleanup_message *m, struct cleanup_submit *enve
 	return error != 0 ? error : send_more_recipients(m, envelope, sent, deadline);
 }
 
-static int send_content(struct cleanup_message *m, struct str bytes, bool last, int64_t deadline)
+static int send_content(
+    struct cleanup_message *m, struct str bytes, bool last, int64_t deadline)
 {
 	CLEANUP(buf_free) struct buf frame = BUF_INIT(WIRE_PAYLOAD_MAX);
 	int error = 0;
@@ -251,7 +257,7 @@ static int send_content(struct cleanup_message *m, struct str bytes, bool last, 
 		struct str piece = str_slice(bytes, 0, WIRE_CHUNK);
 		bytes = str_skip(bytes, piece.len);
 		buf_clear(&frame);
-		cleanup_content_write(&frame, &(struct cleanup_content){ .bytes = piece });
+		cleanup_content_write(&frame, &(struct cleanup_content){.bytes = piece});
 		error = ipc_send(m->exchange, cleanup_content_type, buf_str(&frame),
 		    last && bytes.len == 0, deadline);
 	} while (error == 0 && bytes.len > 0);
@@ -281,11 +287,12 @@ static int send_small(struct cleanup_message *m, int64_t deadline)
 	if (error != 0)
 		return error;
 	buf_truncate(&m->envelope, m->envelope.len - sizeof(uint32_t));
-	struct cleanup_content content = { .bytes = buf_str(&m->content) };
+	struct cleanup_content content = {.bytes = buf_str(&m->content)};
 	cleanup_content_write(&m->envelope, &content);
 	if (!buf_ok(&m->envelope))
 		return -EMSGSIZE;
-	return ipc_send(m->exchange, cleanup_submit_type, buf_str(&m->envelope), IPC_LAST, deadline);
+	return ipc_send(
+	    m->exchange, cleanup_submit_type, buf_str(&m->envelope), IPC_LAST, deadline);
 }
 
 static int read_result(struct str payload, struct cleanup_result *r)
@@ -303,7 +310,8 @@ static int read_result(struct str payload, struct cleanup_result *r)
 	return error;
 }
 
-int cleanup_message_finish(struct cleanup_message *m, int64_t deadline, struct cleanup_result *r)
+int cleanup_message_finish(
+    struct cleanup_message *m, int64_t deadline, struct cleanup_result *r)
 {
 	ENSURE(m->submitted);
 	int error;
@@ -333,7 +341,8 @@ static void id_give_back(struct cleanup_message *m)
 		return;
 	}
 	CLEANUP(buf_free) struct buf request = BUF_INIT(256);
-	cleanup_release_write(&request, &(struct cleanup_release){ .id = str_of(m->reserved.id) });
+	cleanup_release_write(
+	    &request, &(struct cleanup_release){.id = str_of(m->reserved.id)});
 	ipc_notify(c->ipc, cleanup_release_type, buf_str(&request));
 }
 
@@ -353,8 +362,8 @@ static const struct {
 	int code;
 	const char *dsn, *text;
 } rows[] = {
-#define CLEANUP_STATUS_ROW(name, code, status, text) [name] = { code, status, text },
-	CLEANUP_STATUS(CLEANUP_STATUS_ROW)
+#define CLEANUP_STATUS_ROW(name, code, status, text) [name] = {code, status, text},
+    CLEANUP_STATUS(CLEANUP_STATUS_ROW)
 #undef CLEANUP_STATUS_ROW
 };
 

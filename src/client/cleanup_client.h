@@ -24,17 +24,20 @@ struct cleanup_client *cleanup_client_new(struct ipc_client *ipc, unsigned stock
 void cleanup_client_free(struct cleanup_client *c);
 
 /* NULL: *error_r (-errno). With stock 0 no id is known before the answer. */
-struct cleanup_message *cleanup_message_new(struct cleanup_client *c, int64_t deadline,
-    int *error_r);
-const char *cleanup_message_id(const struct cleanup_message *m); /* "" when not known yet */
-/* The id was shown in a log line or reply: when the message is dropped now, cleanup says "removed (canceled)". */
+struct cleanup_message *cleanup_message_new(
+    struct cleanup_client *c, int64_t deadline, int *error_r);
+const char *cleanup_message_id(
+    const struct cleanup_message *m); /* "" when not known yet */
+/* The id was shown in a log line or reply: when the message is dropped now, cleanup says
+ * "removed (canceled)". */
 void cleanup_message_shown(struct cleanup_message *m);
 
-/* The envelope is copied into the frame at once; m->id is filled in by us. More recipients than one frame holds are sent in
- * portions. */
-MUST_USE int cleanup_message_begin(struct cleanup_message *m, struct cleanup_submit *envelope,
-    int64_t deadline);
-MUST_USE int cleanup_message_add(struct cleanup_message *m, struct str bytes, int64_t deadline);
+/* The envelope is copied into the frame at once; m->id is filled in by us. More
+ * recipients than one frame holds are sent in portions. */
+MUST_USE int cleanup_message_begin(
+    struct cleanup_message *m, struct cleanup_submit *envelope, int64_t deadline);
+MUST_USE int cleanup_message_add(
+    struct cleanup_message *m, struct str bytes, int64_t deadline);
 
 struct cleanup_result {
 	enum cleanup_status status;
@@ -43,8 +46,8 @@ struct cleanup_result {
 	int64_t size;
 };
 /* 0: cleanup answered (look at status). -errno: nothing is known; callers answer 451. */
-MUST_USE int cleanup_message_finish(struct cleanup_message *m, int64_t deadline,
-    struct cleanup_result *r);
+MUST_USE int cleanup_message_finish(
+    struct cleanup_message *m, int64_t deadline, struct cleanup_result *r);
 void cleanup_message_free(struct cleanup_message *m);
 
 /* SMTP code, enhanced status and text of a status. */

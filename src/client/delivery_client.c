@@ -17,12 +17,14 @@ int delivery_client_run(struct ipc_client *agent, const struct delivery_request 
 		return error;
 	struct arena *arena = arena_new(4096);
 	struct delivery_reply answer;
-	struct delivery_outcome outcome = { .left = false };
+	struct delivery_outcome outcome = {.left = false};
 	error = delivery_reply_read(buf_str(&reply), arena, &answer) ? 0 : -EBADMSG;
 	if (error == 0) {
 		outcome.left = answer.left;
-		struct str text = str_slice(answer.hop_text, 0, sizeof(outcome.hop_text) - 1);
-		if (!str_to_cstr(answer.hop_status, outcome.hop_status, sizeof(outcome.hop_status)) ||
+		struct str text =
+		    str_slice(answer.hop_text, 0, sizeof(outcome.hop_text) - 1);
+		if (!str_to_cstr(answer.hop_status, outcome.hop_status,
+			sizeof(outcome.hop_status)) ||
 		    !str_to_cstr(text, outcome.hop_text, sizeof(outcome.hop_text)))
 			error = -EBADMSG;
 	}

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "run/fiber.h"
 
-#define ANNOUNCE_MAX 1000 /* ids that wait; more are left to qmgr's scan */
+#define ANNOUNCE_MAX        1000 /* ids that wait; more are left to qmgr's scan */
 #define ANNOUNCE_TIMEOUT_MS 10000
 
 struct qmgr_client {
@@ -52,8 +52,8 @@ static void send_collected(struct qmgr_client *c)
 	CLEANUP(buf_free) struct buf request = BUF_INIT(WIRE_PAYLOAD_MAX);
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(1024);
 	struct arena *arena = arena_new(ANNOUNCE_MAX * sizeof(struct qmgr_id) + 1024);
-	struct qmgr_incoming message = { .ids = arena_alloc_array(arena, c->count,
-					     sizeof(struct qmgr_id)) };
+	struct qmgr_incoming message = {
+	    .ids = arena_alloc_array(arena, c->count, sizeof(struct qmgr_id))};
 	for (unsigned i = 0; message.ids != NULL && i < c->count; i++)
 		message.ids[message.ids_count++].id = str_of(c->ids[i]);
 	qmgr_incoming_write(&request, &message);
@@ -92,16 +92,16 @@ int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline)
 {
 	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
-	qmgr_trigger_write(&request, &(struct qmgr_trigger){ .flags = flags });
-	return ipc_call(ipc, qmgr_trigger_type, IPC_SAFE, buf_str(&request), qmgr_backlog_type,
-	    &reply, deadline);
+	qmgr_trigger_write(&request, &(struct qmgr_trigger){.flags = flags});
+	return ipc_call(ipc, qmgr_trigger_type, IPC_SAFE, buf_str(&request),
+	    qmgr_backlog_type, &reply, deadline);
 }
 
 int pickup_wake_send(struct ipc_client *ipc, int64_t deadline)
 {
 	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
-	pickup_wake_write(&request, &(struct pickup_wake){ .reserved = 0 });
-	return ipc_call(ipc, pickup_wake_type, IPC_SAFE, buf_str(&request), pickup_wake_type, &reply,
-	    deadline);
+	pickup_wake_write(&request, &(struct pickup_wake){.reserved = 0});
+	return ipc_call(ipc, pickup_wake_type, IPC_SAFE, buf_str(&request),
+	    pickup_wake_type, &reply, deadline);
 }

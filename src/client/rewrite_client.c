@@ -8,7 +8,6 @@
 
 struct rewrite_client {
 	struct ipc_client *ipc;
-
 };
 
 struct rewrite_client *rewrite_client_new(struct ipc_client *ipc)
@@ -24,8 +23,8 @@ void rewrite_client_free(struct rewrite_client *c)
 }
 
 /* The addresses as records in the arena; NULL when it is full. */
-static struct rewrite_address *address_records(const struct str *addresses, size_t count,
-    struct arena *a)
+static struct rewrite_address *address_records(
+    const struct str *addresses, size_t count, struct arena *a)
 {
 	struct rewrite_address *records = arena_alloc_array(a, count, sizeof(*records));
 	for (size_t i = 0; records != NULL && i < count; i++)
@@ -52,9 +51,9 @@ int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
     const struct str *addresses, size_t count, struct arena *a, struct str *out)
 {
 	struct rewrite_request request = {
-		.context = (uint8_t)context,
-		.addresses = address_records(addresses, count, a),
-		.addresses_count = (uint32_t)count,
+	    .context = (uint8_t)context,
+	    .addresses = address_records(addresses, count, a),
+	    .addresses_count = (uint32_t)count,
 	};
 	if (request.addresses == NULL)
 		return -ENOMEM;
@@ -62,7 +61,8 @@ int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
 	rewrite_request_write(&bytes, &request);
 	struct str payload;
 	struct rewrite_reply reply;
-	int error = call(c, rewrite_request_type, &bytes, rewrite_reply_type, a, &payload);
+	int error =
+	    call(c, rewrite_request_type, &bytes, rewrite_reply_type, a, &payload);
 	if (error != 0)
 		return error;
 	if (!rewrite_reply_read(payload, a, &reply) || reply.addresses_count != count)
@@ -72,13 +72,13 @@ int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
 	return 0;
 }
 
-int rewrite_resolve(struct rewrite_client *c, struct str sender, const struct str *addresses,
-    size_t count, struct arena *a, struct resolved *out)
+int rewrite_resolve(struct rewrite_client *c, struct str sender,
+    const struct str *addresses, size_t count, struct arena *a, struct resolved *out)
 {
 	struct resolve_request request = {
-		.sender = sender,
-		.addresses = address_records(addresses, count, a),
-		.addresses_count = (uint32_t)count,
+	    .sender = sender,
+	    .addresses = address_records(addresses, count, a),
+	    .addresses_count = (uint32_t)count,
 	};
 	if (request.addresses == NULL)
 		return -ENOMEM;
@@ -86,7 +86,8 @@ int rewrite_resolve(struct rewrite_client *c, struct str sender, const struct st
 	resolve_request_write(&bytes, &request);
 	struct str payload;
 	struct resolve_reply reply;
-	int error = call(c, resolve_request_type, &bytes, resolve_reply_type, a, &payload);
+	int error =
+	    call(c, resolve_request_type, &bytes, resolve_reply_type, a, &payload);
 	if (error != 0)
 		return error;
 	if (!resolve_reply_read(payload, a, &reply) || reply.results_count != count)

@@ -12,8 +12,8 @@
 /* Gives the raw value of a name; NULL: unknown. *expand_r says whether $ in it counts. */
 typedef const char *expand_lookup(void *context, struct str name, bool *expand_r);
 
-/* False: syntax error, unknown operator, too deep; the reason is added to `error`. Unknown
- * names expand to nothing and set *unknown_r (when not NULL). */
+/* False: syntax error, unknown operator, too deep; the reason is added to `error`.
+ * Unknown names expand to nothing and set *unknown_r (when not NULL). */
 MUST_USE bool expand_text(struct str text, expand_lookup *lookup, void *context,
     struct buf *out, struct buf *error, bool *unknown_r);
 

@@ -19,11 +19,12 @@ struct master_row {
 	enum master_type type;
 	const char *type_name;
 	int is_private, unpriv, chroot; /* 0, 1 or MASTER_DEFAULT */
-	int64_t wakeup;			/* seconds; MASTER_DEFAULT; 0 = never */
-	bool wakeup_if_used;		/* "60?" */
-	int64_t maxproc;		/* MASTER_DEFAULT; 0 = unlimited */
+	int64_t wakeup;                 /* seconds; MASTER_DEFAULT; 0 = never */
+	bool wakeup_if_used;            /* "60?" */
+	int64_t maxproc;                /* MASTER_DEFAULT; 0 = unlimited */
 	const char *command;
-	const char *const *arguments; /* after the command, braces removed; NULL-terminated */
+	const char *const
+	    *arguments; /* after the command, braces removed; NULL-terminated */
 	size_t argument_count;
 	unsigned line; /* first line of the row */
 };
@@ -38,9 +39,9 @@ struct master_cf {
 /* Text of a whole file. `path` is for messages. Rows live in the arena. */
 MUST_USE bool master_cf_parse(struct str text, const char *path, struct arena *arena,
     struct master_cf *cf_r, struct buf *error);
-MUST_USE bool master_cf_read(const char *path, struct arena *arena, struct master_cf *cf_r,
-    struct buf *error);
-const struct master_row *master_cf_find(const struct master_cf *cf, struct str name,
-    struct str type_name);
+MUST_USE bool master_cf_read(
+    const char *path, struct arena *arena, struct master_cf *cf_r, struct buf *error);
+const struct master_row *master_cf_find(
+    const struct master_cf *cf, struct str name, struct str type_name);
 
 #endif

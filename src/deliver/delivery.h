@@ -1,29 +1,41 @@
 /*
  * The frame of a delivery agent: reads the request strictly, opens and locks the queue
- * file, hands it to the agent's own function, collects the outcome per recipient, and
- * makes it true in the right order:
+ * file, hands it to the agent's own function, and makes the outcome of each recipient
+ *true in the right order:
  *
  *	delivered: what was written is synced (by the agent)  -> log line -> mark
  *	bounced:   entry in the bounce log, synced            -> log line -> mark
  *	deferred:  entry in the defer log                     -> log line, no mark
  *
- * Entries of one request share one append and sync; marks come last. A failed append
- * leaves the recipient for the next attempt.
+ * Failures of one request share one append and one sync; they are made true when the
+ *agent returns. A failed append leaves the recipient for the next attempt.
  */
 #ifndef DELIVER_DELIVERY_H
 #define DELIVER_DELIVERY_H
 
+#include <sys/types.h>
+#include "common_params.h"
 #include "ipc/ipc.h"
-#include "mail/log_lines.h"
 #include "mail/why.h"
 #include "message/delivery.h"
 #include "queue/queue_file.h"
 
-enum delivery_outcome_kind { DELIVERY_PENDING, DELIVERY_SENT, DELIVERY_BOUNCED, DELIVERY_DEFERRED };
+enum delivery_result {
+	DELIVERY_PENDING,
+	DELIVERY_SENT,
+	DELIVERY_BOUNCED,
+	DELIVERY_DEFERRED
+};
+
+/* A failure that waits for its entry in the bounce or defer log; strings in the arena. */
+struct delivery_failure {
+	struct str relay, status, text, diag_type, diag_text, mta_name;
+};
 
 struct delivery_rcpt {
 	const struct delivery_recipient *request;
-	enum delivery_outcome_kind outcome;
+	enum delivery_result result;
+	struct delivery_failure failure; /* when bounced or deferred */
 };
 
 struct delivery {
@@ -33,29 +45,29 @@ struct delivery {
 	struct arena *arena; /* everything above; for the agent too */
 	struct delivery_rcpt *recipients;
 	size_t count;
-	int64_t started, connected; /* wall microseconds; the agent sets `connected` */
-	struct str relay_name;	    /* shown when the agent gives none: "local", "virtual" */
-	struct why hop;		    /* set: the destination as a whole failed */
-	struct delivery_state *state; /* private */
+	int64_t started,
+	    connected;     /* wall clock, microseconds; the agent sets `connected` */
+	const char *relay; /* relay= when the agent names none: "local", "virtual" */
+	struct why hop;    /* set by the agent: the destination as a whole failed */
 };
 
-struct delivery_agent {
-	const char *relay; /* default of relay= */
-	/* Sets an outcome for every recipient; what is left PENDING is deferred with 4.3.0. */
-	void (*deliver)(struct delivery *d);
-};
+/* Once, before the first request: how to reach bounce and defer, who owns queue files. */
+void delivery_open(const struct common_params *common, uid_t queue_owner);
 
-/* From service.exchange of an agent: one whole delivery exchange. */
-void delivery_serve(const struct delivery_agent *agent, struct ipc_exchange *x);
+/*
+ * One whole exchange of an agent's service. `deliver` sets a result for every recipient;
+ * those it leaves PENDING are deferred with 4.3.0.
+ */
+void delivery_serve(
+    struct ipc_exchange *x, const char *relay, void (*deliver)(struct delivery *d));
 
-/* Called once at start: clients of bounce, defer, trace; parameters from common. */
-void delivery_open_clients(void);
-
-/* Outcomes. `text` is what the log shows in (...). `relay` may be empty. */
+/* `text` is what the log shows in (...). An empty relay means the agent's own. */
 void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned reused,
     const char *status, struct str text);
-/* Bounces when `why` is never, defers when later; soft_bounce turns never into later. */
-void delivery_failed(struct delivery *d, size_t index, struct str relay, const struct why *why);
+/* Bounces when `why` is never, defers when it is later; soft_bounce turns never into
+ * later. */
+void delivery_failed(
+    struct delivery *d, size_t index, struct str relay, const struct why *why);
 /* All recipients still PENDING fail with `why`. */
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why);
 
