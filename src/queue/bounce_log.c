@@ -163,6 +163,8 @@ bool bounce_log_next(struct bounce_log_reader *r, struct bounce_entry *e_r)
 		buf_clear(&r->unquoted);
 		address_unquote(&r->unquoted, e->recipient);
 		size_t recipient_len = r->unquoted.len;
+		if (recipient_len == 0)
+			continue;
 		address_unquote(&r->unquoted, e->original);
 		e->recipient = str_slice(buf_str(&r->unquoted), 0, recipient_len);
 		e->original = str_skip(buf_str(&r->unquoted), recipient_len);
