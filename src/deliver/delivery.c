@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "client/bounce_client.h"
 #include "client/service_client.h"
@@ -207,7 +208,7 @@ static void finish_failures(struct delivery *d)
 	log_failures(d, DELIVERY_DEFERRED, "deferred");
 }
 
-static bool anything_left(const struct delivery *d)
+static bool any_deferred(const struct delivery *d)
 {
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].result == DELIVERY_DEFERRED)
@@ -244,6 +245,13 @@ static bool message_open(struct delivery *d, struct why *why)
 	if (error != 0)
 		return why_system(
 		    why, -error, "open %s %.*s", QUEUE_ACTIVE, STR_ARG(d->request.id));
+	/* Shared: a restarted qmgr sees that the message is still being delivered. */
+	error = file_try_lock(d->file.fd, FILE_LOCK_SHARED);
+	if (error != 0) {
+		queue_file_close(&d->file);
+		return why_system(
+		    why, -error, "lock %s %.*s", QUEUE_ACTIVE, STR_ARG(d->request.id));
+	}
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	error = queue_file_envelope(&d->file, d->arena, &d->envelope, &reason);
 	if (error == 0)
@@ -252,13 +260,15 @@ static bool message_open(struct delivery *d, struct why *why)
 	return why_later(why, "4.3.0", "queue file is corrupt: %s", buf_cstr(&reason));
 }
 
-static void reply(struct ipc_exchange *x, const struct delivery *d, bool left)
+static void reply(struct ipc_exchange *x, const struct delivery *d)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WHY_TEXT_MAX + 256);
 	delivery_reply_write(&bytes,
-	    &(struct delivery_reply){.left = left,
+	    &(struct delivery_reply){
+		.left = any_deferred(d),
 		.hop_status = str_of(d->hop.status),
-		.hop_text = buf_str(&d->hop.text)});
+		.hop_text = buf_str(&d->hop.text),
+	    });
 	if (ipc_reply(x, delivery_reply_type, buf_str(&bytes)) != 0)
 		log_debug(
 		    "%.*s: qmgr did not wait for the outcome", STR_ARG(d->request.id));
@@ -293,7 +303,7 @@ void delivery_serve(
 	why_init(&d.hop);
 	if (request_read(&d, x)) {
 		deliver_message(&d, deliver);
-		reply(x, &d, anything_left(&d));
+		reply(x, &d);
 	} else {
 		log_warning("malformed delivery request");
 	}

@@ -28,10 +28,12 @@ MUST_USE bool dsn_ret_parse(struct str text, uint32_t *ret_r);
 
 /* RFC 3461 4: printable ASCII but + and =, others as +HH. */
 void xtext_encode(struct buf *out, struct str raw);
-MUST_USE bool xtext_decode(struct buf *out, struct str text); /* NUL and bad hex: false */
+MUST_USE bool xtext_decode(struct buf *out, struct str text); /* Control bytes, also encoded, and bad hex: false, nothing added. */
 
 /* "rfc822;user+40host": type and decoded address, as kept in the queue file
  * ("rfc822;user@host"). utf-8 type per RFC 6533. False: syntax. */
 MUST_USE bool dsn_orcpt_parse(struct str text, struct buf *out);
+/* The stored form back as the value of ORCPT= for the next hop. */
+void dsn_orcpt_add(struct buf *out, struct str stored);
 
 #endif

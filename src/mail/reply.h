@@ -17,6 +17,8 @@ struct reply {
 	char status[10];     /* enhanced code of the last line or "" */
 	struct buf text;     /* all lines, codes and status kept, joined by one blank */
 	struct buf lines;    /* the same with "\n" between (EHLO) */
+	unsigned count;	     /* lines so far */
+	bool complete;	     /* the next line starts a new reply */
 };
 
 void reply_init(struct reply *r);

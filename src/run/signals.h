@@ -4,7 +4,8 @@
 
 #include "base/attributes.h"
 
-/* Replaces an earlier handler for the same signal; NULL restores the default. */
+/* Replaces an earlier handler for the same signal; NULL restores the default. SIGCHLD
+ * belongs to child.h. */
 void run_on_signal(int number, void (*handler)(int number));
 void run_ignore_sigpipe(void);
 

@@ -4,10 +4,12 @@
  * by the caller, read and written by fn only while it runs, and freed by `job_free`,
  * either by the caller after RUN_DONE (job_free is not called then: the caller looks at
  * the result and frees) or by the pool when the fiber left at its deadline (RUN_LATE: the
- * job must not be touched any more; job_free runs when fn returns).
+ * job must not be touched any more; job_free runs on the loop thread when fn has
+ * returned, or at once, without fn, when no thread had taken the job yet).
  *
  * In a process that must not make threads (local, virtual, pipe, spawn: run_inline_only)
- * fn runs at once on the caller's stack and the deadline is not enforced.
+ * fn runs at once on the caller's stack and the deadline is not enforced; so it does for
+ * a caller that is no fiber.
  * fn must not log, wait, or touch anything but its job.
  */
 #ifndef RUN_WORKER_H
@@ -22,7 +24,7 @@ struct run_pool; /* disk and each table have pools of their own */
 /* Threads start at first use. `threads` 1..64. Never NULL. */
 struct run_pool *run_pool_new(const char *name, unsigned threads);
 void run_pool_free(struct run_pool *p); /* waits for jobs under way */
-struct run_pool *run_pool_disk(void);	/* the process's pool for file work, 16 threads */
+struct run_pool *run_pool_disk(void);   /* the process's pool for file work, 16 threads */
 
 enum run_result { RUN_DONE, RUN_LATE };
 MUST_USE enum run_result run_elsewhere(struct run_pool *p, void (*fn)(void *job),
