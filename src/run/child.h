@@ -25,6 +25,7 @@ struct child_plan {
 	uid_t uid;		  /* with set_ids: setgroups, setgid, setuid */
 	gid_t gid;
 	bool set_ids;
+	bool keep_fds;	/* with `function`: all our other descriptors stay open too */
 	bool new_group; /* a process group of its own, so that all can be killed */
 };
 

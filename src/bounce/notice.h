@@ -1,0 +1,35 @@
+/*
+ * The text of one notice: a multipart/report (RFC 3462, 3464) with an explanation, a
+ * machine-readable report, and the message or its header.
+ */
+#ifndef BOUNCE_NOTICE_H
+#define BOUNCE_NOTICE_H
+
+#include "bounce/bounce.h"
+#include "queue/bounce_log.h"
+#include "queue/queue_file.h"
+
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_TRACE };
+
+struct notice {
+	enum notice_kind kind;
+	const struct bounce_send *request;
+	bool to_postmaster;      /* a copy for, or a double bounce to, the postmaster */
+	struct str recipient;    /* internal form */
+	struct str log;          /* the whole status log */
+	struct queue_file *file; /* the message */
+	const struct queue_envelope *envelope;
+	struct buf *out; /* text up to and including the third part's header */
+};
+
+/* Header, explanation and report; how many recipients they speak of (0: no notice is
+ * due). */
+size_t notice_write(struct notice *n);
+/* Whether the third part holds the header only. */
+bool notice_headers_only(const struct notice *n);
+/* The end of the message. */
+void notice_write_end(const struct notice *n, struct buf *out);
+/* What is logged: "sender non-delivery notification". */
+const char *notice_title(const struct notice *n);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * Who gets a notice, and handing it to cleanup. The notice is committed before its log is
+ * unlinked, so that a crash in between repeats it and never loses it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "bounce/notice.h"
+#include "client/cleanup_copy.h"
+#include "client/service_client.h"
+#include "mail/received.h"
+
+#define NOTICE_TEXT_MAX (64 * 1024 * 1024)
+
+static bool class_is_on(const char *name)
+{
+	struct str classes = str_of(bounce.params.notify_classes), word;
+	while (str_next(&classes, " \t\r\n,", &word))
+		if (str_is_nocase(word, name))
+			return true;
+	return false;
+}
+
+static bool submit_text(struct notice *n, struct cleanup_message *m, struct why *why)
+{
+	CLEANUP(buf_free) struct buf end = BUF_INIT(4096);
+	int64_t deadline = service_client_deadline(service_common());
+	struct cleanup_result result;
+	int error = cleanup_message_add(m, buf_str(n->out), deadline);
+	if (error == 0)
+		error = cleanup_message_copy(
+		    m, n->file, n->envelope, notice_headers_only(n), deadline);
+	notice_write_end(n, &end);
+	if (error == 0)
+		error = cleanup_message_add(m, buf_str(&end), deadline);
+	if (error == 0)
+		error = cleanup_message_finish(m, deadline, &result);
+	if (error != 0)
+		return why_system(why, -error, "send notice to cleanup");
+	if (result.status != CLEANUP_OK)
+		return why_later(why, "4.3.0", "notice was refused by cleanup: %s",
+		    cleanup_status_text(result.status));
+	log_info("%.*s: %s: %s", STR_ARG(n->request->id), notice_title(n), result.id);
+	return true;
+}
+
+static void add_received(struct buf *out, const char *id)
+{
+	const struct common_params *common = service_common();
+	received_write(out,
+	    &(struct received){.myhostname = str_of(common->myhostname),
+		.mail_name = str_of(common->mail_name),
+		.queue_id = str_of(id),
+		.wall_seconds = clock_wall_seconds(),
+		.uid = -1});
+}
+
+static bool submit(struct notice *n, struct str sender, struct why *why)
+{
+	int error;
+	struct cleanup_message *m = cleanup_message_new(
+	    bounce.cleanup, service_client_deadline(service_common()), &error);
+	if (m == NULL)
+		return why_system(why, -error, "reach cleanup for a notice");
+	CLEANUP(buf_free) struct buf received = BUF_INIT(4096);
+	add_received(&received, cleanup_message_id(m));
+	struct timeval now = clock_wall();
+	struct cleanup_attribute context = {
+	    .name = STR("rewrite_context"), .value = STR("local")};
+	/* A notice is never bounced in its turn to somebody who did not write it. */
+	struct cleanup_recipient recipient = {
+	    .address = n->recipient, .notify = DSN_NOTIFY_NEVER};
+	struct cleanup_submit envelope = {
+	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
+	    .arrival_seconds = now.tv_sec,
+	    .arrival_microseconds = (uint32_t)now.tv_usec,
+	    .sender = sender,
+	    .received = buf_str(&received),
+	    .attributes = &context,
+	    .attributes_count = 1,
+	    .recipients = &recipient,
+	    .recipients_count = 1,
+	};
+	error = cleanup_message_begin(
+	    m, &envelope, service_client_deadline(service_common()));
+	bool done = error == 0 ? submit_text(n, m, why)
+			       : why_system(why, -error, "send notice to cleanup");
+	cleanup_message_free(m);
+	return done;
+}
+
+/* One notice to one address; true also when no recipient is spoken of. */
+static bool notify(struct notice *n, struct str recipient, struct str sender,
+    bool postmaster, struct why *why)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(NOTICE_TEXT_MAX);
+	n->recipient = recipient;
+	n->to_postmaster = postmaster;
+	n->out = &text;
+	return notice_write(n) == 0 || submit(n, sender, why);
+}
+
+static bool is_double_bounce(struct str sender)
+{
+	struct address_parts parts = address_split(sender);
+	return str_is_nocase(parts.local, service_common()->double_bounce_sender);
+}
+
+/*
+ * A failure goes to the sender, from <>. When the sender is <> it is a notice itself
+ * that failed: the postmaster hears of it when notify_classes has 2bounce, from
+ * double-bounce, and a failure of that is dropped.
+ */
+static bool notify_failure(struct notice *n, struct why *why)
+{
+	const struct common_params *common = service_common();
+	struct str sender = n->request->sender;
+	if (is_double_bounce(sender)) {
+		log_warning("%.*s: undeliverable postmaster notification discarded",
+		    STR_ARG(n->request->id));
+		return true;
+	}
+	if (sender.len > 0) {
+		if (!notify(n, sender, STR_EMPTY, false, why))
+			return false;
+		if (!class_is_on("bounce"))
+			return true;
+		return notify(n, str_of(bounce.params.bounce_notice_recipient), STR_EMPTY,
+		    true, why);
+	}
+	if (!class_is_on("2bounce"))
+		return true;
+	return notify(n, str_of(bounce.params._2bounce_notice_recipient),
+	    str_of(common->double_bounce_sender), true, why);
+}
+
+static bool notify_delay(struct notice *n, struct why *why)
+{
+	struct str sender = n->request->sender;
+	if (sender.len > 0 && !is_double_bounce(sender) &&
+	    !notify(n, sender, STR_EMPTY, false, why))
+		return false;
+	if (!class_is_on("delay"))
+		return true;
+	return notify(
+	    n, str_of(bounce.params.delay_notice_recipient), STR_EMPTY, true, why);
+}
+
+static bool notify_trace(struct notice *n, struct why *why)
+{
+	return n->request->sender.len == 0 ||
+	    notify(n, n->request->sender, STR_EMPTY, false, why);
+}
+
+static bool (*const notifiers[])(struct notice *n, struct why *why) = {
+    [NOTICE_FAILURE] = notify_failure,
+    [NOTICE_DELAY] = notify_delay,
+    [NOTICE_TRACE] = notify_trace,
+};
+
+static bool notify_from_log(struct notice *n, struct str id, struct why *why)
+{
+	char path[QUEUE_PATH_MAX];
+	queue_path(path, service_name(), id);
+	CLEANUP(buf_free) struct buf log = BUF_INIT(BOUNCE_LOG_SIZE_MAX);
+	int error = file_read_whole(AT_FDCWD, path, &log);
+	if (error == -ENOENT) /* sent before a crash, or nothing was wanted */
+		return true;
+	if (error != 0)
+		return why_system(why, -error, "read %s", path);
+	n->log = buf_str(&log);
+	if (!notifiers[n->kind](n, why))
+		return false;
+	return n->kind == NOTICE_DELAY || status_forget(id, why);
+}
+
+static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
+{
+	if (notice < BOUNCE_NOTICE_FAILURE || notice > BOUNCE_NOTICE_TRACE)
+		return false;
+	*kind_r = (enum notice_kind)(notice - BOUNCE_NOTICE_FAILURE);
+	return true;
+}
+
+bool notice_send(const struct bounce_send *request, struct why *why)
+{
+	struct notice n = {.request = request};
+	char queue[17];
+	if (!queue_id_valid(request->id) || !notice_kind_of(request->notice, &n.kind) ||
+	    !str_to_cstr(request->queue, queue, sizeof(queue)) ||
+	    strchr(queue, '/') != NULL)
+		return why_later(why, "4.3.0", "malformed notice request");
+	struct queue_file file;
+	struct queue_envelope envelope;
+	int error =
+	    queue_file_open(&file, queue, request->id, false, false, bounce.queue_owner);
+	if (error != 0)
+		return why_system(
+		    why, -error, "open %s/%.*s", queue, STR_ARG(request->id));
+	struct arena *arena = arena_new(1024 * 1024);
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
+	error = queue_file_envelope(&file, arena, &envelope, &reason);
+	n.file = &file;
+	n.envelope = &envelope;
+	bool done = error == 0 ? notify_from_log(&n, request->id, why)
+			       : why_later(why, "4.3.0", "%s/%.*s is corrupt: %s", queue,
+				     STR_ARG(request->id), buf_cstr(&reason));
+	queue_file_close(&file);
+	arena_free(arena);
+	return done;
+}

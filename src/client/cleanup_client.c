@@ -1,0 +1,383 @@
+#include "client/cleanup_client.h"
+
+#include <errno.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "run/fiber.h"
+
+#define RESERVE_TIMEOUT_MS 30000
+
+/* A reserved id, and the connection to the cleanup process that holds its file. */
+struct stock_entry {
+	char id[64];
+	uint64_t connection;
+};
+
+struct cleanup_client {
+	struct ipc_client *ipc;
+	struct stock_entry stock[CLEANUP_IDS_MAX];
+	unsigned count, wanted;
+	bool refilling, closing;
+	int refill_error;
+	struct fiber_queue waiters;
+};
+
+struct cleanup_message {
+	struct cleanup_client *client;
+	struct stock_entry reserved; /* id "" when cleanup shall choose */
+	bool shown, submitted, stored;
+	struct ipc_exchange *exchange; /* NULL until the first frame goes out */
+	struct buf envelope;           /* the submit frame but for its content */
+	struct buf content;
+};
+
+struct cleanup_client *cleanup_client_new(struct ipc_client *ipc, unsigned stock)
+{
+	struct cleanup_client *c = memory_alloc(sizeof(*c));
+	c->ipc = ipc;
+	c->wanted = stock < CLEANUP_IDS_MAX ? stock : CLEANUP_IDS_MAX;
+	fiber_queue_init(&c->waiters);
+	return c;
+}
+
+void cleanup_client_free(struct cleanup_client *c)
+{
+	if (c == NULL)
+		return;
+	if (c->refilling) /* the refill fiber frees it */
+		c->closing = true;
+	else
+		free(c);
+}
+
+static int stock_add(struct cleanup_client *c, struct ipc_exchange *x, struct str payload)
+{
+	struct arena *arena = arena_new(65536);
+	struct cleanup_reserved reply;
+	int error = 0;
+	if (!cleanup_reserved_read(payload, arena, &reply) || reply.ids_count == 0)
+		error = -EBADMSG;
+	for (uint32_t i = 0; error == 0 && i < reply.ids_count; i++) {
+		if (c->count == CLEANUP_IDS_MAX)
+			break;
+		struct stock_entry *entry = &c->stock[c->count];
+		if (!str_to_cstr(reply.ids[i].id, entry->id, sizeof(entry->id)))
+			error = -EBADMSG;
+		else
+			entry->connection = ipc_connection_id(x), c->count++;
+	}
+	arena_free(arena);
+	return error;
+}
+
+static int stock_ask(struct cleanup_client *c)
+{
+	int64_t deadline = deadline_after_ms(RESERVE_TIMEOUT_MS);
+	struct ipc_exchange *x;
+	int error = ipc_open(c->ipc, deadline, &x);
+	if (error != 0)
+		return error;
+	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
+	cleanup_reserve_write(
+	    &request, &(struct cleanup_reserve){.count = c->wanted - c->count});
+	uint16_t type;
+	struct str payload;
+	error = ipc_send(x, cleanup_reserve_type, buf_str(&request), IPC_LAST, deadline);
+	if (error == 0)
+		error = ipc_receive(x, &type, &payload, deadline);
+	if (error == 0)
+		error =
+		    type == cleanup_reserved_type ? stock_add(c, x, payload) : -EBADMSG;
+	ipc_end(x);
+	return error;
+}
+
+static void refill(void *argument)
+{
+	struct cleanup_client *c = argument;
+	c->refill_error = stock_ask(c);
+	c->refilling = false;
+	fiber_queue_wake_all(&c->waiters);
+	if (c->closing)
+		free(c);
+}
+
+/* Asks for more when half of the stock is gone, so that hardly anybody waits. */
+static int refill_start(struct cleanup_client *c)
+{
+	if (c->refilling || c->count > c->wanted / 2)
+		return 0;
+	c->refilling = true;
+	int error = fiber_start("cleanup ids", refill, c);
+	if (error != 0)
+		c->refilling = false;
+	return error;
+}
+
+static int stock_take(
+    struct cleanup_client *c, int64_t deadline, struct stock_entry *entry)
+{
+	int error = refill_start(c);
+	while (error == 0 && c->count == 0) {
+		if (fiber_queue_wait(&c->waiters, deadline) == FIBER_TIMEOUT)
+			return -ETIMEDOUT;
+		if (c->count == 0)
+			error = c->refill_error != 0 ? c->refill_error : refill_start(c);
+	}
+	if (error == 0)
+		*entry = c->stock[--c->count];
+	return error;
+}
+
+struct cleanup_message *cleanup_message_new(
+    struct cleanup_client *c, int64_t deadline, int *error_r)
+{
+	struct stock_entry reserved = {.id = ""};
+	int error = c->wanted > 0 ? stock_take(c, deadline, &reserved) : 0;
+	if (error != 0) {
+		*error_r = error;
+		return NULL;
+	}
+	struct cleanup_message *m = memory_alloc(sizeof(*m));
+	m->client = c;
+	m->reserved = reserved;
+	buf_init(&m->envelope, WIRE_PAYLOAD_MAX);
+	buf_init(&m->content, WIRE_SMALL_MESSAGE);
+	return m;
+}
+
+const char *cleanup_message_id(const struct cleanup_message *m)
+{
+	return m->reserved.id;
+}
+
+void cleanup_message_shown(struct cleanup_message *m)
+{
+	m->shown = true;
+}
+
+/* The process that holds the reserved file is asked first; when it is gone any other
+ * takes the id over. */
+static int exchange_open(struct cleanup_message *m, int64_t deadline)
+{
+	int error = -ECONNRESET;
+	if (m->reserved.id[0] != '\0')
+		error = ipc_open_on(
+		    m->client->ipc, m->reserved.connection, deadline, &m->exchange);
+	if (error == -ECONNRESET)
+		error = ipc_open(m->client->ipc, deadline, &m->exchange);
+	return error;
+}
+
+#define RECIPIENT_ROOM 128u /* bytes of a record besides its strings */
+
+static size_t recipient_size(const struct cleanup_recipient *r)
+{
+	return r->address.len + r->original.len + r->dsn_orcpt.len + RECIPIENT_ROOM;
+}
+
+/* How many of `list` fit into `room` bytes. */
+static uint32_t recipients_that_fit(
+    const struct cleanup_recipient *list, uint32_t count, size_t room)
+{
+	uint32_t fit = 0;
+	while (fit < count && recipient_size(&list[fit]) <= room)
+		room -= recipient_size(&list[fit++]);
+	return fit;
+}
+
+/* Keeps the envelope with as many recipients as leave room for a small message. */
+static uint32_t envelope_write(struct cleanup_message *m, struct cleanup_submit *envelope)
+{
+	size_t room = WIRE_PAYLOAD_MAX - WIRE_SMALL_MESSAGE - 32768;
+	uint32_t all = envelope->recipients_count;
+	uint32_t fit = recipients_that_fit(envelope->recipients, all, room);
+	envelope->recipients_count = fit;
+	envelope->id = str_of(m->reserved.id);
+	envelope->content = STR_EMPTY;
+	buf_clear(&m->envelope);
+	cleanup_submit_write(&m->envelope, envelope);
+	envelope->recipients_count = all;
+	return fit;
+}
+
+static int send_more_recipients(struct cleanup_message *m,
+    const struct cleanup_submit *envelope, uint32_t from, int64_t deadline)
+{
+	CLEANUP(buf_free) struct buf frame = BUF_INIT(WIRE_PAYLOAD_MAX);
+	int error = 0;
+	while (error == 0 && from < envelope->recipients_count) {
+		struct cleanup_recipient *list = envelope->recipients + from;
+		uint32_t fit = recipients_that_fit(
+		    list, envelope->recipients_count - from, WIRE_PAYLOAD_MAX / 2);
+		ENSURE(fit > 0);
+		buf_clear(&frame);
+		cleanup_recipients_write(&frame,
+		    &(struct cleanup_recipients){
+			.recipients = list, .recipients_count = fit});
+		error = ipc_send(m->exchange, cleanup_recipients_type, buf_str(&frame),
+		    IPC_MORE, deadline);
+		from += fit;
+	}
+	return error;
+}
+
+/* From here on the message is streamed: the envelope goes out now. */
+static int stream_start(struct cleanup_message *m, int64_t deadline)
+{
+	int error = exchange_open(m, deadline);
+	if (error == 0)
+		error = ipc_send(m->exchange, cleanup_submit_type, buf_str(&m->envelope),
+		    IPC_MORE, deadline);
+	buf_free(&m->envelope);
+	return error;
+}
+
+int cleanup_message_begin(
+    struct cleanup_message *m, struct cleanup_submit *envelope, int64_t deadline)
+{
+	uint32_t sent = envelope_write(m, envelope);
+	if (!buf_ok(&m->envelope))
+		return -EMSGSIZE;
+	m->submitted = true;
+	if (sent == envelope->recipients_count)
+		return 0;
+	int error = stream_start(m, deadline);
+	return error != 0 ? error : send_more_recipients(m, envelope, sent, deadline);
+}
+
+static int send_content(
+    struct cleanup_message *m, struct str bytes, bool last, int64_t deadline)
+{
+	CLEANUP(buf_free) struct buf frame = BUF_INIT(WIRE_PAYLOAD_MAX);
+	int error = 0;
+	do {
+		struct str piece = str_slice(bytes, 0, WIRE_CHUNK);
+		bytes = str_skip(bytes, piece.len);
+		buf_clear(&frame);
+		cleanup_content_write(&frame, &(struct cleanup_content){.bytes = piece});
+		error = ipc_send(m->exchange, cleanup_content_type, buf_str(&frame),
+		    last && bytes.len == 0, deadline);
+	} while (error == 0 && bytes.len > 0);
+	return error;
+}
+
+int cleanup_message_add(struct cleanup_message *m, struct str bytes, int64_t deadline)
+{
+	ENSURE(m->submitted);
+	if (m->exchange == NULL && m->content.len + bytes.len <= WIRE_SMALL_MESSAGE) {
+		buf_add_str(&m->content, bytes);
+		return 0;
+	}
+	int error = m->exchange == NULL ? stream_start(m, deadline) : 0;
+	if (error == 0 && m->content.len > 0) {
+		error = send_content(m, buf_str(&m->content), false, deadline);
+		buf_free(&m->content);
+	}
+	return error != 0 ? error : send_content(m, bytes, false, deadline);
+}
+
+/* One frame for all of a small message: the content is the last field of the envelope's
+ * frame, so it is put in place of the empty one. */
+static int send_small(struct cleanup_message *m, int64_t deadline)
+{
+	int error = exchange_open(m, deadline);
+	if (error != 0)
+		return error;
+	buf_truncate(&m->envelope, m->envelope.len - sizeof(uint32_t));
+	struct cleanup_content content = {.bytes = buf_str(&m->content)};
+	cleanup_content_write(&m->envelope, &content);
+	if (!buf_ok(&m->envelope))
+		return -EMSGSIZE;
+	return ipc_send(
+	    m->exchange, cleanup_submit_type, buf_str(&m->envelope), IPC_LAST, deadline);
+}
+
+static int read_result(struct str payload, struct cleanup_result *r)
+{
+	struct arena *arena = arena_new(16384);
+	struct cleanup_done done;
+	int error = 0;
+	if (!cleanup_done_read(payload, arena, &done) || done.status > CLEANUP_TABLE ||
+	    !str_to_cstr(done.id, r->id, sizeof(r->id)) ||
+	    !str_to_cstr(done.reason, r->reason, sizeof(r->reason)))
+		error = -EBADMSG;
+	else
+		r->status = (enum cleanup_status)done.status, r->size = done.size;
+	arena_free(arena);
+	return error;
+}
+
+int cleanup_message_finish(
+    struct cleanup_message *m, int64_t deadline, struct cleanup_result *r)
+{
+	ENSURE(m->submitted);
+	int error;
+	if (m->exchange == NULL)
+		error = send_small(m, deadline);
+	else
+		error = send_content(m, buf_str(&m->content), true, deadline);
+	uint16_t type;
+	struct str payload;
+	if (error == 0)
+		error = ipc_receive(m->exchange, &type, &payload, deadline);
+	if (error == 0)
+		error = type == cleanup_done_type ? read_result(payload, r) : -EBADMSG;
+	m->stored = error == 0;
+	return error;
+}
+
+/* An id that somebody has seen is taken back by its name; the others go with the
+ * connection, or back into the stock. */
+static void id_give_back(struct cleanup_message *m)
+{
+	struct cleanup_client *c = m->client;
+	if (m->reserved.id[0] == '\0' || m->exchange != NULL)
+		return;
+	if (!m->shown && c->count < CLEANUP_IDS_MAX) {
+		c->stock[c->count++] = m->reserved;
+		return;
+	}
+	CLEANUP(buf_free) struct buf request = BUF_INIT(256);
+	cleanup_release_write(
+	    &request, &(struct cleanup_release){.id = str_of(m->reserved.id)});
+	ipc_notify(c->ipc, cleanup_release_type, buf_str(&request));
+}
+
+void cleanup_message_free(struct cleanup_message *m)
+{
+	if (m == NULL)
+		return;
+	id_give_back(m);
+	if (m->exchange != NULL)
+		ipc_end(m->exchange);
+	buf_free(&m->envelope);
+	buf_free(&m->content);
+	free(m);
+}
+
+static const struct {
+	int code;
+	const char *dsn, *text;
+} rows[] = {
+#define CLEANUP_STATUS_ROW(name, code, status, text) [name] = {code, status, text},
+    CLEANUP_STATUS(CLEANUP_STATUS_ROW)
+#undef CLEANUP_STATUS_ROW
+};
+
+int cleanup_status_code(enum cleanup_status status)
+{
+	return rows[status].code;
+}
+
+const char *cleanup_status_dsn(enum cleanup_status status)
+{
+	return rows[status].dsn;
+}
+
+const char *cleanup_status_text(enum cleanup_status status)
+{
+	return rows[status].text;
+}

@@ -1,0 +1,107 @@
+#include "client/qmgr_client.h"
+
+#include <errno.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/memory.h"
+#include "run/fiber.h"
+
+#define ANNOUNCE_MAX        1000 /* ids that wait; more are left to qmgr's scan */
+#define ANNOUNCE_TIMEOUT_MS 10000
+
+struct qmgr_client {
+	struct ipc_client *ipc;
+	char (*ids)[64];
+	unsigned count;
+	bool sending, closing;
+	uint32_t backlog;
+};
+
+struct qmgr_client *qmgr_client_new(struct ipc_client *ipc)
+{
+	struct qmgr_client *c = memory_alloc(sizeof(*c));
+	c->ipc = ipc;
+	c->ids = memory_alloc_array(ANNOUNCE_MAX, sizeof(*c->ids));
+	return c;
+}
+
+static void client_free(struct qmgr_client *c)
+{
+	free(c->ids);
+	free(c);
+}
+
+void qmgr_client_free(struct qmgr_client *c)
+{
+	if (c == NULL)
+		return;
+	if (c->sending)
+		c->closing = true;
+	else
+		client_free(c);
+}
+
+uint32_t qmgr_client_backlog(const struct qmgr_client *c)
+{
+	return c->backlog;
+}
+
+/* All ids collected so far, in one frame. */
+static void send_collected(struct qmgr_client *c)
+{
+	CLEANUP(buf_free) struct buf request = BUF_INIT(WIRE_PAYLOAD_MAX);
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(1024);
+	struct arena *arena = arena_new(ANNOUNCE_MAX * sizeof(struct qmgr_id) + 1024);
+	struct qmgr_incoming message = {
+	    .ids = arena_alloc_array(arena, c->count, sizeof(struct qmgr_id))};
+	for (unsigned i = 0; message.ids != NULL && i < c->count; i++)
+		message.ids[message.ids_count++].id = str_of(c->ids[i]);
+	qmgr_incoming_write(&request, &message);
+	c->count = 0;
+	int error = ipc_call(c->ipc, qmgr_incoming_type, IPC_SAFE, buf_str(&request),
+	    qmgr_backlog_type, &reply, deadline_after_ms(ANNOUNCE_TIMEOUT_MS));
+	struct qmgr_backlog answer;
+	if (error == 0 && qmgr_backlog_read(buf_str(&reply), arena, &answer))
+		c->backlog = answer.backlog;
+	arena_free(arena);
+}
+
+static void announcer(void *argument)
+{
+	struct qmgr_client *c = argument;
+	while (c->count > 0 && !c->closing)
+		send_collected(c);
+	c->sending = false;
+	if (c->closing)
+		client_free(c);
+}
+
+void qmgr_client_announce(struct qmgr_client *c, const char *id)
+{
+	if (c->count == ANNOUNCE_MAX || strlen(id) >= sizeof(*c->ids))
+		return;
+	memcpy(c->ids[c->count++], id, strlen(id) + 1);
+	if (c->sending)
+		return;
+	c->sending = true;
+	if (fiber_start("qmgr announcer", announcer, c) != 0)
+		c->sending = false;
+}
+
+int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline)
+{
+	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
+	qmgr_trigger_write(&request, &(struct qmgr_trigger){.flags = flags});
+	return ipc_call(ipc, qmgr_trigger_type, IPC_SAFE, buf_str(&request),
+	    qmgr_backlog_type, &reply, deadline);
+}
+
+int pickup_wake_send(struct ipc_client *ipc, int64_t deadline)
+{
+	CLEANUP(buf_free) struct buf request = BUF_INIT(64);
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
+	pickup_wake_write(&request, &(struct pickup_wake){.reserved = 0});
+	return ipc_call(ipc, pickup_wake_type, IPC_SAFE, buf_str(&request),
+	    pickup_wake_type, &reply, deadline);
+}

@@ -1,0 +1,22 @@
+/* Telling qmgr (and pickup) that there is work. */
+#ifndef CLIENT_QMGR_CLIENT_H
+#define CLIENT_QMGR_CLIENT_H
+
+#include "ipc/ipc.h"
+#include "message/pickup.h"
+#include "message/qmgr.h"
+
+struct qmgr_client;
+
+struct qmgr_client *qmgr_client_new(struct ipc_client *ipc);
+void qmgr_client_free(struct qmgr_client *c);
+/* Never waits: ids of one loop turn go out in one frame, from a fiber of our own. Lost
+ * announcements are found by qmgr's next scan. */
+void qmgr_client_announce(struct qmgr_client *c, const char *id);
+/* Messages waiting in incoming at qmgr's last answer. */
+uint32_t qmgr_client_backlog(const struct qmgr_client *c);
+/* From a fiber. 0 or -errno: the mail system is down. */
+MUST_USE int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline);
+MUST_USE int pickup_wake_send(struct ipc_client *ipc, int64_t deadline);
+
+#endif

@@ -1,0 +1,22 @@
+/* trivial-rewrite for callers, in batches. */
+#ifndef CLIENT_REWRITE_CLIENT_H
+#define CLIENT_REWRITE_CLIENT_H
+
+#include "ipc/ipc.h"
+#include "message/rewrite.h"
+
+struct rewrite_client;
+
+/* The ipc client stays the caller's. */
+struct rewrite_client *rewrite_client_new(struct ipc_client *ipc);
+void rewrite_client_free(struct rewrite_client *c);
+
+/* Completes addresses. `out` strs live in the arena. 0 or -errno: the service did not
+ * answer within 100 s or two repeats; callers answer 4xx. */
+MUST_USE int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
+    const struct str *addresses, size_t count, struct arena *a, struct str *out);
+
+MUST_USE int rewrite_resolve(struct rewrite_client *c, struct str sender,
+    const struct str *addresses, size_t count, struct arena *a, struct resolved *out);
+
+#endif

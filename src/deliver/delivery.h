@@ -1,0 +1,74 @@
+/*
+ * The frame of a delivery agent: reads the request strictly, opens and locks the queue
+ * file, hands it to the agent's own function, and makes the outcome of each recipient
+ *true in the right order:
+ *
+ *	delivered: what was written is synced (by the agent)  -> log line -> mark
+ *	bounced:   entry in the bounce log, synced            -> log line -> mark
+ *	deferred:  entry in the defer log                     -> log line, no mark
+ *
+ * Failures of one request share one append and one sync; they are made true when the
+ *agent returns. A failed append leaves the recipient for the next attempt.
+ */
+#ifndef DELIVER_DELIVERY_H
+#define DELIVER_DELIVERY_H
+
+#include <sys/types.h>
+#include "common_params.h"
+#include "ipc/ipc.h"
+#include "mail/why.h"
+#include "message/delivery.h"
+#include "queue/queue_file.h"
+
+enum delivery_result {
+	DELIVERY_PENDING,
+	DELIVERY_SENT,
+	DELIVERY_BOUNCED,
+	DELIVERY_DEFERRED
+};
+
+/* A failure that waits for its entry in the bounce or defer log; strings in the arena. */
+struct delivery_failure {
+	struct str relay, status, text, diag_type, diag_text, mta_name;
+};
+
+struct delivery_rcpt {
+	const struct delivery_recipient *request;
+	enum delivery_result result;
+	struct delivery_failure failure; /* when bounced or deferred */
+};
+
+struct delivery {
+	struct delivery_request request;
+	struct queue_file file;
+	struct queue_envelope envelope;
+	struct arena *arena; /* everything above; for the agent too */
+	struct delivery_rcpt *recipients;
+	size_t count;
+	int64_t started,
+	    connected;     /* wall clock, microseconds; the agent sets `connected` */
+	const char *relay; /* relay= when the agent names none: "local", "virtual" */
+	struct why hop;    /* set by the agent: the destination as a whole failed */
+};
+
+/* Once, before the first request: how to reach bounce and defer, who owns queue files. */
+void delivery_open(const struct common_params *common, uid_t queue_owner);
+
+/*
+ * One whole exchange of an agent's service. `deliver` sets a result for every recipient;
+ * those it leaves PENDING are deferred with 4.3.0.
+ */
+void delivery_serve(
+    struct ipc_exchange *x, const char *relay, void (*deliver)(struct delivery *d));
+
+/* `text` is what the log shows in (...). An empty relay means the agent's own. */
+void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned reused,
+    const char *status, struct str text);
+/* Bounces when `why` is never, defers when it is later; soft_bounce turns never into
+ * later. */
+void delivery_failed(
+    struct delivery *d, size_t index, struct str relay, const struct why *why);
+/* All recipients still PENDING fail with `why`. */
+void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * What bounce understands, under three service names (private/bounce, private/defer,
+ * private/trace): add a recipient's status to the message's log; make a notice from the
+ * log. The answer to an addition means: synced.
+ */
+#ifndef MESSAGE_BOUNCE_H
+#define MESSAGE_BOUNCE_H
+
+#include "ipc/message.h"
+#include "mail/address.h"
+#include "mail/why.h"
+
+#define BOUNCE_ADD_FIELDS(F)                                                             \
+	F(STR, id, 64)                                                                   \
+	F(I64, offset, 0)                                                                \
+	F(STR, recipient, ADDRESS_MAX)                                                   \
+	F(STR, original, ADDRESS_MAX)                                                    \
+	F(STR, dsn_orcpt, 1024)                                                          \
+	F(U32, notify, 0)                                                                \
+	F(STR, status, 10)                                                               \
+	F(STR, action, 16)                                                               \
+	F(STR, reason, WHY_TEXT_MAX)                                                     \
+	F(STR, diag_type, 32)                                                            \
+	F(STR, diag_text, WHY_TEXT_MAX)                                                  \
+	F(STR, mta_name, 512)
+IPC_RECORD(bounce_add_entry, BOUNCE_ADD_FIELDS)
+/* Several recipients of one message at once share one sync. */
+#define BOUNCE_APPEND_FIELDS(F) F(LIST, entries, bounce_add_entry)
+IPC_MESSAGE(bounce_append, 1, NEVER, BOUNCE_APPEND_FIELDS)
+
+enum bounce_notice {
+	BOUNCE_NOTICE_FAILURE = 1, /* from the bounce log; the log is removed */
+	BOUNCE_NOTICE_DELAY = 2,   /* from the defer log; the log stays */
+	BOUNCE_NOTICE_TRACE = 3,   /* from the trace log; removed */
+};
+/* The queue file is still there, in `queue`. */
+#define BOUNCE_SEND_FIELDS(F)                                                            \
+	F(U8, notice, 0)                                                                 \
+	F(STR, queue, 16)                                                                \
+	F(STR, id, 64)                                                                   \
+	F(STR, sender, ADDRESS_MAX)                                                      \
+	F(STR, envelope_id, 1024)                                                        \
+	F(U32, ret, 0)                                                                   \
+	F(U32, sendopts, 0)                                                              \
+	F(STR, encoding, 16)
+IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
+
+/* Removes the log of a message that needs no notice. */
+#define BOUNCE_FORGET_FIELDS(F) F(STR, id, 64)
+IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
+
+#define BOUNCE_REPLY_FIELDS(F)                                                           \
+	F(BOOL, done, 0)                                                                 \
+	F(STR, reason, WHY_TEXT_MAX)
+IPC_MESSAGE(bounce_reply, 4, NEVER, BOUNCE_REPLY_FIELDS)
+
+#endif

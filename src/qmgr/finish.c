@@ -1,0 +1,133 @@
+/* What becomes of a message when every recipient has had its attempt. */
+#include "qmgr/qmgr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "client/bounce_client.h"
+#include "mail/log_lines.h"
+
+static int send_notice(
+    const struct message *m, struct ipc_client *service, enum bounce_notice notice)
+{
+	const char *encoding = queue_attribute(&m->envelope, "encoding");
+	return bounce_client_send(service,
+	    &(struct bounce_send){.notice = (uint8_t)notice,
+		.queue = STR(QUEUE_ACTIVE),
+		.id = str_of(m->id),
+		.sender = m->envelope.sender,
+		.envelope_id = m->envelope.envelope_id,
+		.ret = m->envelope.ret,
+		.sendopts = m->envelope.sendopts,
+		.encoding = str_of(encoding)});
+}
+
+static bool log_exists(const char *queue, const char *id)
+{
+	char path[QUEUE_PATH_MAX];
+	queue_path(path, queue, str_of(id));
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Tells the sender of recipients that failed for good. */
+static bool bounce(struct message *m)
+{
+	if (!log_exists(QUEUE_BOUNCE, m->id))
+		return true;
+	int error = send_notice(m, qmgr.bounce, BOUNCE_NOTICE_FAILURE);
+	if (error != 0)
+		log_warning(
+		    "%s: notice of failure is not sent yet: %s", m->id, strerror(-error));
+	return error == 0;
+}
+
+static int64_t age_of(const struct message *m)
+{
+	return clock_wall_seconds() - m->envelope.arrival.tv_sec;
+}
+
+static bool is_expired(const struct message *m)
+{
+	int64_t lifetime = m->envelope.sender.len > 0 ? qmgr.params.maximal_queue_lifetime
+						      : qmgr.params.bounce_queue_lifetime;
+	return m->expire_now || age_of(m) >= lifetime;
+}
+
+/* The deferred recipients become failed ones: the notice is made from the defer log. */
+static bool expire(struct message *m)
+{
+	log_expired(str_of(m->id), m->envelope.sender, m->expire_now);
+	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_FAILURE);
+	if (error != 0)
+		log_warning(
+		    "%s: notice of expiry is not sent yet: %s", m->id, strerror(-error));
+	return error == 0;
+}
+
+static void warn_of_delay(struct message *m, int fd)
+{
+	if (m->envelope.warn_time <= 0 || clock_wall_seconds() < m->envelope.warn_time)
+		return;
+	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_DELAY);
+	if (error == 0)
+		error = queue_file_set_warn(fd, m->envelope.warn_offset, -1);
+	if (error != 0)
+		log_warning(
+		    "%s: notice of delay is not sent yet: %s", m->id, strerror(-error));
+}
+
+/* The longer a message has waited, the longer it waits again. */
+static int64_t next_attempt(const struct message *m)
+{
+	int64_t wait = age_of(m);
+	if (wait > qmgr.params.maximal_backoff_time)
+		wait = qmgr.params.maximal_backoff_time;
+	if (wait < qmgr.params.minimal_backoff_time)
+		wait = qmgr.params.minimal_backoff_time;
+	return clock_wall_seconds() + wait;
+}
+
+static void defer(struct message *m)
+{
+	int fd = queue_open(QUEUE_ACTIVE, str_of(m->id), O_RDWR, qmgr.queue_owner);
+	if (fd < 0) {
+		log_warning("open %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-fd));
+		return;
+	}
+	warn_of_delay(m, fd);
+	struct timespec when = {.tv_sec = next_attempt(m)};
+	const struct timespec times[] = {when, when};
+	if (futimens(fd, times) != 0)
+		log_warning("%s: set time stamp: %s", m->id, strerror(errno));
+	file_close(&fd);
+	int error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
+	if (error != 0)
+		log_warning("%s: move from %s to %s: %s", m->id, QUEUE_ACTIVE,
+		    QUEUE_DEFERRED, strerror(-error));
+}
+
+static void remove_message(struct message *m)
+{
+	int error = queue_remove(QUEUE_ACTIVE, str_of(m->id));
+	if (error != 0)
+		log_warning("remove %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
+	else
+		log_removed(str_of(m->id));
+}
+
+void message_finish(struct message *m)
+{
+	bool told = bounce(m);
+	if (told && m->left && is_expired(m))
+		m->left = !expire(m);
+	if (told && !m->left)
+		remove_message(m);
+	else
+		defer(m);
+	message_free(m);
+}

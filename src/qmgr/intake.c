@@ -1,0 +1,243 @@
+/*
+ * Which file is looked at next. New mail is announced by id; incoming is scanned at
+ * start, at wakeup, after a flush, and when announcements had to be dropped; deferred is
+ * scanned every queue_run_delay. New and deferred mail take turns. Nothing is taken while
+ * the active queue is full, so memory does not depend on the backlog.
+ */
+#include "qmgr/qmgr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "run/loop.h"
+
+#define ANNOUNCED_MAX  20000 /* ids kept; more are left to a scan */
+#define ACTIVATING_MAX 50    /* files that are being read and resolved at once */
+#define SCAN_STEP      200   /* names looked at before others get their turn */
+#define AGAIN_SOON_MS  5000
+#define SCAN_BACKLOG   1000000
+
+static struct {
+	char (*announced)[QUEUE_ID_MAX]; /* ring */
+	size_t first, count;
+	struct queue_scan *incoming, *deferred;
+	bool scan_incoming, scan_deferred; /* wanted after the one under way */
+	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
+	bool deferred_turn;
+	unsigned activating;
+	struct fiber_queue changed;
+	struct run_timer *deferred_timer, *again_timer;
+} intake;
+
+uint32_t intake_backlog(void)
+{
+	return (uint32_t)(intake.incoming != NULL ? SCAN_BACKLOG : intake.count);
+}
+
+void intake_wake(void)
+{
+	fiber_queue_wake_one(&intake.changed);
+}
+
+void intake_announce(struct str id)
+{
+	if (!queue_id_valid(id))
+		return;
+	if (intake.count == ANNOUNCED_MAX) {
+		intake.scan_incoming = true;
+	} else {
+		size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
+		memcpy(intake.announced[at], id.p, id.len);
+		intake.announced[at][id.len] = '\0';
+	}
+	intake_wake();
+}
+
+void intake_trigger(uint32_t flags)
+{
+	if (flags & QMGR_FLUSH_DEAD)
+		destinations_forget_dead();
+	if (flags & QMGR_SCAN_INCOMING)
+		intake.scan_incoming = true;
+	if (flags & QMGR_SCAN_DEFERRED)
+		intake.scan_deferred = true;
+	if (flags & QMGR_SCAN_ALL)
+		intake.whatever_time = true;
+	intake_wake();
+}
+
+void intake_again_soon(void)
+{
+	run_timer_set(intake.again_timer, deadline_after_ms(AGAIN_SOON_MS));
+}
+
+static void again(UNUSED void *argument)
+{
+	intake_trigger(QMGR_SCAN_INCOMING);
+}
+
+static void deferred_is_due(UNUSED void *argument)
+{
+	intake_trigger(QMGR_SCAN_DEFERRED);
+	run_timer_set(
+	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));
+}
+
+/* The files of a qmgr that ended: what it had active is new mail again. */
+static void active_back_to_incoming(void)
+{
+	struct queue_scan *scan = queue_scan_new(QUEUE_ACTIVE);
+	char id[QUEUE_ID_MAX];
+	while (scan != NULL && queue_scan_next(scan, id)) {
+		int error = queue_move(str_of(id), QUEUE_ACTIVE, QUEUE_INCOMING);
+		if (error != 0)
+			log_warning("%s: move from %s to %s: %s", id, QUEUE_ACTIVE,
+			    QUEUE_INCOMING, strerror(-error));
+	}
+	queue_scan_free(scan);
+}
+
+/* A wanted scan starts when the one before is through. */
+static struct queue_scan *scan_under_way(
+    struct queue_scan **scan, bool *wanted, const char *queue)
+{
+	if (*scan == NULL && *wanted) {
+		*wanted = false;
+		*scan = queue_scan_new(queue);
+		if (*scan == NULL)
+			log_warning("open directory %s: %s", queue, strerror(errno));
+	}
+	return *scan;
+}
+
+static bool next_announced(char id[QUEUE_ID_MAX])
+{
+	if (intake.count == 0)
+		return false;
+	memcpy(id, intake.announced[intake.first], QUEUE_ID_MAX);
+	intake.first = (intake.first + 1) % ANNOUNCED_MAX;
+	intake.count--;
+	return true;
+}
+
+static bool next_incoming(char id[QUEUE_ID_MAX])
+{
+	if (next_announced(id))
+		return true;
+	while (scan_under_way(&intake.incoming, &intake.scan_incoming, QUEUE_INCOMING) !=
+	    NULL) {
+		if (queue_scan_next(intake.incoming, id))
+			return true;
+		queue_scan_free(intake.incoming);
+		intake.incoming = NULL;
+	}
+	return false;
+}
+
+/* The time stamp of a deferred file says when to look next. */
+static bool is_due(const char id[QUEUE_ID_MAX])
+{
+	char path[QUEUE_PATH_MAX];
+	struct stat status;
+	queue_path(path, QUEUE_DEFERRED, str_of(id));
+	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	return intake.whatever_time || status.st_mtim.tv_sec <= clock_wall_seconds();
+}
+
+static bool next_deferred(char id[QUEUE_ID_MAX])
+{
+	unsigned steps = 0;
+	while (scan_under_way(&intake.deferred, &intake.scan_deferred, QUEUE_DEFERRED) !=
+	    NULL) {
+		if (!queue_scan_next(intake.deferred, id)) {
+			queue_scan_free(intake.deferred);
+			intake.deferred = NULL;
+			if (!intake.scan_deferred)
+				intake.whatever_time = false;
+			continue;
+		}
+		if (is_due(id))
+			return true;
+		if (++steps % SCAN_STEP == 0)
+			fiber_yield();
+	}
+	return false;
+}
+
+static const char *next_file(char id[QUEUE_ID_MAX])
+{
+	intake.deferred_turn = !intake.deferred_turn;
+	if (intake.deferred_turn && next_deferred(id))
+		return QUEUE_DEFERRED;
+	if (next_incoming(id))
+		return QUEUE_INCOMING;
+	if (!intake.deferred_turn && next_deferred(id))
+		return QUEUE_DEFERRED;
+	return NULL;
+}
+
+struct candidate {
+	const char *queue;
+	char id[QUEUE_ID_MAX];
+};
+
+static void activate(void *argument)
+{
+	struct candidate *c = argument;
+	(void)message_activate(c->queue, str_of(c->id));
+	free(c);
+	intake.activating--;
+	intake_wake();
+}
+
+static void start_activating(const char *queue, const char id[QUEUE_ID_MAX])
+{
+	struct candidate *c = memory_alloc(sizeof(*c));
+	c->queue = queue;
+	memcpy(c->id, id, QUEUE_ID_MAX);
+	intake.activating++;
+	if (fiber_start("activate", activate, c) == 0)
+		return;
+	intake.activating--;
+	free(c);
+	intake_again_soon();
+}
+
+static bool has_room(void)
+{
+	return intake.activating < ACTIVATING_MAX &&
+	    map_count(qmgr.messages) + intake.activating <
+	    (size_t)qmgr.params.qmgr_message_active_limit &&
+	    qmgr.recipients < (size_t)qmgr.params.qmgr_message_recipient_limit;
+}
+
+static void run(UNUSED void *argument)
+{
+	char id[QUEUE_ID_MAX];
+	for (;;) {
+		const char *queue = has_room() ? next_file(id) : NULL;
+		if (queue != NULL)
+			start_activating(queue, id);
+		else
+			(void)fiber_queue_wait(&intake.changed, CLOCK_NEVER);
+	}
+}
+
+void intake_start(void)
+{
+	fiber_queue_init(&intake.changed);
+	intake.announced = memory_alloc_array(ANNOUNCED_MAX, sizeof(*intake.announced));
+	intake.deferred_timer = run_timer_new(deferred_is_due, NULL);
+	intake.again_timer = run_timer_new(again, NULL);
+	active_back_to_incoming();
+	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
+	run_timer_set(
+	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));
+	if (fiber_start("intake", run, NULL) != 0)
+		log_error("cannot start the intake");
+}

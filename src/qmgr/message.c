@@ -1,0 +1,270 @@
+/* A queue file becomes active: its envelope is read, its recipients are read in portions,
+ * resolved, and handed to dispatch. */
+#include "qmgr/qmgr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "mail/log_lines.h"
+
+#define MESSAGE_ARENA (512 * 1024)
+#define PORTION_MAX   1000 /* recipients resolved in one go */
+#define PORTION_ARENA (16 * 1024 * 1024)
+#define UNREACHABLE   "rewrite service is not available"
+
+static int64_t wall_microseconds(void)
+{
+	struct timeval now = clock_wall();
+	return (int64_t)now.tv_sec * 1000000 + now.tv_usec;
+}
+
+void message_free(struct message *m)
+{
+	(void)map_remove(qmgr.messages, str_of(m->id));
+	arena_free(m->arena);
+	free(m);
+	intake_wake();
+}
+
+static void save_corrupt(struct str id, const char *queue, const struct buf *reason)
+{
+	log_warning("%.*s: message rejected: %s", STR_ARG(id), buf_cstr(reason));
+	log_warning("saving corrupt file \"%.*s\" from queue \"%s\" to queue \"%s\"",
+	    STR_ARG(id), queue, QUEUE_CORRUPT);
+	int error = queue_move(id, queue, QUEUE_CORRUPT);
+	if (error != 0)
+		log_warning(
+		    "%.*s: move to %s: %s", STR_ARG(id), QUEUE_CORRUPT, strerror(-error));
+}
+
+/*
+ * Opens a file of incoming or deferred. Files that are not ready, gone, or locked by
+ * somebody who still works on them are passed by.
+ */
+static bool open_file(struct queue_file *f, const char *queue, struct str id)
+{
+	int error = queue_file_open(f, queue, id, false, true, qmgr.queue_owner);
+	if (error == 0)
+		return true;
+	if (error == -EWOULDBLOCK) {
+		log_info("%.*s: skipped, still being delivered", STR_ARG(id));
+		intake_again_soon();
+	} else if (error == -EBADMSG) {
+		CLEANUP(buf_free) struct buf reason = BUF_INIT(64);
+		buf_add_cstr(&reason, "marked as corrupt");
+		save_corrupt(id, queue, &reason);
+	} else if (error != -ENOENT && error != -EAGAIN) {
+		log_warning("open %s %.*s: %s", queue, STR_ARG(id), strerror(-error));
+	}
+	return false;
+}
+
+static struct message *message_new(struct str id)
+{
+	struct message *m = memory_alloc(sizeof(*m));
+	m->arena = arena_new(MESSAGE_ARENA);
+	m->active_since = wall_microseconds();
+	memcpy(m->id, id.p, id.len);
+	return m;
+}
+
+/* The file is locked and open as `f`. NULL: nothing to deliver now. */
+static struct message *message_load(
+    struct queue_file *f, const char *queue, struct str id)
+{
+	struct message *m = message_new(id);
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
+	int error = queue_file_envelope(f, m->arena, &m->envelope, &reason);
+	if (error == 0)
+		error = queue_move(id, queue, QUEUE_ACTIVE);
+	if (error == 0) {
+		m->expire_now = (f->status.st_mode & QUEUE_MODE_EXPIRE) != 0;
+		(void)map_set(qmgr.messages, str_of(m->id), m);
+		return m;
+	}
+	if (error == -EBADMSG)
+		save_corrupt(id, queue, &reason);
+	else
+		log_warning("%.*s: move from %s to %s: %s", STR_ARG(id), queue,
+		    QUEUE_ACTIVE, strerror(-error));
+	arena_free(m->arena);
+	free(m);
+	return NULL;
+}
+
+/* How many recipients may be read now: what is free, and at least the guaranteed minimum.
+ */
+static size_t portion_size(void)
+{
+	size_t limit = (size_t)qmgr.params.qmgr_message_recipient_limit;
+	size_t least = (size_t)qmgr.params.qmgr_message_recipient_minimum;
+	size_t free_now = limit > qmgr.recipients ? limit - qmgr.recipients : 0;
+	size_t size = free_now > least ? free_now : least;
+	return size < PORTION_MAX ? size : PORTION_MAX;
+}
+
+static struct portion *portion_read(struct message *m, struct queue_file *f)
+{
+	struct portion *p = memory_alloc(sizeof(*p));
+	size_t size = portion_size();
+	p->arena = arena_new(PORTION_ARENA);
+	p->references = 1;
+	p->recipients = arena_alloc_array(p->arena, size, sizeof(*p->recipients));
+	ssize_t got = p->recipients != NULL
+	    ? queue_file_recipients(f, p->arena, &m->next_offset, p->recipients, size)
+	    : -ENOMEM;
+	if (got >= 0) {
+		p->count = (size_t)got;
+		m->in_memory += p->count;
+		qmgr.recipients += p->count;
+		return p;
+	}
+	log_warning("%s: cannot read recipients: %s", m->id, strerror((int)-got));
+	m->left = true;
+	m->next_offset = -1;
+	dispatch_forget_portion(p);
+	return NULL;
+}
+
+/* Where each result of the resolver leads. */
+static void enqueue(
+    struct message *m, struct portion *p, size_t index, const struct resolved *to)
+{
+	struct str transport = to->transport, nexthop = to->nexthop;
+	struct str address = p->recipients[index].address;
+	if (to->flags & RESOLVE_TRY_LATER) {
+		transport = str_of("retry");
+		nexthop = STR("4.3.0 address resolver failure");
+	} else if (to->flags & RESOLVE_ERROR) {
+		transport = str_of(service_common()->error_service_name);
+		nexthop = STR("5.1.3 bad address syntax");
+	} else if (to->recipient.len > 0) {
+		address = arena_str(p->arena, to->recipient);
+		if (address.p == NULL)
+			address = p->recipients[index].address;
+	}
+	struct destination *d =
+	    destination_get(transport_get(transport), nexthop, address);
+	dispatch_add(m, p, d, &p->recipients[index], address);
+}
+
+static int resolve(struct message *m, struct portion *p)
+{
+	struct str *addresses = arena_alloc_array(p->arena, p->count, sizeof(*addresses));
+	struct resolved *results =
+	    arena_alloc_array(p->arena, p->count, sizeof(*results));
+	if (addresses == NULL || results == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->count; i++)
+		addresses[i] = p->recipients[i].address;
+	int error = rewrite_resolve(
+	    qmgr.rewrite, m->envelope.sender, addresses, p->count, p->arena, results);
+	for (size_t i = 0; error == 0 && i < p->count; i++)
+		enqueue(m, p, i, &results[i]);
+	return error;
+}
+
+/* Without the resolver nobody can be reached: all these wait. */
+static void resolver_failed(struct message *m, struct portion *p, int error)
+{
+	log_warning("%s: %s: %s", m->id, UNREACHABLE, strerror(-error));
+	m->in_memory -= p->count;
+	qmgr.recipients -= p->count;
+	m->left = true;
+}
+
+static void run_all(void)
+{
+	size_t at = 0;
+	struct str name;
+	void *t;
+	while (map_next(qmgr.transports, &at, &name, &t))
+		dispatch_run(t);
+}
+
+static void read_portion(struct message *m, struct queue_file *f)
+{
+	struct portion *p = portion_read(m, f);
+	if (p == NULL)
+		return;
+	int error = p->count > 0 ? resolve(m, p) : 0;
+	if (error != 0)
+		resolver_failed(m, p, error);
+	dispatch_forget_portion(p);
+	run_all();
+}
+
+bool message_activate(const char *queue, struct str id)
+{
+	struct queue_file f;
+	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, id))
+		return false;
+	struct message *m = message_load(&f, queue, id);
+	if (m == NULL) {
+		queue_file_close(&f);
+		return false;
+	}
+	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
+	    m->envelope.recipient_count);
+	if (str_is(str_of(queue), QUEUE_DEFERRED))
+		(void)queue_remove(QUEUE_DEFER, id) /* reasons of the attempt before */;
+	m->reading = true;
+	m->next_offset = m->expire_now ? -1 : 0;
+	m->left = m->expire_now;
+	if (!m->expire_now)
+		read_portion(m, &f);
+	queue_file_close(&f);
+	m->reading = false;
+	message_entry_done(m);
+	return true;
+}
+
+static void refill(void *argument)
+{
+	struct message *m = argument;
+	struct queue_file f;
+	int error = queue_file_open(
+	    &f, QUEUE_ACTIVE, str_of(m->id), false, false, qmgr.queue_owner);
+	if (error == 0) {
+		read_portion(m, &f);
+		queue_file_close(&f);
+	} else {
+		log_warning("open %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
+		m->left = true;
+		m->next_offset = -1;
+	}
+	m->reading = false;
+	message_entry_done(m);
+}
+
+void message_refill(struct message *m)
+{
+	if (m->reading || m->next_offset < 0 ||
+	    m->in_memory > (size_t)qmgr.params.qmgr_message_recipient_minimum)
+		return;
+	m->reading = true;
+	if (fiber_start("refill", refill, m) != 0) {
+		m->reading = false;
+		m->left = true;
+		m->next_offset = -1;
+	}
+}
+
+static void finish(void *argument)
+{
+	message_finish(argument);
+}
+
+void message_entry_done(struct message *m)
+{
+	message_refill(m);
+	if (m->reading || m->entries > 0)
+		return;
+	m->reading = true; /* nothing else touches it from here on */
+	if (fiber_start("finish", finish, m) != 0)
+		panic("no fiber to finish %s", m->id);
+}

@@ -1,0 +1,127 @@
+/*
+ * qmgr: the queue manager. Keeps a bounded active queue over incoming and deferred,
+ * resolves recipients, hands them to delivery agents within the limits of transports and
+ * destinations, and decides what becomes of a message afterwards.
+ *
+ * Reads from strangers: nothing directly; queue files hold their text and are read
+ * strictly. Runs as mail_owner; not jailed in stock configurations. If it died here, no
+ * mail would be lost: the files say what is done, and the next qmgr puts active ones back
+ * into incoming.
+ */
+#include "qmgr/qmgr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "client/service_client.h"
+#include "mail/log_lines.h"
+#include "message/pickup.h"
+#include "service/owner.h"
+
+struct qmgr_state qmgr;
+
+static void handle_incoming(struct str payload, struct arena *a)
+{
+	struct qmgr_incoming message;
+	if (!qmgr_incoming_read(payload, a, &message)) {
+		log_warning("malformed announcement");
+		return;
+	}
+	for (uint32_t i = 0; i < message.ids_count; i++)
+		intake_announce(message.ids[i].id);
+}
+
+static void handle_trigger(struct str payload, struct arena *a)
+{
+	struct qmgr_trigger message;
+	if (qmgr_trigger_read(payload, a, &message))
+		intake_trigger(message.flags);
+	else
+		log_warning("malformed trigger");
+}
+
+static void exchange(struct ipc_exchange *x)
+{
+	uint16_t type;
+	struct str payload;
+	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
+	    0)
+		return;
+	struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 2);
+	if (type == qmgr_incoming_type)
+		handle_incoming(payload, a);
+	else if (type == qmgr_trigger_type)
+		handle_trigger(payload, a);
+	else
+		log_warning("unknown request");
+	arena_free(a);
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
+	qmgr_backlog_write(&reply, &(struct qmgr_backlog){.backlog = intake_backlog()});
+	if (ipc_reply(x, qmgr_backlog_type, buf_str(&reply)) != 0)
+		log_debug("client did not wait for the answer");
+}
+
+/*
+ * One qmgr at a time: after a reload the new one waits here until the old one is gone.
+ * The lock lies on the directory itself and is never given back.
+ */
+static void wait_for_predecessor(void)
+{
+	int fd = file_open_at(AT_FDCWD, QUEUE_ACTIVE, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		fatal("open directory %s: %s", QUEUE_ACTIVE, strerror(-fd));
+	int error;
+	while ((error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE)) == -EWOULDBLOCK)
+		fiber_sleep_ms(100);
+	if (error != 0)
+		fatal("lock directory %s: %s", QUEUE_ACTIVE, strerror(-error));
+}
+
+static void begin(UNUSED void *argument)
+{
+	wait_for_predecessor();
+	intake_start();
+}
+
+static void started(void)
+{
+	const struct common_params *common = service_common();
+	queue_dir_configure(
+	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
+	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
+	qmgr.queue_owner = owner_of(common).uid;
+	qmgr.messages = map_new();
+	qmgr.transports = map_new();
+	qmgr.rewrite = rewrite_client_new(
+	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
+	qmgr.bounce =
+	    service_client_new(common, SERVICE_PRIVATE, common->bounce_service_name);
+	qmgr.defer =
+	    service_client_new(common, SERVICE_PRIVATE, common->defer_service_name);
+	if (fiber_start("start", begin, NULL) != 0)
+		fatal("cannot start");
+}
+
+static void wakeup(void)
+{
+	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
+}
+
+static const struct service qmgr_service = {
+    .name = "qmgr",
+    .params = qmgr_param_table,
+    .values = &qmgr.params,
+    .sandbox = SANDBOX_QUEUE,
+    .stays = true,
+    .started = started,
+    .exchange = exchange,
+    .wakeup = wakeup,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&qmgr_service, argc, argv);
+}

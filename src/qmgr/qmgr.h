@@ -1,0 +1,140 @@
+/*
+ * qmgr's objects. A message in the active queue has entries; an entry is some of its
+ * recipients for one destination; a destination (transport and next hop) has a window of
+ * deliveries under way and a queue of entries.
+ *
+ *	intake.c       announcements and scans: which file is looked at next
+ *	message.c      a file becomes active, recipients are read in portions and resolved
+ *	finish.c       all entries done: remove, defer, bounce, expire
+ *	destination.c  transports, destinations, windows, who is dead for how long
+ *	dispatch.c     entries go out to agents, outcomes come back
+ *
+ * Everything runs on one loop; nothing here is shared with another thread. Memory is
+ * bounded by qmgr_message_active_limit and qmgr_message_recipient_limit.
+ */
+#ifndef QMGR_QMGR_H
+#define QMGR_QMGR_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "client/rewrite_client.h"
+#include "mail/why.h"
+#include "message/qmgr.h"
+#include "qmgr_params.h"
+#include "queue/queue_file.h"
+#include "run/fiber.h"
+#include "service/service.h"
+
+/* Recipients read together; lives until all entries made of it are done. */
+struct portion {
+	struct arena *arena;
+	struct queue_recipient *recipients;
+	size_t count;
+	unsigned references;
+};
+
+struct message {
+	char id[QUEUE_ID_MAX];
+	struct arena *arena; /* strings of the envelope */
+	struct queue_envelope envelope;
+	int64_t active_since; /* wall clock, microseconds */
+	int64_t next_offset;  /* of recipients not read yet; -1: all read */
+	unsigned entries;     /* waiting or under way */
+	size_t in_memory;     /* recipients of these */
+	bool reading;         /* a fiber reads the next portion */
+	bool left;            /* some recipient must be tried again */
+	bool expire_now;      /* forced by the administrator */
+};
+
+struct transport {
+	char *name;
+	struct ipc_client *agent;
+	int64_t recipient_limit, concurrency_limit, initial_concurrency;
+	struct map *destinations;
+	struct list_link ready; /* destinations with work and room, round robin */
+	unsigned under_way;
+	int64_t dead_until; /* monotonic ms, 0: alive */
+	char *dead_reason;
+};
+
+struct destination {
+	struct transport *transport;
+	char *nexthop,
+	    *key; /* the key is the recipient where each is a destination of its own */
+	struct list_link waiting; /* entries */
+	struct list_link link;    /* in transport->ready */
+	unsigned under_way;
+	double window,
+	    failures; /* failures: in parts of a window, since the last success */
+	int64_t dead_until;
+	char *dead_reason; /* "4.4.1 connect to ..." */
+};
+
+struct entry {
+	struct message *message;
+	struct destination *destination;
+	struct portion *portion;
+	struct list_link link;
+	struct delivery_recipient *recipients; /* in the portion's arena */
+	uint32_t count, room;
+};
+
+struct qmgr_state {
+	struct qmgr_params params;
+	uid_t queue_owner;
+	struct rewrite_client *rewrite;
+	struct ipc_client *bounce, *defer;
+	struct map *messages;   /* active, by id */
+	size_t recipients;      /* in memory, of all messages */
+	struct map *transports; /* by name */
+};
+extern struct qmgr_state qmgr;
+
+/* --- intake.c --- */
+void intake_start(void);
+void intake_announce(struct str id);
+void intake_trigger(uint32_t flags);
+uint32_t intake_backlog(void);
+/* There is room for another message, or something else changed that intake waits for. */
+void intake_wake(void);
+/* A file that is busy elsewhere: looked at again in some seconds. */
+void intake_again_soon(void);
+
+/* --- message.c --- */
+/* In a fiber: makes the file active and reads its first recipients. False: nothing became
+ * active. */
+bool message_activate(const char *queue, struct str id);
+/* Starts reading more recipients when few are left in memory. */
+void message_refill(struct message *m);
+/* After an entry is done: refill or finish. */
+void message_entry_done(struct message *m);
+void message_free(struct message *m);
+
+/* --- finish.c --- */
+/* In a fiber. All recipients have had their attempt. */
+void message_finish(struct message *m);
+
+/* --- destination.c --- */
+struct transport *transport_get(struct str name);
+/* The queue of entries where a recipient belongs; made when new. */
+struct destination *destination_get(
+    struct transport *t, struct str nexthop, struct str recipient);
+/* Why nothing can be sent there now ("4.4.1 text"), or NULL. */
+const char *destination_dead_reason(struct destination *d);
+void destination_succeeded(struct destination *d);
+void destination_failed(struct destination *d, const char *status, const char *text);
+void transport_failed(struct transport *t, const char *reason);
+void destinations_forget_dead(void);
+/* Frees it when it holds nothing worth keeping. */
+void destination_release(struct destination *d);
+
+/* --- dispatch.c --- */
+/* Adds a recipient to the entry of this message for a destination, or makes one. */
+void dispatch_add(struct message *m, struct portion *p, struct destination *d,
+    const struct queue_recipient *r, struct str address);
+/* Sends out what has room. */
+void dispatch_run(struct transport *t);
+void dispatch_forget_portion(struct portion *p);
+
+#endif

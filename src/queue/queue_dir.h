@@ -1,0 +1,47 @@
+/*
+ * Queue directories: names, hashing, moving a file, scanning. The working directory is
+ * queue_directory; all paths are relative. A message lives in exactly one queue file, of
+ * the same name in every queue.
+ */
+#ifndef QUEUE_QUEUE_DIR_H
+#define QUEUE_QUEUE_DIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "queue/queue_id.h"
+
+#define QUEUE_MAILDROP "maildrop"
+#define QUEUE_INCOMING "incoming"
+#define QUEUE_ACTIVE   "active"
+#define QUEUE_DEFERRED "deferred"
+#define QUEUE_HOLD     "hold"
+#define QUEUE_CORRUPT  "corrupt"
+#define QUEUE_BOUNCE   "bounce"
+#define QUEUE_DEFER    "defer"
+#define QUEUE_TRACE    "trace"
+
+#define QUEUE_PATH_MAX 256
+
+/* hash_queue_names, hash_queue_depth: set once at start. */
+void queue_dir_configure(struct str hash_names, unsigned depth);
+/* "deferred/6/6DC6248E" */
+void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
+/* Renames between queues; makes the hash directory when it is missing. 0 or -errno. */
+MUST_USE int queue_move(struct str id, const char *from, const char *to);
+MUST_USE int queue_remove(const char *queue, struct str id);
+/* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed. Descriptor or -errno
+ * (-EPERM: not a regular file or wrong owner). */
+MUST_USE int queue_open(const char *queue, struct str id, int flags, uid_t owner);
+/* Opens for appending, creating the hash directory and the file (0600). */
+MUST_USE int queue_open_log(const char *queue, struct str id);
+
+/* Walks the names of a queue, hashed directories included; names that are no queue ids are
+ * skipped. Steps are small, so a fiber can scan a huge queue and yield in between. */
+struct queue_scan;
+struct queue_scan *queue_scan_new(const char *queue); /* NULL: cannot open (errno) */
+/* False at the end. */
+MUST_USE bool queue_scan_next(struct queue_scan *s, char id[QUEUE_ID_MAX]);
+void queue_scan_free(struct queue_scan *s);
+
+#endif

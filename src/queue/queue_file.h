@@ -1,0 +1,98 @@
+/*
+ * A queue file as its users see it: the envelope read strictly, recipients in bounded
+ * portions, the content as lines, and the marks that agents make. See doc/queue-file.md.
+ * Modes: 0600 being written, 0700 ready (test mode & 0700), 0400 corrupt; 0040 and 0010 are
+ * flags (unthrottle, expire).
+ */
+#ifndef QUEUE_QUEUE_FILE_H
+#define QUEUE_QUEUE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include "base/arena.h"
+#include "mail/address.h"
+#include "mail/dsn.h"
+#include "queue/queue_dir.h"
+#include "queue/record.h"
+
+#define QUEUE_MODE_WRITING 0600
+#define QUEUE_MODE_READY   0700
+#define QUEUE_MODE_CORRUPT 0400
+#define QUEUE_MODE_UNTHROTTLE 0040
+#define QUEUE_MODE_EXPIRE     0010
+
+struct queue_attribute {
+	struct str name, value;
+};
+
+struct queue_recipient {
+	int64_t offset;	       /* of the R record: what a mark goes to */
+	struct str address;    /* internal form */
+	struct str original;   /* "" when none recorded */
+	struct str dsn_orcpt;  /* "rfc822;..." or "" */
+	uint32_t notify;       /* enum dsn_notify, 0 = default */
+};
+
+#define QUEUE_ATTRIBUTES_MAX 100 /* queue_file_attribute_count_limit */
+
+/* What stands in the first, envelope segment besides recipients. */
+struct queue_envelope {
+	int64_t content_size;   /* bytes of the content segment as stored */
+	int64_t content_offset; /* of the first content record */
+	int64_t message_size;   /* logged and listed size (field 5 of C) */
+	uint32_t recipient_count, flags, sendopts;
+	struct timeval arrival;
+	int64_t created;
+	int64_t warn_time; /* 0: none; of the W record; -1 after the notice */
+	int64_t warn_offset;
+	struct str sender, full_name, filter, redirect, verp, envelope_id;
+	uint32_t ret;
+	struct str message_id; /* from the extracted segment */
+	struct queue_attribute *attributes;
+	size_t attribute_count;
+	int64_t first_recipient_offset; /* where queue_file_recipients starts */
+};
+
+struct queue_file {
+	int fd;
+	struct stat status; /* at open */
+	struct record_reader reader;
+	int64_t walked;	   /* bytes of records since the walk began: a pointer loop shows here */
+	int64_t extracted; /* offset of the X record, 0: not known yet */
+};
+
+/* For files that are not in a queue (postcat, tests): takes over an open descriptor. */
+MUST_USE int queue_file_take(struct queue_file *f, int fd);
+
+/* Opens (locked with flock when `lock`). 0; -EWOULDBLOCK: somebody else holds it; -EAGAIN: mode not ready
+ * yet; -errno. `write`: for marking. */
+MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str id,
+    bool write, bool lock, uid_t owner);
+void queue_file_close(struct queue_file *f);
+
+/* Strict reading of everything but recipients; checks that the end record is there and that
+ * the size record fits. Strings live in the arena. -EBADMSG: corrupt, `reason` says how, in
+ * the words of the log ("missing end record"). */
+MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
+    struct queue_envelope *e_r, struct buf *reason);
+
+/* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset moves on, and is -1
+ * after the last one (extracted segment included). Count or -EBADMSG, -errno. */
+MUST_USE ssize_t queue_file_recipients(struct queue_file *f, struct arena *a,
+    int64_t *offset, struct queue_recipient *out, size_t max);
+
+const char *queue_attribute(const struct queue_envelope *e, const char *name); /* or NULL */
+
+/* Content, line by line: data without line end; *whole_r false for a part of a longer line (L). 1, 0 at the end
+ * of the segment, -EBADMSG, -errno. Follows pointers. */
+void queue_file_content_start(struct queue_file *f, const struct queue_envelope *e);
+MUST_USE int queue_file_content_next(struct queue_file *f, struct str *line_r, bool *whole_r);
+
+/* Turns R at `offset` into D after checking that an R record stands there (D already: fine).
+ * 0, -EBADMSG, -errno. The caller has synced what the mark stands for. */
+MUST_USE int queue_file_mark_done(int fd, int64_t offset);
+/* Rewrites the time of the W record in place. */
+MUST_USE int queue_file_set_warn(int fd, int64_t offset, int64_t when);
+
+#endif

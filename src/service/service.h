@@ -1,0 +1,70 @@
+/*
+ * The frame of every daemon: options from master, configuration, log, privileges, jail,
+ * accept loop or exchange server, retirement, orderly end. A daemon's main is one call
+ * with one struct literal (style.md).
+ *
+ * Order: parse options; load configuration (a fault is fatal); open the log; before_jail
+ * (tables, files, c-ares: still with the rights to read them, no threads yet); chroot if
+ * the row says so; drop to mail_owner unless .root; sandbox; started; then serve until
+ * retired. Signals: TERM ends at once after flushing the log; HUP is master's business
+ * (master starts a new generation and sends USR1 = retire to the old).
+ *
+ * Options, set by master or by hand: -n service name, -t type (inet unix pass), -c (chroot),
+ * -u (drop privileges), -d (not from master: listen on descriptor 0's socket or, with -S,
+ * serve standard input), -v, -V, -o name=value, -m max_use, -i max_idle,
+ * -s count of listeners (descriptors 6...), -L clients this process carries, -z no limit.
+ */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include <stdbool.h>
+#include "conf/conf.h"
+#include "ipc/ipc.h"
+#include "net/stream.h"
+#include "common_params.h"
+
+enum sandbox { SANDBOX_NONE, SANDBOX_QUEUE, SANDBOX_NET, SANDBOX_TABLE, SANDBOX_ROOT };
+
+/* One connected client of an inet (or unix stream) service. */
+struct service_client {
+	struct stream *stream;
+	struct net_address peer, local;
+	const char *service_name; /* as in master.cf: "smtp", "127.0.0.1:2525" */
+};
+
+struct service {
+	const char *name;	    /* program name: "smtpd" */
+	const struct param *params; /* generated table, or NULL */
+	void *values;		    /* the generated struct */
+	enum sandbox sandbox;
+	bool root;	   /* keeps root (local, virtual, pipe, spawn) */
+	bool no_threads;   /* run_inline_only */
+	bool stays;	   /* one long-lived process: no max_use, no max_idle (qmgr) */
+	void (*before_jail)(void);
+	void (*started)(void); /* may start fibers; loop not yet running */
+	/* Exactly one of: */
+	void (*serve)(struct service_client *client); /* stream clients, own fiber each */
+	void (*exchange)(struct ipc_exchange *x);     /* inner protocol */
+	/* Per-connection state of the inner protocol (ipc_connection_state); may be NULL. */
+	void (*connection_closed)(void *state);
+	/* Asked when idle: tables changed on disk; true = retire ("has changed -- restarting" is
+	 * logged by the hook). Called at most once a second. */
+	bool (*stale)(void);
+	/* Last words before exit when retired (flush state); may be NULL. */
+	void (*finished)(void);
+};
+
+int service_main(const struct service *s, int argc, char **argv);
+
+/* Known after service_main started. */
+const struct common_params *service_common(void);
+struct conf *service_conf(void);
+const char *service_name(void); /* row name: "relay" for smtp run as relay */
+bool service_is_stress(void);
+/* Directory of the running binaries, for programs that start others. */
+bool service_draining(void); /* retired: finish, take nothing new */
+
+/* Client of another service by its parameter-given name: "private/" or "public/" + name. */
+struct ipc_client *service_ipc_client(const char *class_directory, const char *name);
+
+#endif

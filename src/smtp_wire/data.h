@@ -1,0 +1,42 @@
+/*
+ * Message text on the wire (RFC 5321 4.5.2): dots, line ends, the end of data; reading as
+ * a server and writing as a client. Inside, lines end in LF.
+ */
+#ifndef SMTP_WIRE_DATA_H
+#define SMTP_WIRE_DATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "net/stream.h"
+
+enum bare_newline {
+	BARE_NEWLINE_ALLOW,     /* no: LF.LF ends data too */
+	BARE_NEWLINE_NORMALIZE, /* bare LF is a line end, but only CRLF.CRLF ends data */
+	BARE_NEWLINE_REJECT,    /* as normalize; the caller refuses at the end */
+};
+
+/* A decoder that is fed bytes as they come: dots removed, CRLF and bare LF become LF, a
+ * stray CR a blank (when replace_cr). */
+struct data_decoder {
+	enum bare_newline mode;
+	bool replace_cr;
+	uint8_t state; /* private */
+	bool saw_bare_lf, saw_bare_cr;
+	bool ended; /* the end of data was consumed */
+};
+void data_decoder_init(struct data_decoder *d, enum bare_newline mode, bool replace_cr);
+/*
+ * Takes bytes of `in`, adds text to `out`, stops at the end of data. Result: bytes of
+ * `in` used. When `out` is full (its ceiling), decoding goes on without storing and
+ * out->overflow is set: the caller answers 552.
+ */
+size_t data_decode(struct data_decoder *d, struct str in, struct buf *out);
+
+/* Line by line as a client: CRLF ends, leading dots doubled, lines over `limit` bytes (0:
+ * none) broken with CRLF and a blank. */
+MUST_USE int data_write_line(
+    struct stream *s, struct str line, bool whole, size_t limit, bool *at_line_start);
+MUST_USE int data_write_end(struct stream *s); /* ".\r\n" */
+
+#endif

@@ -1,0 +1,33 @@
+/* The commands that the server knows (RFC 5321 4.1), in the order of the log's
+ * statistics. */
+#include "smtpd/smtpd.h"
+
+const struct command_row command_rows[] = {
+    {"HELO", "HELO", command_helo, 0},
+    {"EHLO", "EHLO", command_ehlo, 0},
+    {"STARTTLS", "STARTTLS", command_not_built, 0},
+    {"AUTH", "AUTH", command_no_auth, 0},
+    {"MAIL", "MAIL", command_mail, COMMAND_PIPELINED},
+    {"RCPT", "RCPT", command_rcpt, COMMAND_PIPELINED},
+    {"DATA", "DATA", command_data, 0},
+    {"BDAT", "BDAT", command_not_built, 0},
+    {"RSET", "RSET", command_rset, COMMAND_PIPELINED | COMMAND_JUNK},
+    {"NOOP", "NOOP", command_noop, COMMAND_JUNK},
+    {"VRFY", "VRFY", command_vrfy, COMMAND_JUNK},
+    {"ETRN", "ETRN", command_not_built, COMMAND_JUNK},
+    {"QUIT", "QUIT", command_quit, COMMAND_LAST_WORD},
+    {"XCLIENT", "XCLIENT", command_no_authority, 0},
+    {"XFORWARD", "XFORWARD", command_no_authority, 0},
+    {"HELP", "HELP", command_help, COMMAND_JUNK},
+    {"", "UNKNOWN", command_unknown, 0},
+};
+const size_t command_count = ARRAY_SIZE(command_rows);
+
+const struct command_row *command_find(struct str verb)
+{
+	size_t last = command_count - 1;
+	for (size_t i = 0; i < last; i++)
+		if (str_is_nocase(verb, command_rows[i].verb))
+			return &command_rows[i];
+	return &command_rows[last];
+}

@@ -1,0 +1,224 @@
+/* DATA (RFC 5321 4.1.1.4): the message goes to cleanup as it comes; 250 only after it is
+ * safe. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "client/service_client.h"
+#include "mail/received.h"
+#include "smtpd/smtpd.h"
+
+#define ATTRIBUTES_MAX 24
+
+struct upload {
+	struct session *session;
+	struct cleanup_message *message;
+	struct data_decoder decoder;
+	int64_t size;
+	int trouble; /* cleanup's; what follows is only read to its end */
+	bool too_big;
+};
+
+static void add_received(struct session *s, struct buf *out)
+{
+	const struct common_params *common = service_common();
+	const struct transaction *t = s->transaction;
+	received_write(out,
+	    &(struct received){
+		.helo = s->helo.len > 0 ? s->helo : s->name,
+		.client_name = s->name,
+		.client_address = s->address,
+		.myhostname = str_of(common->myhostname),
+		.mail_name = str_of(common->mail_name),
+		.protocol = str_of(session_protocol(s)),
+		.queue_id = session_queue_id(s),
+		.recipient = t->count == 1 ? t->recipients[0].address : STR_EMPTY,
+		.wall_seconds = t->arrival.tv_sec,
+		.uid = -1,
+	    });
+}
+
+struct attributes {
+	struct cleanup_attribute list[ATTRIBUTES_MAX];
+	uint32_t count;
+};
+
+static void attribute(struct attributes *a, const char *name, struct str value)
+{
+	if (value.len > 0)
+		a->list[a->count++] =
+		    (struct cleanup_attribute){.name = str_of(name), .value = value};
+}
+
+/* In the order of Postfix's queue files. */
+static void add_attributes(struct session *s, struct attributes *a)
+{
+	const struct net_address *local = &s->client->local;
+	struct arena *arena = s->transaction->arena;
+	CLEANUP(buf_free) struct buf server = BUF_INIT(NET_ADDRESS_TEXT_MAX * 4);
+	net_address_add_text(&server, local);
+	attribute(a, "log_ident", session_queue_id(s));
+	attribute(
+	    a, "rewrite_context", s->own || s->trusted ? STR("local") : STR("remote"));
+	attribute(a, "encoding", s->transaction->body_8bit ? STR("8bit") : STR_EMPTY);
+	attribute(a, "log_client_name", s->name);
+	attribute(a, "log_client_address", s->address);
+	attribute(a, "log_client_port", s->port);
+	attribute(a, "log_message_origin", s->client_text);
+	attribute(a, "log_helo_name", s->helo);
+	attribute(a, "log_protocol_name", str_of(session_protocol(s)));
+	attribute(a, "client_name", s->name);
+	attribute(a, "reverse_client_name", s->reverse_name);
+	attribute(a, "client_address", s->address);
+	attribute(a, "client_port", s->port);
+	attribute(a, "server_address", arena_str(arena, buf_str(&server)));
+	attribute(
+	    a, "server_port", str_of(arena_printf(arena, "%u", net_address_port(local))));
+	attribute(a, "helo_name", s->helo);
+	attribute(a, "protocol_name", str_of(session_protocol(s)));
+	attribute(a, "client_address_type",
+	    net_address_family(&s->client->peer) == AF_INET6 ? STR("10") : STR("2"));
+}
+
+static int begin(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	CLEANUP(buf_free) struct buf received = BUF_INIT(4096);
+	struct attributes attributes = {.count = 0};
+	add_received(s, &received);
+	add_attributes(s, &attributes);
+	struct cleanup_submit envelope = {
+	    .flags = t->cleanup_flags | CLEANUP_MAP | CLEANUP_FILTER |
+		(s->own || s->trusted ? CLEANUP_COMPLETE : 0),
+	    .arrival_seconds = t->arrival.tv_sec,
+	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
+	    .sender = t->sender,
+	    .filter = t->filter,
+	    .redirect = t->redirect,
+	    .envelope_id = t->envelope_id,
+	    .ret = t->ret,
+	    .client = s->client_text,
+	    .helo = s->helo,
+	    .protocol = str_of(session_protocol(s)),
+	    .attributes = attributes.list,
+	    .attributes_count = attributes.count,
+	    .recipients = t->recipients,
+	    .recipients_count = t->count,
+	    .received = buf_str(&received),
+	};
+	return cleanup_message_begin(
+	    t->message, &envelope, service_client_deadline(service_common()));
+}
+
+/* Decodes what has arrived and hands it on. */
+static void take(struct upload *u, const char *bytes, size_t len)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(STREAM_BUFFER * 2);
+	int64_t limit = service_common()->message_size_limit;
+	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
+	stream_skip(u->session->stream, used);
+	u->size += (int64_t)text.len;
+	u->session->transaction->bytes = u->size;
+	u->too_big = u->too_big || (limit > 0 && u->size > limit);
+	if (u->trouble == 0 && !u->too_big)
+		u->trouble = cleanup_message_add(u->message, buf_str(&text),
+		    service_client_deadline(service_common()));
+}
+
+/* Reads to the end of data, come what may. 0, or the stream's error. */
+static int receive(struct upload *u)
+{
+	struct stream *stream = u->session->stream;
+	while (!u->decoder.ended) {
+		const char *bytes;
+		stream_set_deadline(
+		    stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
+		ssize_t len = stream_peek(stream, 1, &bytes);
+		if (len < 0)
+			return (int)len;
+		take(u, bytes, (size_t)len);
+	}
+	return 0;
+}
+
+static void reply_result(struct session *s, const struct cleanup_result *r)
+{
+	int code = cleanup_status_code(r->status);
+	const char *dsn = cleanup_status_dsn(r->status);
+	if (r->status == CLEANUP_OK)
+		session_reply(s, code, dsn, "Ok: queued as %s", r->id);
+	else
+		session_error(s, code, dsn, "%s",
+		    r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status));
+}
+
+static void finish(struct session *s, struct upload *u)
+{
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
+	struct cleanup_result result;
+	if (u->too_big) {
+		session_error(s, 552, "5.3.4", "Error: message file too big");
+		return;
+	}
+	if (u->decoder.saw_bare_lf && smtpd.bare_newline == BARE_NEWLINE_REJECT &&
+	    !s->bare_newline_allowed) {
+		session_error(s, (int)smtpd.params.smtpd_forbid_bare_newline_reject_code,
+		    "5.5.2", "%s Error: bare <LF> received",
+		    service_common()->myhostname);
+		return;
+	}
+	if (restriction_run(s, STAGE_END_OF_DATA, NULL, &reply) == VERDICT_REJECT) {
+		session_error_text(s, buf_str(&reply));
+		return;
+	}
+	if (u->trouble == 0)
+		u->trouble = cleanup_message_finish(
+		    u->message, service_client_deadline(service_common()), &result);
+	if (u->trouble == 0) {
+		reply_result(s, &result);
+		return;
+	}
+	log_warning("%.*s: cleanup did not take the message: %s",
+	    STR_ARG(session_queue_id(s)), strerror(-u->trouble));
+	session_error(s, 451, "4.3.0", "Error: queue file write error");
+}
+
+static void upload(struct session *s)
+{
+	struct upload u = {.session = s, .message = s->transaction->message};
+	data_decoder_init(&u.decoder,
+	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline, false);
+	u.trouble = begin(s);
+	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
+	stream_set_deadline(
+	    s->stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
+	if (stream_flush(s->stream) != 0)
+		return; /* the command loop finds the sticky error */
+	if (receive(&u) == 0)
+		finish(s, &u);
+}
+
+void command_data(struct session *s, struct str arguments)
+{
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
+	if (arguments.len > 0) {
+		session_error(s, 501, "5.5.4", "Syntax: DATA");
+		return;
+	}
+	if (s->transaction == NULL || s->transaction->count == 0) {
+		if (s->transaction != NULL)
+			session_error(s, 554, "5.5.1", "Error: no valid recipients");
+		else
+			session_error(s, 503, "5.5.1", "Error: need RCPT command");
+		return;
+	}
+	if (restriction_run(s, STAGE_DATA, NULL, &reply) == VERDICT_REJECT) {
+		session_error_text(s, buf_str(&reply));
+		return;
+	}
+	upload(s);
+	/* A broken connection keeps the transaction for its log line; all other ends
+	 * replace it. */
+	if (stream_error(s->stream) == 0)
+		transaction_end(s);
+}

@@ -1,0 +1,68 @@
+/* HELO and EHLO (RFC 5321 4.1.1.1): who the client says it is, and what we can do. */
+#include "smtp_wire/capability.h"
+#include "smtpd/smtpd.h"
+
+#define HELO_MAX 512
+
+static bool set_helo(struct session *s, struct str arguments, const char *verb)
+{
+	struct str name;
+	if (!str_next(&arguments, " \t", &name)) {
+		session_error(s, 501, "", "Syntax: %s hostname", verb);
+		return false;
+	}
+	transaction_end(s);
+	struct str kept = arena_str(s->arena, str_slice(name, 0, HELO_MAX));
+	if (kept.p == NULL) { /* a client that greets thousands of times */
+		session_error(s, 421, "4.7.0", "%s Error: too many greetings",
+		    service_common()->myhostname);
+		return false;
+	}
+	s->helo = kept;
+	return true;
+}
+
+void command_helo(struct session *s, struct str arguments)
+{
+	if (!set_helo(s, arguments, "HELO"))
+		return;
+	s->esmtp = false;
+	session_reply(s, 250, "", "%s", service_common()->myhostname);
+}
+
+/* What is built and not switched off. */
+static uint32_t announced(void)
+{
+	uint32_t all = CAPABILITY_PIPELINING | CAPABILITY_SIZE |
+	    CAPABILITY_ENHANCEDSTATUSCODES | CAPABILITY_8BITMIME | CAPABILITY_DSN;
+	if (!smtpd.params.disable_vrfy_command)
+		all |= CAPABILITY_VRFY;
+	return all & ~smtpd.discard_keywords;
+}
+
+static void add_keyword(struct buf *out, enum capability_index i)
+{
+	buf_add_cstr(out, capability_keyword(i));
+	if (i == CAPABILITY_INDEX_SIZE && service_common()->message_size_limit > 0)
+		buf_printf(out, " %lld", (long long)service_common()->message_size_limit);
+}
+
+void command_ehlo(struct session *s, struct str arguments)
+{
+	if (!set_helo(s, arguments, "EHLO"))
+		return;
+	s->esmtp = true;
+	CLEANUP(buf_free) struct buf line = BUF_INIT(1024);
+	uint32_t left = announced();
+	buf_add_cstr(&line, service_common()->myhostname);
+	for (unsigned i = 0; i < CAPABILITY_COUNT; i++) {
+		if ((left & (1u << i)) == 0)
+			continue;
+		if (stream_printf(s->stream, "250-%s\r\n", buf_cstr(&line)) != 0)
+			s->end = SESSION_CLOSE;
+		buf_clear(&line);
+		add_keyword(&line, (enum capability_index)i);
+	}
+	if (stream_printf(s->stream, "250 %s\r\n", buf_cstr(&line)) != 0)
+		s->end = SESSION_CLOSE;
+}

@@ -1,0 +1,140 @@
+/* MAIL (RFC 5321 4.1.1.2) with SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC
+ * 3461). */
+#include "base/file.h"
+#include "smtpd/smtpd.h"
+
+/* Also smtpd asks for half as much again as the largest message. */
+#define SPACE_FACTOR_NUMERATOR   3
+#define SPACE_FACTOR_DENOMINATOR 2
+
+static bool has_space(int64_t announced)
+{
+	int64_t available = file_system_free(".");
+	int64_t limit = service_common()->message_size_limit;
+	if (available < 0)
+		return true; /* the write will tell */
+	if (available < limit / SPACE_FACTOR_DENOMINATOR * SPACE_FACTOR_NUMERATOR)
+		return false;
+	return available - announced >= smtpd.params.queue_minfree;
+}
+
+static bool refuse(struct session *s, int code, const char *status, const char *text)
+{
+	session_error(s, code, status, "%s", text);
+	return false;
+}
+
+/* A number too long for 64 bits is too large a message, not bad syntax. */
+static bool parameter_size(struct session *s, struct transaction *t, struct str value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (!ascii_is_digit(value.p[i]))
+			return refuse(s, 501, "5.5.4", "Bad message size syntax");
+	if (value.len == 0)
+		return refuse(s, 501, "5.5.4", "Bad message size syntax");
+	if (!str_to_i64(value, &t->announced_size))
+		return refuse(
+		    s, 552, "5.3.4", "Message size exceeds file system imposed limit");
+	int64_t limit = service_common()->message_size_limit;
+	if (limit > 0 && t->announced_size > limit)
+		return refuse(s, 552, "5.3.4", "Message size exceeds fixed limit");
+	return true;
+}
+
+static bool unsupported(struct session *s, struct str name, struct str value)
+{
+	session_error(s, 555, "5.5.4", "Unsupported option: %.*s%s%.*s", STR_ARG(name),
+	    value.p != NULL ? "=" : "", value.p != NULL ? str_print_length(value) : 0,
+	    value.p != NULL ? value.p : "");
+	return false;
+}
+
+static bool parameter_body(struct session *s, struct transaction *t, struct str value)
+{
+	t->body_8bit = str_is_nocase(value, "8BITMIME");
+	return t->body_8bit || str_is_nocase(value, "7BIT")
+	    ? true
+	    : unsupported(s, STR("BODY"), value);
+}
+
+static bool parameter_ret(struct session *s, struct transaction *t, struct str value)
+{
+	if (t->ret != DSN_RET_DEFAULT || !dsn_ret_parse(value, &t->ret))
+		return refuse(s, 501, "5.5.4", "Bad RET parameter syntax");
+	return true;
+}
+
+static bool parameter_envid(struct session *s, struct transaction *t, struct str value)
+{
+	CLEANUP(buf_free) struct buf decoded = BUF_INIT(DSN_ENVID_MAX);
+	if (t->envelope_id.len > 0 || value.len == 0 || value.len > DSN_ENVID_MAX ||
+	    !xtext_decode(&decoded, value) || str_has_control(buf_str(&decoded)))
+		return refuse(s, 501, "5.5.4", "Bad ENVID parameter syntax");
+	t->envelope_id = arena_str(t->arena, buf_str(&decoded));
+	return true;
+}
+
+/* Who is authenticated upstream is not our business without AUTH (RFC 4954 5). */
+static bool parameter_auth(
+    UNUSED struct session *s, UNUSED struct transaction *t, UNUSED struct str value)
+{
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*handle)(struct session *s, struct transaction *t, struct str value);
+} parameters[] = {
+    {"SIZE", parameter_size},
+    {"BODY", parameter_body},
+    {"RET", parameter_ret},
+    {"ENVID", parameter_envid},
+    {"AUTH", parameter_auth},
+};
+
+static bool parse_parameter(
+    struct session *s, struct transaction *t, struct str name, struct str value)
+{
+	for (size_t i = 0; value.p != NULL && i < ARRAY_SIZE(parameters); i++)
+		if (str_is_nocase(name, parameters[i].name))
+			return parameters[i].handle(s, t, value);
+	return unsupported(s, name, value);
+}
+
+static bool parse(struct session *s, struct transaction *t, struct str arguments)
+{
+	if (!str_starts_nocase(arguments, STR("FROM:")) || arguments.len == 5)
+		return refuse(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
+	struct address_path_rules rules = {.strict = smtpd.params.strict_rfc821_envelopes,
+	    .null_ok = true,
+	    .utf8_ok = true};
+	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
+	struct str rest = STR_EMPTY, name, value;
+	if (!address_path_parse(str_skip(arguments, 5), rules, &sender, &rest) ||
+	    (sender.len > 0 && !address_envelope_valid(buf_str(&sender), true)))
+		return refuse(s, 501, "5.1.7", "Bad sender address syntax");
+	t->sender = arena_str(t->arena, buf_str(&sender));
+	while (smtp_parameter_next(&rest, &name, &value))
+		if (!parse_parameter(s, t, name, value))
+			return false;
+	if (!has_space(t->announced_size))
+		return refuse(s, 452, "4.3.1", "Insufficient system storage");
+	return true;
+}
+
+void command_mail(struct session *s, struct str arguments)
+{
+	if (smtpd.params.smtpd_helo_required && s->helo.len == 0) {
+		session_error(s, 503, "5.5.1", "Error: send HELO/EHLO first");
+		return;
+	}
+	if (s->transaction != NULL) {
+		session_error(s, 503, "5.5.1", "Error: nested MAIL command");
+		return;
+	}
+	s->transaction = transaction_new();
+	if (parse(s, s->transaction, arguments))
+		session_reply(s, 250, "2.1.0", "Ok");
+	else
+		transaction_end(s);
+}

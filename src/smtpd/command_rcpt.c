@@ -1,0 +1,129 @@
+/* RCPT (RFC 5321 4.1.1.3) with NOTIFY and ORCPT (RFC 3461). */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "smtpd/smtpd.h"
+
+#define QUEUE_ID_WAIT_MS 30000
+
+static bool refuse(struct session *s, int code, const char *status, const char *text)
+{
+	session_error(s, code, status, "%s", text);
+	return false;
+}
+
+static bool parameter_notify(
+    struct session *s, struct cleanup_recipient *r, struct str value)
+{
+	if (r->notify != 0 || !dsn_notify_parse(value, &r->notify))
+		return refuse(s, 501, "5.5.4", "Error: Bad NOTIFY parameter syntax");
+	return true;
+}
+
+static bool parameter_orcpt(
+    struct session *s, struct cleanup_recipient *r, struct str value)
+{
+	CLEANUP(buf_free) struct buf decoded = BUF_INIT(DSN_ORCPT_MAX * 2);
+	if (r->dsn_orcpt.len > 0 || value.len > DSN_ORCPT_MAX ||
+	    !dsn_orcpt_parse(value, &decoded) || str_has_control(buf_str(&decoded)))
+		return refuse(s, 501, "5.5.4", "Error: Bad ORCPT parameter syntax");
+	r->dsn_orcpt = arena_str(s->transaction->arena, buf_str(&decoded));
+	return true;
+}
+
+static bool parse_parameter(
+    struct session *s, struct cleanup_recipient *r, struct str name, struct str value)
+{
+	if (value.p != NULL && str_is_nocase(name, "NOTIFY"))
+		return parameter_notify(s, r, value);
+	if (value.p != NULL && str_is_nocase(name, "ORCPT"))
+		return parameter_orcpt(s, r, value);
+	session_error(s, 555, "5.5.4", "Unsupported option: %.*s%s%.*s", STR_ARG(name),
+	    value.p != NULL ? "=" : "", value.p != NULL ? str_print_length(value) : 0,
+	    value.p != NULL ? value.p : "");
+	return false;
+}
+
+static bool parse(struct session *s, struct cleanup_recipient *r, struct str arguments)
+{
+	struct transaction *t = s->transaction;
+	if (!str_starts_nocase(arguments, STR("TO:")) || arguments.len == 3)
+		return refuse(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
+	struct address_path_rules rules = {
+	    .strict = smtpd.params.strict_rfc821_envelopes, .utf8_ok = true};
+	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
+	struct str rest = STR_EMPTY, name, value;
+	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest) ||
+	    !address_envelope_valid(buf_str(&address), true))
+		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
+	r->address = arena_str(t->arena, buf_str(&address));
+	while (smtp_parameter_next(&rest, &name, &value))
+		if (!parse_parameter(s, r, name, value))
+			return false;
+	return r->address.p != NULL ||
+	    refuse(s, 452, "4.5.3", "Error: too many recipients");
+}
+
+/* Beyond the limit a client is told 452, and, when it goes on, counted as a nuisance. */
+static bool has_room(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	if (t->count < (uint32_t)smtpd.params.smtpd_recipient_limit)
+		return true;
+	session_reply(s, 452, "4.5.3", "Error: too many recipients");
+	s->command_failed = true;
+	if (++t->overshoot > (uint32_t)smtpd.params.smtpd_recipient_overshoot_limit)
+		s->errors++;
+	return false;
+}
+
+/* The queue id exists from the first accepted recipient on. */
+static bool have_queue_id(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	int error;
+	if (t->message != NULL)
+		return true;
+	t->message = cleanup_message_new(
+	    smtpd.cleanup, deadline_after_ms(QUEUE_ID_WAIT_MS), &error);
+	if (t->message == NULL) {
+		log_warning("cannot get a queue id from cleanup: %s", strerror(-error));
+		return refuse(s, 451, "4.3.0", "Error: queue file write error");
+	}
+	cleanup_message_shown(t->message);
+	log_info(
+	    "%s: client=%.*s", cleanup_message_id(t->message), STR_ARG(s->client_text));
+	return true;
+}
+
+static bool add(struct session *s, const struct cleanup_recipient *r)
+{
+	struct transaction *t = s->transaction;
+	if (t->recipients == NULL)
+		t->recipients = arena_alloc_array(t->arena,
+		    (size_t)smtpd.params.smtpd_recipient_limit, sizeof(*t->recipients));
+	if (t->recipients == NULL)
+		return refuse(s, 452, "4.5.3", "Error: too many recipients");
+	t->recipients[t->count++] = *r;
+	return true;
+}
+
+void command_rcpt(struct session *s, struct str arguments)
+{
+	if (s->transaction == NULL) {
+		session_error(s, 503, "5.5.1", "Error: need MAIL command");
+		return;
+	}
+	struct cleanup_recipient r = {.notify = 0};
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
+	if (!has_room(s) || !parse(s, &r, arguments))
+		return;
+	if (!restriction_check_recipient(s, r.address, &reply)) {
+		s->transaction->refused++;
+		session_error_text(s, buf_str(&reply));
+		return;
+	}
+	if (have_queue_id(s) && add(s, &r))
+		session_reply(s, 250, "2.1.5", "Ok");
+}

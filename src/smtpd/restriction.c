@@ -1,0 +1,306 @@
+/* Restriction lists: compiled once, before the jail, and evaluated in the order that
+ * Postfix documents. */
+#include "smtpd/restriction.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "mail/reply.h"
+
+#define LIST_MAX 1000
+
+struct restriction_list {
+	const char *title;
+	struct restriction *items;
+	size_t count;
+};
+
+static const struct restriction_row unknown_row;
+
+static const struct restriction_row *find_in(
+    const struct restriction_row *rows, size_t count, struct str name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_is_nocase(name, rows[i].name))
+			return &rows[i];
+	return NULL;
+}
+
+static const struct restriction_row *find_row(struct str name)
+{
+	const struct restriction_row *row =
+	    find_in(restriction_basic_rows, restriction_basic_count, name);
+	if (row == NULL)
+		row = find_in(restriction_access_rows, restriction_access_count, name);
+	return row;
+}
+
+/* A bare "type:table" means the access table of the list's own subject. */
+static const char *implied_check(const char *title)
+{
+	static const struct {
+		const char *part, *check;
+	} implied[] = {
+	    {"client", "check_client_access"},
+	    {"helo", "check_helo_access"},
+	    {"sender", "check_sender_access"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(implied); i++)
+		if (str_find_str(str_of(title), str_of(implied[i].part)) >= 0)
+			return implied[i].check;
+	return "check_recipient_access";
+}
+
+/* One word (and its table) of a list. What is not known is refused when it is reached. */
+static void compile_word(
+    struct restriction *r, struct str word, struct str *rest, const char *title)
+{
+	if (str_find(word, ':') >= 0 && find_row(word) == NULL) {
+		r->argument = word;
+		r->row = find_row(str_of(implied_check(title)));
+	} else {
+		r->row = find_row(word);
+		if (r->row == NULL)
+			r->row = &unknown_row;
+		if (r->row == &unknown_row || !r->row->has_table)
+			r->argument = word;
+		else if (!str_next_braced(rest, " \t\r\n,", &r->argument))
+			fatal("parameter %s: %.*s needs a table", title, STR_ARG(word));
+	}
+	if (r->row->has_table)
+		r->table = table_open(r->argument, TABLE_FOLD);
+}
+
+struct restriction_list *restriction_compile(const char *title, const char *text)
+{
+	struct restriction_list *list = memory_alloc(sizeof(*list));
+	struct str rest = str_of(memory_copy_cstr(text)), word;
+	bool warn = false;
+	list->title = title;
+	list->items = memory_alloc_array(LIST_MAX, sizeof(*list->items));
+	while (str_next_braced(&rest, " \t\r\n,", &word)) {
+		if (str_is_nocase(word, "warn_if_reject")) {
+			warn = true;
+			continue;
+		}
+		if (list->count == LIST_MAX)
+			fatal("parameter %s: more than %d restrictions", title, LIST_MAX);
+		struct restriction *r = &list->items[list->count++];
+		compile_word(r, word, &rest, title);
+		r->warn_if_reject = warn;
+		warn = false;
+	}
+	return list;
+}
+
+/* Something that refuses relaying must stand in one of the lists, not behind a plain
+ * permit. */
+static bool controls_relay(const struct restriction_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct restriction *r = &list->items[i];
+		if (r->row->controls_relay && !r->warn_if_reject)
+			return true;
+		if (str_is_nocase(str_of(r->row->name), "permit"))
+			return false;
+	}
+	return false;
+}
+
+void restriction_require_relay_control(void)
+{
+	if (controls_relay(smtpd.restrictions[STAGE_RELAY]) ||
+	    controls_relay(smtpd.restrictions[STAGE_RECIPIENT]))
+		return;
+	fatal(
+	    "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at "
+	    "least one working instance of: reject_unauth_destination, "
+	    "defer_unauth_destination, reject, defer, defer_if_permit");
+}
+
+enum verdict refuse(
+    struct evaluation *e, int64_t code, const char *status, const char *format, ...)
+{
+	va_list args;
+	e->refusal.code = (int)code;
+	if (!str_to_cstr(str_of(status), e->refusal.status, sizeof(e->refusal.status)))
+		e->refusal.status[0] = '\0';
+	buf_clear(&e->refusal.text);
+	va_start(args, format);
+	buf_vprintf(&e->refusal.text, format, args);
+	va_end(args);
+	return VERDICT_REJECT;
+}
+
+void refuse_subject(
+    const struct evaluation *e, enum restriction_needs about, struct buf *out)
+{
+	const struct session *s = e->session;
+	switch (about) {
+	case NEEDS_HELO:
+		buf_printf(out, "<%.*s>: Helo command rejected: ", STR_ARG(s->helo));
+		break;
+	case NEEDS_SENDER:
+		buf_printf(out,
+		    "<%.*s>: Sender address rejected: ", STR_ARG(s->transaction->sender));
+		break;
+	case NEEDS_RECIPIENT:
+		buf_printf(
+		    out, "<%.*s>: Recipient address rejected: ", STR_ARG(*e->recipient));
+		break;
+	case NEEDS_NOTHING:
+		buf_printf(
+		    out, "<%.*s>: Client host rejected: ", STR_ARG(s->client_text));
+		break;
+	}
+}
+
+static bool has_what_it_needs(
+    const struct evaluation *e, const struct restriction_row *row)
+{
+	const struct session *s = e->session;
+	switch (row->needs) {
+	case NEEDS_HELO:
+		return s->helo.len > 0;
+	case NEEDS_SENDER:
+		return s->transaction != NULL;
+	case NEEDS_RECIPIENT:
+		return e->recipient != NULL;
+	case NEEDS_NOTHING:
+		break;
+	}
+	return true;
+}
+
+static const char *stage_word(const struct evaluation *e)
+{
+	if (e->stage == STAGE_END_OF_DATA)
+		return "END-OF-MESSAGE";
+	return e->stage == STAGE_DATA ? "DATA" : "RCPT";
+}
+
+static void log_refusal(const struct evaluation *e, const char *action)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
+	reply_write(&line, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
+	session_log_action(
+	    e->session, action, stage_word(e), buf_str(&line), e->recipient);
+}
+
+static enum verdict run_one(struct evaluation *e, const struct restriction *r)
+{
+	if (r->row == &unknown_row) {
+		log_warning("unknown or not supported smtpd restriction: \"%.*s\"",
+		    STR_ARG(r->argument));
+		return refuse(e, 451, "4.3.5", "Server configuration error");
+	}
+	if (!has_what_it_needs(e, r->row))
+		return VERDICT_DUNNO;
+	enum verdict verdict = r->row->check(e, r);
+	if (verdict != VERDICT_REJECT || !r->warn_if_reject)
+		return verdict;
+	log_refusal(e, "reject_warning");
+	return VERDICT_DUNNO;
+}
+
+enum verdict restriction_run_list(
+    struct evaluation *e, const struct restriction_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		enum verdict verdict = run_one(e, &list->items[i]);
+		if (verdict != VERDICT_DUNNO)
+			return verdict;
+	}
+	return VERDICT_DUNNO;
+}
+
+/* Tables named in a table's result would have to be opened inside the jail: not allowed.
+ */
+enum verdict restriction_run_text(struct evaluation *e, struct str text)
+{
+	struct str word;
+	if (++e->depth > RESTRICTION_NESTING)
+		return refuse(e, 451, "4.3.5", "Server configuration error");
+	while (str_next(&text, " \t\r\n,", &word)) {
+		const struct restriction_row *row = find_row(word);
+		struct restriction r = {.row = row, .argument = word};
+		if (row == NULL || row->has_table)
+			r.row = &unknown_row;
+		enum verdict verdict = run_one(e, &r);
+		if (verdict != VERDICT_DUNNO)
+			return verdict;
+	}
+	e->depth--;
+	return VERDICT_DUNNO;
+}
+
+static void evaluation_init(struct evaluation *e, struct session *s,
+    enum restriction_stage stage, const struct str *recipient)
+{
+	*e = (struct evaluation){.session = s, .stage = stage, .recipient = recipient};
+	buf_init(&e->refusal.text, 4096);
+	buf_init(&e->deferred.text, 4096);
+}
+
+static void evaluation_free(struct evaluation *e)
+{
+	buf_free(&e->refusal.text);
+	buf_free(&e->deferred.text);
+}
+
+static enum verdict conclude(
+    struct evaluation *e, enum verdict verdict, struct buf *reply)
+{
+	if (verdict != VERDICT_REJECT)
+		return verdict;
+	log_refusal(e, "reject");
+	reply_write(reply, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
+	return VERDICT_REJECT;
+}
+
+enum verdict restriction_run(struct session *s, enum restriction_stage stage,
+    const struct str *recipient, struct buf *reply)
+{
+	struct evaluation e;
+	evaluation_init(&e, s, stage, recipient);
+	enum verdict verdict = restriction_run_list(&e, smtpd.restrictions[stage]);
+	verdict = conclude(&e, verdict, reply);
+	evaluation_free(&e);
+	return verdict;
+}
+
+/* A permitted recipient must also exist, whatever a list said. */
+static enum verdict check_listed(struct evaluation *e)
+{
+	if (!smtpd.params.smtpd_reject_unlisted_recipient)
+		return VERDICT_DUNNO;
+	const struct restriction_row *row = find_row(STR("reject_unlisted_recipient"));
+	return row->check(e, &(struct restriction){.row = row});
+}
+
+static enum verdict check_deferred(struct evaluation *e)
+{
+	if (!e->defer_if_permit)
+		return VERDICT_DUNNO;
+	return refuse(
+	    e, e->deferred.code, e->deferred.status, "%s", buf_cstr(&e->deferred.text));
+}
+
+bool restriction_check_recipient(
+    struct session *s, struct str recipient, struct buf *reply)
+{
+	static const enum restriction_stage order[] = {
+	    STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT};
+	struct evaluation e;
+	enum verdict verdict = VERDICT_DUNNO;
+	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
+	for (size_t i = 0; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++)
+		verdict = restriction_run_list(&e, smtpd.restrictions[order[i]]);
+	if (verdict != VERDICT_REJECT)
+		verdict = check_listed(&e);
+	if (verdict != VERDICT_REJECT)
+		verdict = check_deferred(&e);
+	verdict = conclude(&e, verdict, reply);
+	evaluation_free(&e);
+	return verdict != VERDICT_REJECT;
+}

@@ -1,0 +1,66 @@
+/*
+ * Single restrictions (postconf(5) smtpd_*_restrictions, access(5)). A row names one; its
+ * function looks at the session and gives a verdict; with VERDICT_REJECT it has filled
+ * the refusal.
+ */
+#ifndef SMTPD_RESTRICTION_H
+#define SMTPD_RESTRICTION_H
+
+#include "smtpd/smtpd.h"
+
+#define RESTRICTION_NESTING 100
+
+struct refusal {
+	int code;
+	char status[DSN_STATUS_MAX];
+	struct buf
+	    text; /* after the enhanced code: "<x>: Recipient address rejected: ..." */
+};
+
+struct restriction {
+	const struct restriction_row *row;
+	struct str argument; /* "type:table", or a number */
+	struct table *table; /* for rows with a table */
+	bool warn_if_reject;
+};
+
+struct evaluation {
+	struct session *session;
+	enum restriction_stage stage;
+	const struct str *recipient; /* NULL before RCPT */
+	struct refusal refusal;
+	bool defer_if_permit;
+	struct refusal deferred; /* what defer_if_permit will say */
+	unsigned depth;
+};
+
+enum restriction_needs { NEEDS_NOTHING, NEEDS_HELO, NEEDS_SENDER, NEEDS_RECIPIENT };
+
+struct restriction_row {
+	const char *name;
+	enum verdict (*check)(struct evaluation *e, const struct restriction *r);
+	enum restriction_needs needs;
+	bool has_table;
+	bool controls_relay; /* counts as protection against being an open relay */
+};
+
+/* restriction_basic.c, restriction_access.c */
+extern const struct restriction_row restriction_basic_rows[];
+extern const size_t restriction_basic_count;
+extern const struct restriction_row restriction_access_rows[];
+extern const size_t restriction_access_count;
+
+/* Fill the refusal and give VERDICT_REJECT. */
+enum verdict refuse(struct evaluation *e, int64_t code, const char *status,
+    const char *format, ...) PRINTF_LIKE(4, 5);
+/* "<x>: Sender address rejected: " for what a stage is about. */
+void refuse_subject(
+    const struct evaluation *e, enum restriction_needs about, struct buf *out);
+
+/* Runs "permit, reject ..." given as the result of a table (access(5)). */
+enum verdict restriction_run_text(struct evaluation *e, struct str text);
+/* Runs a compiled list within an evaluation. */
+enum verdict restriction_run_list(
+    struct evaluation *e, const struct restriction_list *list);
+
+#endif

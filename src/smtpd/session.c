@@ -1,0 +1,369 @@
+/* One client from greeting to farewell. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "dns/lookup.h"
+#include "mail/log_lines.h"
+#include "mail/reply.h"
+#include "run/fiber.h"
+#include "smtpd/smtpd.h"
+
+#define REPLY_MAX      4096
+#define NAME_LOOKUP_MS 10000
+
+const char *session_protocol(const struct session *s)
+{
+	return s->esmtp ? "ESMTP" : "SMTP";
+}
+
+struct str session_queue_id(const struct session *s)
+{
+	if (s->transaction == NULL || s->transaction->message == NULL)
+		return STR_EMPTY;
+	return str_of(cleanup_message_id(s->transaction->message));
+}
+
+static const char *id_or_noqueue(const struct session *s)
+{
+	struct str id = session_queue_id(s);
+	return id.len > 0 ? id.p : "NOQUEUE";
+}
+
+void session_log_action(const struct session *s, const char *action, const char *where,
+    struct str text, const struct str *recipient)
+{
+	log_reject(&(struct log_reject){
+	    .queue_id = session_queue_id(s),
+	    .action = action,
+	    .where = where,
+	    .client = s->client_text,
+	    .text = text,
+	    .sender = s->transaction != NULL ? &s->transaction->sender : NULL,
+	    .recipient = recipient,
+	    .protocol = str_of(session_protocol(s)),
+	    .helo = s->helo,
+	});
+}
+
+/* Errors of writing are sticky in the stream: the command loop sees them. */
+static void send_line(struct session *s, struct str line)
+{
+	if (stream_write_str(s->stream, line) != 0 ||
+	    stream_write(s->stream, "\r\n", 2) != 0)
+		s->end = SESSION_CLOSE;
+}
+
+static void reply_v(
+    struct session *s, int code, const char *status, const char *format, va_list args)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(REPLY_MAX);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_MAX + 64);
+	buf_vprintf(&text, format, args);
+	reply_write(&line, code, status, buf_str(&text));
+	send_line(s, buf_str(&line));
+}
+
+void session_reply(
+    struct session *s, int code, const char *status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	reply_v(s, code, status, format, args);
+	va_end(args);
+}
+
+static void count_error(struct session *s)
+{
+	s->errors++;
+	s->command_failed = true;
+}
+
+void session_error(
+    struct session *s, int code, const char *status, const char *format, ...)
+{
+	va_list args;
+	count_error(s);
+	va_start(args, format);
+	reply_v(s, code, status, format, args);
+	va_end(args);
+	if (code == 421 || code == 521)
+		s->end = SESSION_CLOSE;
+}
+
+void session_error_text(struct session *s, struct str reply)
+{
+	count_error(s);
+	send_line(s, reply);
+	if (str_starts(reply, STR("421")) || str_starts(reply, STR("521")))
+		s->end = SESSION_CLOSE;
+}
+
+static int64_t timeout(void)
+{
+	return deadline_after_seconds(smtpd.params.smtpd_timeout);
+}
+
+static int flush(struct session *s)
+{
+	stream_set_deadline(s->stream, timeout());
+	return stream_flush(s->stream);
+}
+
+/* Name and address of the client; the name counts only when it leads back to the address.
+ */
+static void identify(struct session *s)
+{
+	struct net_address *peer = &s->client->peer;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
+	CLEANUP(buf_free) struct buf name = BUF_INIT(DNS_NAME_MAX + 1);
+	CLEANUP(buf_free) struct buf reverse = BUF_INIT(DNS_NAME_MAX + 1);
+	net_address_unmap(peer);
+	if (net_address_family(peer) == AF_UNIX || peer->len == 0)
+		buf_add_cstr(&text, "127.0.0.1");
+	else
+		net_address_add_text(&text, peer);
+	s->address = arena_str(s->arena, buf_str(&text));
+	if (smtpd.params.smtpd_peername_lookup)
+		(void)dns_verified_name(
+		    peer, &name, &reverse, deadline_after_ms(NAME_LOOKUP_MS));
+	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
+	s->reverse_name =
+	    reverse.len > 0 ? arena_str(s->arena, buf_str(&reverse)) : STR("unknown");
+	s->port = str_of(arena_printf(s->arena, "%u", net_address_port(peer)));
+	s->client_text = str_of(
+	    arena_printf(s->arena, "%.*s[%.*s]", STR_ARG(s->name), STR_ARG(s->address)));
+}
+
+static bool is_own_address(const struct net_address *a)
+{
+	for (size_t i = 0; i < smtpd.own_address_count; i++)
+		if (net_address_equal_host(&smtpd.own_addresses[i].address, a))
+			return true;
+	return false;
+}
+
+static void classify(struct session *s)
+{
+	const struct net_address *peer = &s->client->peer;
+	s->trusted = match_list_host(smtpd.mynetworks, s->name, peer) == TABLE_FOUND;
+	s->own = is_own_address(peer);
+	s->bare_newline_allowed =
+	    match_list_host(smtpd.bare_newline_exclusions, s->name, peer) == TABLE_FOUND;
+}
+
+/* Which word for the state a broken session was in. */
+static const char *last_word(const struct session *s)
+{
+	return s->last_command != NULL ? s->last_command->log_name : "CONNECT";
+}
+
+static void log_broken(const struct session *s, const char *what)
+{
+	const struct transaction *t = s->transaction;
+	if (t != NULL && t->bytes > 0)
+		log_info("%s: %s after %s (%lld bytes) from %.*s", id_or_noqueue(s), what,
+		    last_word(s), (long long)t->bytes, STR_ARG(s->client_text));
+	else
+		log_info("%s: %s after %s from %.*s", id_or_noqueue(s), what,
+		    last_word(s), STR_ARG(s->client_text));
+}
+
+static void say_last(struct session *s, int code, const char *status, const char *what)
+{
+	session_reply(
+	    s, code, status, "%s Error: %s", service_common()->myhostname, what);
+	if (flush(s) != 0)
+		log_debug("the client did not take the last reply");
+	s->end = SESSION_CLOSE;
+}
+
+static void broken(struct session *s, int error)
+{
+	if (error == -ETIMEDOUT) {
+		log_broken(s, "timeout");
+		/* The stream's error is sticky: what can still be said is one short line.
+		 */
+		static const char format[] = "421 4.4.2 %s Error: timeout exceeded\r\n";
+		CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_MAX);
+		buf_printf(&line, format, service_common()->myhostname);
+		if (send(stream_fd(s->stream), line.p, line.len,
+			MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			log_debug("the client did not take the last reply");
+	} else {
+		log_broken(s, "lost connection");
+	}
+	s->end = SESSION_CLOSE;
+}
+
+/* RFC 2920: only some commands may be followed before their reply was read. */
+static bool is_out_of_sync(struct session *s, const struct command_row *row)
+{
+	if (!smtpd.params.smtpd_forbid_unauth_pipelining ||
+	    (row->flags & COMMAND_LAST_WORD))
+		return false;
+	if (s->esmtp && (row->flags & COMMAND_PIPELINED))
+		return false;
+	return stream_pending(s->stream, true) > 0;
+}
+
+static void refuse_pipelining(struct session *s)
+{
+	const char *bytes;
+	ssize_t len = stream_peek(s->stream, 1, &bytes);
+	CLEANUP(buf_free) struct buf shown = BUF_INIT(512);
+	for (ssize_t i = 0; i < len && i < 100; i++) {
+		if (bytes[i] == '\r')
+			buf_add_cstr(&shown, "\\r");
+		else if (bytes[i] == '\n')
+			buf_add_cstr(&shown, "\\n");
+		else
+			buf_add_char(&shown, bytes[i]);
+	}
+	log_info("%s: improper command pipelining after %s from %.*s: %s",
+	    id_or_noqueue(s), last_word(s), STR_ARG(s->client_text), buf_cstr(&shown));
+	session_error(s, 554, "5.5.0", "Error: SMTP protocol synchronization");
+	s->end = SESSION_CLOSE;
+}
+
+/* Browsers, proxies and mail headers at the wrong door. */
+static bool is_forbidden(const struct smtp_command *c)
+{
+	if (c->verb.len > 0 && c->verb.p[c->verb.len - 1] == ':')
+		return true;
+	return match_list_string(smtpd.forbidden_commands, c->verb) == TABLE_FOUND;
+}
+
+static void refuse_forbidden(struct session *s)
+{
+	log_warning(
+	    "non-SMTP command from %.*s: %.100s", STR_ARG(s->client_text), s->line.p);
+	session_reply(s, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
+	s->command_failed = true;
+	s->end = SESSION_CLOSE;
+}
+
+static void run_command(struct session *s, const struct smtp_command *c)
+{
+	const struct command_row *row = command_find(c->verb);
+	s->last_command = row;
+	s->command_failed = false;
+	if (c->verb.len == 0)
+		session_error(s, 500, "5.5.2", "Error: bad syntax");
+	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
+		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
+	else if (is_forbidden(c))
+		refuse_forbidden(s);
+	else if (is_out_of_sync(s, row))
+		refuse_pipelining(s);
+	else
+		row->handle(s, c->arguments);
+	s->counts[row - command_rows].all++;
+	if (!s->command_failed)
+		s->counts[row - command_rows].good++;
+	if ((row->flags & COMMAND_JUNK) &&
+	    ++s->junk > (unsigned)smtpd.params.smtpd_junk_command_limit)
+		s->errors++;
+}
+
+static void punish(struct session *s)
+{
+	if (s->end != SESSION_GOES_ON || !s->command_failed)
+		return;
+	if (s->errors > (unsigned)smtpd.params.smtpd_soft_error_limit &&
+	    smtpd.params.smtpd_error_sleep_time > 0)
+		fiber_sleep_ms(smtpd.params.smtpd_error_sleep_time * 1000);
+}
+
+static bool has_too_many_errors(struct session *s)
+{
+	if (s->errors < (unsigned)smtpd.params.smtpd_hard_error_limit)
+		return false;
+	log_info("%s: too many errors after %s from %.*s", id_or_noqueue(s), last_word(s),
+	    STR_ARG(s->client_text));
+	say_last(s, 421, "4.7.0", "too many errors, closed");
+	return true;
+}
+
+/* Replies wait for company while commands that are already here may be pipelined. */
+static int read_command(struct session *s, struct smtp_command *c)
+{
+	int error = stream_pending(s->stream, false) == 0 ? flush(s) : 0;
+	if (error != 0)
+		return error;
+	stream_set_deadline(s->stream, timeout());
+	error = smtp_command_read(
+	    s->stream, &s->line, (size_t)service_common()->line_length_limit, c);
+	if (error == 0 && c->too_long)
+		log_warning("%.*s: request longer than %lld: %.30s...",
+		    STR_ARG(s->client_text),
+		    (long long)service_common()->line_length_limit, s->line.p);
+	return error;
+}
+
+static void converse(struct session *s)
+{
+	struct smtp_command c;
+	while (s->end == SESSION_GOES_ON && !has_too_many_errors(s)) {
+		int error = read_command(s, &c);
+		if (error != 0) {
+			broken(s, error);
+			break;
+		}
+		run_command(s, &c);
+		punish(s);
+	}
+	if (stream_error(s->stream) == 0 && flush(s) != 0)
+		log_debug("the client did not take the last reply");
+}
+
+static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
+{
+	buf_printf(out, " %s=%u", name, good);
+	if (good != all)
+		buf_printf(out, "/%u", all);
+}
+
+static void log_disconnect(const struct session *s)
+{
+	CLEANUP(buf_free) struct buf counts = BUF_INIT(1024);
+	unsigned good = 0, all = 0;
+	for (size_t i = 0; i < command_count; i++) {
+		if (s->counts[i].all == 0)
+			continue;
+		CLEANUP(buf_free) struct buf name = BUF_INIT(32);
+		for (const char *p = command_rows[i].log_name; *p != '\0'; p++)
+			buf_add_char(&name, ascii_lower(*p));
+		add_count(&counts, buf_cstr(&name), s->counts[i].good, s->counts[i].all);
+		good += s->counts[i].good;
+		all += s->counts[i].all;
+	}
+	add_count(&counts, "commands", good, all);
+	log_info("disconnect from %.*s%s", STR_ARG(s->client_text), buf_cstr(&counts));
+}
+
+/* The greeting; a client that may not connect at all hears so at its first recipient. */
+static void greet(struct session *s)
+{
+	session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
+}
+
+void session_serve(struct service_client *client)
+{
+	struct session s = {.client = client,
+	    .stream = client->stream,
+	    .arena = arena_new(SESSION_ARENA),
+	    .line = BUF_INIT(65536)};
+	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
+	identify(&s);
+	classify(&s);
+	log_info("connect from %.*s", STR_ARG(s.client_text));
+	greet(&s);
+	converse(&s);
+	transaction_end(&s);
+	log_disconnect(&s);
+	free(s.counts);
+	buf_free(&s.line);
+	arena_free(s.arena);
+}

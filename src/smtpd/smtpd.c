@@ -1,0 +1,130 @@
+/*
+ * smtpd: the SMTP server (RFC 5321). One fiber a client.
+ *
+ * Reads from strangers: everything a client sends. Runs as mail_owner, may be jailed:
+ * tables and c-ares are opened before. If it died here, its sessions would break off; no
+ * accepted mail would be lost, because 250 is said only after cleanup committed.
+ */
+#include "smtpd/smtpd.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "client/service_client.h"
+#include "dns/lookup.h"
+#include "smtp_wire/capability.h"
+
+#define QUEUE_ID_STOCK    16
+#define OWN_ADDRESSES_MAX 1024
+
+struct smtpd_state smtpd;
+
+static enum bare_newline bare_newline_mode(const char *value)
+{
+	struct str word = str_trim(str_of(value));
+	if (str_is_nocase(word, "normalize") || str_is_nocase(word, "yes"))
+		return BARE_NEWLINE_NORMALIZE;
+	if (str_is_nocase(word, "reject"))
+		return BARE_NEWLINE_REJECT;
+	if (!str_is_nocase(word, "no"))
+		fatal("bad value of smtpd_forbid_bare_newline: %s", value);
+	return BARE_NEWLINE_ALLOW;
+}
+
+static void open_restrictions(void)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	const struct {
+		enum restriction_stage stage;
+		const char *title, *text;
+	} lists[] = {
+	    {STAGE_CLIENT, "smtpd_client_restrictions", p->smtpd_client_restrictions},
+	    {STAGE_HELO, "smtpd_helo_restrictions", p->smtpd_helo_restrictions},
+	    {STAGE_SENDER, "smtpd_sender_restrictions", p->smtpd_sender_restrictions},
+	    {STAGE_RELAY, "smtpd_relay_restrictions", p->smtpd_relay_restrictions},
+	    {STAGE_RECIPIENT, "smtpd_recipient_restrictions",
+		p->smtpd_recipient_restrictions},
+	    {STAGE_DATA, "smtpd_data_restrictions", p->smtpd_data_restrictions},
+	    {STAGE_END_OF_DATA, "smtpd_end_of_data_restrictions",
+		p->smtpd_end_of_data_restrictions},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		smtpd.restrictions[lists[i].stage] =
+		    restriction_compile(lists[i].title, lists[i].text);
+	restriction_require_relay_control();
+}
+
+static void open_own_addresses(void)
+{
+	smtpd.own_addresses =
+	    memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtpd.own_addresses));
+	int count = net_own_addresses(smtpd.own_addresses, OWN_ADDRESSES_MAX);
+	if (count < 0)
+		log_warning(
+		    "cannot list the addresses of this machine: %s", strerror(-count));
+	else
+		smtpd.own_address_count = (size_t)count;
+}
+
+static void before_jail(void)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	const struct common_params *common = service_common();
+	bool silent;
+	smtpd.mynetworks =
+	    match_list_open("mynetworks", common->mynetworks, MATCH_HOSTS, 0);
+	smtpd.bare_newline_exclusions =
+	    match_list_open("smtpd_forbid_bare_newline_exclusions",
+		p->smtpd_forbid_bare_newline_exclusions, MATCH_HOSTS, 0);
+	smtpd.forbidden_commands = match_list_open(
+	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
+	smtpd.local_recipients =
+	    maps_open("local_recipient_maps", p->local_recipient_maps, TABLE_FOLD);
+	smtpd.relay_recipients =
+	    maps_open("relay_recipient_maps", p->relay_recipient_maps, TABLE_FOLD);
+	smtpd.virtual_aliases =
+	    maps_open("virtual_alias_maps", p->virtual_alias_maps, TABLE_FOLD);
+	smtpd.virtual_mailboxes =
+	    maps_open("virtual_mailbox_maps", p->virtual_mailbox_maps, TABLE_FOLD);
+	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
+	smtpd.discard_keywords =
+	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);
+	address_log_format(str_is(str_of(common->info_log_address_format), "external"));
+	open_restrictions();
+	open_own_addresses();
+	if (dns_open(NULL) != 0)
+		log_warning("cannot read the resolver's configuration");
+}
+
+static void started(void)
+{
+	const struct common_params *common = service_common();
+	smtpd.cleanup = cleanup_client_new(
+	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name),
+	    QUEUE_ID_STOCK);
+	smtpd.rewrite = rewrite_client_new(
+	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
+}
+
+static bool stale(void)
+{
+	return maps_changed(smtpd.local_recipients) ||
+	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
+	    maps_changed(smtpd.virtual_mailboxes) || match_list_changed(smtpd.mynetworks);
+}
+
+static const struct service smtpd_service = {
+    .name = "smtpd",
+    .params = smtpd_param_table,
+    .values = &smtpd.params,
+    .sandbox = SANDBOX_NET,
+    .before_jail = before_jail,
+    .started = started,
+    .serve = session_serve, /* one client, straight-line code in its own fiber */
+    .stale = stale,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&smtpd_service, argc, argv);
+}

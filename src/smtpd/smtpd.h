@@ -1,0 +1,180 @@
+/*
+ * The SMTP server's objects, and what its files offer each other.
+ *
+ *	smtpd.c                main: tables, services
+ *	session.c              one client: greeting, command loop, errors, farewell
+ *	command.c              the table of commands
+ *	command_*.c            their handlers
+ *	restriction.c          restriction lists: compiled at start, evaluated
+ *	restriction_*.c        single restrictions
+ *	recipient.c            where a recipient would go, and whether it exists
+ *
+ * A transaction is one object; every end of it, good or bad, replaces it whole, so no
+ *state survives an error reply.
+ */
+#ifndef SMTPD_SMTPD_H
+#define SMTPD_SMTPD_H
+
+#include "base/arena.h"
+#include "client/cleanup_client.h"
+#include "client/rewrite_client.h"
+#include "mail/address.h"
+#include "mail/dsn.h"
+#include "net/stream.h"
+#include "service/service.h"
+#include "smtp_wire/command.h"
+#include "smtp_wire/data.h"
+#include "smtpd_params.h"
+#include "table/maps.h"
+#include "table/match_list.h"
+
+#define SESSION_ARENA (256 * 1024)
+#define TRANSACTION_ARENA \
+	(4 * 1024 * 1024) /* a thousand recipients and their parameters */
+
+struct restriction_list;
+
+enum restriction_stage {
+	STAGE_CLIENT,
+	STAGE_HELO,
+	STAGE_SENDER,
+	STAGE_RELAY,
+	STAGE_RECIPIENT,
+	STAGE_DATA,
+	STAGE_END_OF_DATA,
+	STAGE_COUNT
+};
+
+struct smtpd_state {
+	struct smtpd_params params;
+	struct cleanup_client *cleanup;
+	struct rewrite_client *rewrite;
+	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
+	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
+	    *virtual_mailboxes;
+	struct restriction_list *restrictions[STAGE_COUNT];
+	struct net_prefix *own_addresses;
+	size_t own_address_count;
+	uint32_t discard_keywords;
+	enum bare_newline bare_newline;
+};
+extern struct smtpd_state smtpd;
+
+struct transaction {
+	struct arena *arena;
+	struct str sender;
+	struct cleanup_recipient *recipients;
+	uint32_t count, refused, overshoot;
+	bool body_8bit;
+	int64_t announced_size;
+	uint32_t ret;
+	struct str envelope_id;
+	uint32_t cleanup_flags;          /* HOLD, DISCARD by access actions */
+	struct str filter, redirect;     /* by access actions */
+	struct cleanup_message *message; /* from the first accepted recipient on */
+	struct timeval arrival;
+	int64_t bytes; /* of content so far, for the log */
+};
+
+enum session_end {
+	SESSION_GOES_ON,
+	SESSION_QUIT,
+	SESSION_CLOSE /* without a word more */
+};
+
+struct session {
+	struct service_client *client;
+	struct stream *stream;
+	struct buf line;
+	struct arena *arena; /* helo and names */
+	struct str name, reverse_name, address,
+	    port;               /* name "unknown" when not verified */
+	struct str client_text; /* "host[addr]" */
+	struct str helo;        /* empty before HELO */
+	bool esmtp;
+	bool trusted, own; /* in mynetworks; this machine itself */
+	bool bare_newline_allowed;
+	struct transaction *transaction; /* NULL outside one */
+	unsigned errors, junk;
+	const struct command_row *last_command; /* for log lines */
+	bool command_failed;
+	enum session_end end;
+	struct {
+		unsigned good, all;
+	} * counts;
+};
+
+/* --- session.c --- */
+void session_serve(struct service_client *client);
+/* One reply: "250 2.1.0 text"; status "" for none. Errors count against the client's
+ * limits. */
+void session_reply(struct session *s, int code, const char *status, const char *format,
+    ...) PRINTF_LIKE(4, 5);
+void session_error(struct session *s, int code, const char *status, const char *format,
+    ...) PRINTF_LIKE(4, 5);
+/* A whole reply line as it stands (from a restriction). 421 and 521 close. */
+void session_error_text(struct session *s, struct str reply);
+const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
+struct str session_queue_id(const struct session *s);  /* "" before the first recipient */
+/* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
+void session_log_action(const struct session *s, const char *action, const char *where,
+    struct str text, const struct str *recipient);
+
+/* --- transaction.c --- */
+struct transaction *transaction_new(void);
+/* Cancels what is not finished. The one way a transaction ends. */
+void transaction_end(struct session *s);
+
+/* --- command.c --- */
+enum command_flags {
+	COMMAND_PIPELINED =
+	    1, /* may be followed at once by others, under ESMTP (RFC 2920) */
+	COMMAND_LAST_WORD = 2, /* what follows is never looked at: QUIT */
+	COMMAND_JUNK = 4,      /* counts against smtpd_junk_command_limit */
+	COMMAND_CLOSES = 8,
+};
+struct command_row {
+	const char *verb, *log_name;
+	void (*handle)(struct session *s, struct str arguments);
+	unsigned flags;
+};
+extern const struct command_row command_rows[];
+extern const size_t command_count;
+const struct command_row *command_find(struct str verb); /* the last row when unknown */
+
+/* --- command_*.c --- */
+void command_helo(struct session *s, struct str arguments);
+void command_ehlo(struct session *s, struct str arguments);
+void command_mail(struct session *s, struct str arguments);
+void command_rcpt(struct session *s, struct str arguments);
+void command_data(struct session *s, struct str arguments);
+void command_rset(struct session *s, struct str arguments);
+void command_noop(struct session *s, struct str arguments);
+void command_vrfy(struct session *s, struct str arguments);
+void command_help(struct session *s, struct str arguments);
+void command_quit(struct session *s, struct str arguments);
+void command_unknown(struct session *s, struct str arguments);
+void command_not_built(struct session *s, struct str arguments);
+void command_no_auth(struct session *s, struct str arguments);
+void command_no_authority(struct session *s, struct str arguments);
+
+/* --- recipient.c --- */
+/* 0 or -errno (the resolver did not answer). Strings live in `a`. */
+MUST_USE int recipient_resolve(
+    struct str sender, struct str address, struct arena *a, struct resolved *r);
+/* True when the address is known, or its class has no table. False: `reply` has the
+ * refusal. */
+bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply);
+
+/* --- restriction.c --- */
+struct restriction_list *restriction_compile(const char *title, const char *text);
+void restriction_require_relay_control(void);
+enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
+/* Runs one list. VERDICT_REJECT: `reply` is the line to send, already logged. */
+enum verdict restriction_run(struct session *s, enum restriction_stage stage,
+    const struct str *recipient, struct buf *reply);
+/* Client, helo, sender, relay and recipient lists in their order (smtpd_delay_reject). */
+bool restriction_check_recipient(
+    struct session *s, struct str recipient, struct buf *reply);
+
+#endif

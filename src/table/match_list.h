@@ -1,0 +1,32 @@
+/*
+ * Lists that match: domains (mydestination, relay_domains), hosts and networks
+ * (mynetworks), plain strings. Elements separated by commas or white space; "/file" reads
+ * elements from a file; "type:table" matches when the key is found; "!element" excludes;
+ * the first match wins. Parsed before the jail.
+ */
+#ifndef TABLE_MATCH_LIST_H
+#define TABLE_MATCH_LIST_H
+
+#include "net/address.h"
+#include "table/table.h"
+
+struct match_list;
+
+enum match_kind {
+	MATCH_STRINGS,
+	MATCH_DOMAINS, /* "dom" and ".dom"; with MATCH_PARENTS "dom" includes subdomains
+			*/
+	MATCH_HOSTS,   /* names and network patterns */
+};
+#define MATCH_PARENTS 1u
+
+struct match_list *match_list_open(
+    const char *title, const char *list, enum match_kind kind, unsigned flags);
+void match_list_close(struct match_list *l);
+bool match_list_changed(struct match_list *l);
+/* FOUND: matches; ABSENT: not; trouble as tables have it. Case does not count. */
+MUST_USE enum table_result match_list_string(struct match_list *l, struct str s);
+MUST_USE enum table_result match_list_host(
+    struct match_list *l, struct str name, const struct net_address *address);
+
+#endif

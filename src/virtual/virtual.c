@@ -1,0 +1,196 @@
+/*
+ * virtual: delivers to the mailboxes of hosted domains, found by whole address in
+ * virtual_mailbox_maps; maildir only, with the uid and gid that tables give.
+ *
+ * Reads from strangers: recipient addresses and, through queue files, message content;
+ * content is read only in a child with the mailbox's rights. Runs with effective uid
+ * mail_owner; root is effective only around fork and setuid. Must not be jailed. If it
+ * died, the message would be delivered again.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "deliver/as_user.h"
+#include "deliver/delivery.h"
+#include "deliver/maildir.h"
+#include "mail/address_maps.h"
+#include "service/owner.h"
+#include "service/service.h"
+#include "virtual_params.h"
+
+#define PATH_ROOM 4096
+#define ID_MAX    UINT32_MAX
+
+static struct {
+	struct virtual_params params;
+	struct owner owner;
+	struct maps *mailboxes, *uids, *gids;
+} state;
+
+/* Finds the value for a recipient: whole address with extension, without, then @domain.
+ */
+static bool look_up(struct maps *maps, const char *what, struct str address,
+    struct buf *value, struct why *why)
+{
+	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
+	struct address_maps_query query = {
+	    .maps = maps,
+	    .delimiters = service_common()->recipient_delimiter,
+	    .double_bounce = service_common()->double_bounce_sender,
+	    .flags = ADDRESS_MAPS_DOMAIN,
+	};
+	switch (address_maps_lookup(&query, address, value, &extension)) {
+	case TABLE_FOUND:
+		return true;
+	case TABLE_ABSENT:
+		if (maps == state.mailboxes)
+			return why_never(
+			    why, "5.1.1", "unknown user: \"%.*s\"", STR_ARG(address));
+		return why_later(why, "4.3.5", "recipient %.*s: not found in %s",
+		    STR_ARG(address), what);
+	case TABLE_TRY_LATER:
+	case TABLE_BROKEN:
+		break;
+	}
+	return why_later(
+	    why, "4.3.5", "recipient %.*s: %s lookup failure", STR_ARG(address), what);
+}
+
+static bool look_up_id(struct maps *maps, const char *what, struct str address,
+    int64_t least, int64_t *id_r, struct why *why)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(64);
+	if (!look_up(maps, what, address, &value, why))
+		return false;
+	if (!str_to_range(buf_str(&value), least, ID_MAX, id_r))
+		return why_later(why, "4.3.5", "recipient %.*s: bad value \"%s\" in %s",
+		    STR_ARG(address), buf_cstr(&value), what);
+	return true;
+}
+
+static bool find_user(struct str address, struct as_user *user, struct why *why)
+{
+	*user = (struct as_user){.switch_ids = !state.owner.single_user};
+	if (state.owner.single_user)
+		return true;
+	int64_t uid, gid;
+	if (!look_up_id(state.uids, "virtual_uid_maps", address,
+		state.params.virtual_minimum_uid, &uid, why) ||
+	    !look_up_id(state.gids, "virtual_gid_maps", address, 1, &gid, why))
+		return false;
+	user->uid = (uid_t)uid;
+	user->gid = (gid_t)gid;
+	return true;
+}
+
+static bool find_path(struct str address, char path[PATH_ROOM], struct why *why)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(PATH_ROOM);
+	if (!look_up(state.mailboxes, "virtual_mailbox_maps", address, &value, why))
+		return false;
+	const char *base = state.params.virtual_mailbox_base;
+	int len = snprintf(path, PATH_ROOM, "%s%s%s", base, base[0] != '\0' ? "/" : "",
+	    buf_cstr(&value));
+	if (len >= PATH_ROOM || str_has_control(buf_str(&value)) ||
+	    str_find_str(buf_str(&value), STR("..")) >= 0)
+		return why_later(
+		    why, "4.3.5", "recipient %.*s: bad mailbox name", STR_ARG(address));
+	if (path[len - 1] != '/')
+		return why_later(why, "4.3.5",
+		    "recipient %.*s: mailbox files are not supported yet, the name must end in \"/\"",
+		    STR_ARG(address));
+	return true;
+}
+
+struct maildir_errand {
+	struct delivery *delivery;
+	size_t index;
+	struct maildir_target target;
+};
+
+static bool deliver_to_maildir(void *context, struct why *why)
+{
+	struct maildir_errand *e = context;
+	return maildir_deliver(e->delivery, e->index, &e->target, why);
+}
+
+static bool deliver_recipient(struct delivery *d, size_t index, struct why *why)
+{
+	struct str address = d->recipients[index].request->address;
+	char path[PATH_ROOM];
+	struct as_user user;
+	if (!find_path(address, path, why) || !find_user(address, &user, why))
+		return false;
+	unsigned flags = COPY_RETURN_PATH | COPY_DELIVERED_TO;
+	if (state.params.enable_original_recipient)
+		flags |= COPY_ORIGINAL_TO;
+	struct maildir_errand errand = {
+	    .delivery = d,
+	    .index = index,
+	    .target = {.directory = path,
+		.hostname = service_common()->myhostname,
+		.copy_flags = flags,
+		.limit = state.params.virtual_mailbox_limit},
+	};
+	return as_user_run(
+	    &user, deliver_to_maildir, &errand, service_common()->daemon_timeout, why);
+}
+
+static void deliver(struct delivery *d)
+{
+	struct why why;
+	why_init(&why);
+	for (size_t i = 0; i < d->count; i++) {
+		why_clear(&why);
+		if (deliver_recipient(d, i, &why))
+			delivery_sent(
+			    d, i, STR_EMPTY, 0, "2.0.0", STR("delivered to maildir"));
+		else
+			delivery_failed(d, i, STR_EMPTY, &why);
+	}
+	why_free(&why);
+}
+
+static void exchange(struct ipc_exchange *x)
+{
+	delivery_serve(x, "virtual", deliver);
+}
+
+static void before_jail(void)
+{
+	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
+	state.mailboxes =
+	    maps_open("virtual_mailbox_maps", state.params.virtual_mailbox_maps, flags);
+	state.uids = maps_open("virtual_uid_maps", state.params.virtual_uid_maps, flags);
+	state.gids = maps_open("virtual_gid_maps", state.params.virtual_gid_maps, flags);
+}
+
+static void started(void)
+{
+	state.owner = owner_of(service_common());
+	delivery_open(service_common(), state.owner.uid);
+}
+
+static bool stale(void)
+{
+	return maps_changed(state.mailboxes) || maps_changed(state.uids) ||
+	    maps_changed(state.gids);
+}
+
+static const struct service virtual_service = {
+    .name = "virtual",
+    .params = virtual_param_table,
+    .values = &state.params,
+    .sandbox = SANDBOX_ROOT,
+    .root = true,
+    .no_threads = true,
+    .before_jail = before_jail,
+    .started = started,
+    .exchange = exchange,
+    .stale = stale,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&virtual_service, argc, argv);
+}
