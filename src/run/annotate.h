@@ -1,7 +1,7 @@
 /*
- * What checking tools must be told about stacks: AddressSanitizer about every switch,
- * valgrind about every stack. The build chooses one of annotate_*.c. For fiber.c and
- * stack.c only.
+ * What checking tools must be told about stacks: AddressSanitizer and ThreadSanitizer
+ * about every switch, valgrind about every stack. The build chooses one of annotate_*.c.
+ * For fiber.c and stack.c only.
  */
 #ifndef RUN_ANNOTATE_H
 #define RUN_ANNOTATE_H
@@ -10,10 +10,9 @@
 #include "base/attributes.h"
 
 struct annotate_stack {
-	const void
-	    *bottom; /* lowest address; NULL for the main stack until the first switch */
+	const void *bottom; /* lowest address; the main stack's once it was left */
 	size_t size;
-	void *fake;      /* AddressSanitizer's */
+	void *fake;      /* the sanitizer's */
 	unsigned number; /* valgrind's */
 };
 
