@@ -234,9 +234,10 @@ struct query {
 /* With REG_STARTEND the subject is a range: no copy, and a NUL in it is a byte. */
 static bool run(const regex_t *regex, struct query *q, size_t groups)
 {
-	q->groups[0].rm_so = 0;
-	q->groups[0].rm_eo = (regoff_t)q->key.len;
-	return regexec(regex, q->key.p, groups, q->groups, REG_STARTEND) == 0;
+	regmatch_t *found = q->groups;
+	found[0].rm_so = 0;
+	found[0].rm_eo = (regoff_t)q->key.len;
+	return regexec(regex, q->key.p, groups, found, REG_STARTEND) == 0;
 }
 
 static bool matches(const struct rule *rule, void *context)
