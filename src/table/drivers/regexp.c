@@ -231,7 +231,7 @@ struct query {
 	regmatch_t groups[GROUPS_MAX + 1];
 };
 
-/* With REG_STARTEND the subject is a range: no copy, and a NUL in it is a byte. */
+/* With REG_STARTEND the subject is a range, and a NUL in it is a byte like others. */
 static bool run(const regex_t *regex, struct query *q, size_t groups)
 {
 	regmatch_t *found = q->groups;
@@ -272,7 +272,10 @@ static const char *group_text(void *context, struct str name, bool *expand_r)
 static enum table_result lookup(
     void *state, struct str key, struct buf *value, struct buf *error)
 {
-	struct query query = {.key = key};
+	/* A NUL behind the key too: sanitizers look for it. */
+	CLEANUP(buf_free) struct buf copy = BUF_INIT(key.len);
+	buf_add_str(&copy, key);
+	struct query query = {.key = {buf_cstr(&copy), key.len}};
 	const struct rule *rule = rules_find(state, matches, &query);
 	if (rule == NULL)
 		return TABLE_ABSENT;
