@@ -83,11 +83,12 @@ static bool run_in_child(const struct as_user *user, struct errand *errand, int 
 		return why_system(why, (int)-pid, "cannot start a delivery process");
 	CLEANUP(buf_free) struct buf report = BUF_INIT(WHY_TEXT_MAX + 64);
 	int status;
-	if (child_wait(pid, deadline_after_seconds(seconds), &status) != 0) {
+	int error = child_wait(pid, deadline_after_seconds(seconds), &status);
+	if (error != 0) {
 		(void)kill(pid, SIGKILL);
-		(void)child_wait(pid, CLOCK_NEVER, &status);
-		return why_later(why, "4.3.0",
-		    "delivery process took more than %lld seconds", (long long)seconds);
+		error = child_wait(pid, CLOCK_NEVER, &status);
+		return why_later(why, "4.3.0", "delivery process took more than %lld seconds%s",
+		    (long long)seconds, error != 0 ? " and cannot be ended" : "");
 	}
 	read_report(report_fd, &report);
 	if (WIFSIGNALED(status))

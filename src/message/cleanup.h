@@ -34,13 +34,11 @@ IPC_MESSAGE(cleanup_release, 3, NEVER, CLEANUP_RELEASE_FIELDS)
 enum cleanup_flags {
 	CLEANUP_MAP = 1,	    /* canonical and virtual maps, BCC */
 	CLEANUP_FILTER = 2,	    /* header and body checks */
-	CLEANUP_BOUNCE = 4,	    /* pickup: what is wrong with the content is bounced to the sender */
+	CLEANUP_BOUNCE = 4,	    /* pickup: a message with bad content is kept, and bounced to its sender */
 	CLEANUP_HOLD = 8,
 	CLEANUP_DISCARD = 16,
 	CLEANUP_SMTPUTF8 = 32,	    /* MAIL ... SMTPUTF8 */
-	CLEANUP_EXTRACT = 64,	    /* recipients from the headers (sendmail -t) */
-	CLEANUP_COMPLETE = 128,	    /* add missing Date, Message-ID, From (local origin) */
-	CLEANUP_ALIAS_EXPANDED = 256, /* from local: keep recipients as they are */
+	CLEANUP_COMPLETE = 64,	    /* local origin: rewrite header addresses, add missing fields */
 };
 
 #define CLEANUP_ATTRIBUTE_FIELDS(F)                                                      \

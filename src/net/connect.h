@@ -4,10 +4,12 @@
 
 #include "net/stream.h"
 
-/* From a fiber. `source` may be NULL. 0 and *stream_r, or -ETIMEDOUT, -ECONNREFUSED, ... */
+/* From a fiber. `source` may be NULL. 0 and *stream_r, or -ETIMEDOUT, -ECONNREFUSED, ...
+ */
 MUST_USE int net_connect(const struct net_address *to, const struct net_address *source,
     int64_t deadline, struct stream **stream_r);
-/* For programs without a loop: blocking connect to a UNIX socket. Descriptor or -errno. */
+/* For programs without a loop: blocking connect to a UNIX socket. Descriptor or -errno.
+ * The timeout also holds for each read and write on it (-EAGAIN then). */
 MUST_USE int net_connect_unix_blocking(const char *path, int timeout_ms);
 
 #endif

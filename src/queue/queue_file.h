@@ -58,7 +58,12 @@ struct queue_file {
 	int fd;
 	struct stat status; /* at open */
 	struct record_reader reader;
+	int64_t walked;	   /* bytes of records since the walk began: a pointer loop shows here */
+	int64_t extracted; /* offset of the X record, 0: not known yet */
 };
+
+/* For files that are not in a queue (postcat, tests): takes over an open descriptor. */
+MUST_USE int queue_file_take(struct queue_file *f, int fd);
 
 /* Opens (locked with flock when `lock`). 0; -EWOULDBLOCK: somebody else holds it; -EAGAIN: mode not ready
  * yet; -errno. `write`: for marking. */

@@ -16,6 +16,8 @@
 void queue_id_make(char id[QUEUE_ID_MAX], struct timeval when, uint64_t inode, bool long_form);
 /* Letters and digits, 5 to QUEUE_ID_MAX - 1: safe as a file name. */
 bool queue_id_valid(struct str id);
+/* The microseconds in a long id; false: not a long id. */
+MUST_USE bool queue_id_long_microseconds(struct str id, uint32_t *microseconds_r);
 /* False when the id does not carry an inode (or it is not this one): postsuper -s. */
 bool queue_id_has_inode(struct str id, uint64_t inode);
 

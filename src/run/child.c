@@ -55,7 +55,8 @@ static bool place_fds(const struct child_plan *plan)
 	for (int i = 0; i < count; i++)
 		if (dup2(high[i], i) < 0)
 			return false;
-	child_fds_close_from(count);
+	if (!plan->keep_fds)
+		child_fds_close_from(count);
 	return true;
 }
 

@@ -12,6 +12,12 @@ struct waiter {
 	bool woken;
 };
 
+struct side {
+	struct waiter *waiter;
+	void (*callback)(void *);
+	void *argument;
+};
+
 struct run_watch {
 	uv_poll_t poll;
 	int fd;
@@ -19,9 +25,8 @@ struct run_watch {
 	bool unwatched; /* libuv cannot watch it: a file, always ready */
 	bool canceled;
 	int active; /* the events that are watched now */
-	struct waiter *reader, *writer;
-	void (*callback)(void *);
-	void *argument;
+	struct side read, write;
+	bool *freed; /* set by run_watch_free while a callback runs */
 };
 
 struct run_watch *run_watch_new(int fd)
@@ -42,8 +47,11 @@ void run_watch_free(struct run_watch *w)
 {
 	if (w == NULL)
 		return;
-	ENSURE(w->reader == NULL && w->writer == NULL);
+	ENSURE(w->read.waiter == NULL && w->write.waiter == NULL);
 	run_watch_on_readable(w, NULL, NULL);
+	run_watch_on_writable(w, NULL, NULL);
+	if (w->freed != NULL)
+		*w->freed = true;
 	if (w->opened)
 		uv_close((uv_handle_t *)&w->poll, after_close);
 	else
@@ -52,8 +60,16 @@ void run_watch_free(struct run_watch *w)
 
 static int wanted(const struct run_watch *w)
 {
-	return (w->reader != NULL || w->callback != NULL ? UV_READABLE : 0) |
-	    (w->writer != NULL ? UV_WRITABLE : 0);
+	bool to_read = w->read.waiter != NULL || w->read.callback != NULL;
+	bool to_write = w->write.waiter != NULL || w->write.callback != NULL;
+
+	return (to_read ? UV_READABLE : 0) | (to_write ? UV_WRITABLE : 0);
+}
+
+static int called_back(const struct run_watch *w)
+{
+	return (w->read.callback != NULL ? UV_READABLE : 0) |
+	    (w->write.callback != NULL ? UV_WRITABLE : 0);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -80,21 +96,28 @@ static void wake(struct waiter *waiter)
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct run_watch *w = poll->data;
+	bool freed = false;
 
-	if (status <
-	    0) { /* an error: libuv has stopped the watch; the next call shows it */
+	if (status < 0) {
+		/* An error: libuv has stopped the watch; the next call on it shows it. */
 		w->active = 0;
 		events = UV_READABLE | UV_WRITABLE;
+		watch(w, called_back(w));
+	} else {
+		/* Events that nobody waits for would be reported again and again. */
+		watch(w, w->active & ~(events & ~wanted(w)));
 	}
-	/* Events that nobody waits for would be reported again and again. */
-	watch(w, w->active & ~(events & ~wanted(w)));
 	if ((events & UV_WRITABLE) != 0)
-		wake(w->writer);
-	if ((events & UV_READABLE) == 0)
-		return;
-	wake(w->reader);
-	if (w->callback != NULL)
-		w->callback(w->argument);
+		wake(w->write.waiter);
+	if ((events & UV_READABLE) != 0)
+		wake(w->read.waiter);
+	w->freed = &freed;
+	if ((events & UV_WRITABLE) != 0 && w->write.callback != NULL)
+		w->write.callback(w->write.argument);
+	if (!freed && (events & UV_READABLE) != 0 && w->read.callback != NULL)
+		w->read.callback(w->read.argument);
+	if (!freed)
+		w->freed = NULL;
 }
 
 /* Starts watching for all that is wanted; what is watched already stays. */
@@ -142,28 +165,39 @@ static int wait_for(struct run_watch *w, struct waiter **place, int64_t deadline
 
 int run_wait_readable(struct run_watch *w, int64_t deadline)
 {
-	return wait_for(w, &w->reader, deadline);
+	return wait_for(w, &w->read.waiter, deadline);
 }
 
 int run_wait_writable(struct run_watch *w, int64_t deadline)
 {
-	return wait_for(w, &w->writer, deadline);
+	return wait_for(w, &w->write.waiter, deadline);
 }
 
 void run_watch_cancel(struct run_watch *w)
 {
 	w->canceled = true;
-	wake(w->reader);
-	wake(w->writer);
+	wake(w->read.waiter);
+	wake(w->write.waiter);
+}
+
+static void set_callback(
+    struct run_watch *w, struct side *side, void (*callback)(void *), void *argument)
+{
+	run_count_source((callback != NULL) - (side->callback != NULL));
+	side->callback = callback;
+	side->argument = argument;
+	if (callback != NULL)
+		begin(w);
+	else if (w->active != 0)
+		watch(w, w->active & wanted(w));
 }
 
 void run_watch_on_readable(struct run_watch *w, void (*callback)(void *), void *argument)
 {
-	run_count_source((callback != NULL) - (w->callback != NULL));
-	w->callback = callback;
-	w->argument = argument;
-	if (callback != NULL)
-		begin(w);
-	else if (w->active != 0)
-		watch(w, wanted(w));
+	set_callback(w, &w->read, callback, argument);
+}
+
+void run_watch_on_writable(struct run_watch *w, void (*callback)(void *), void *argument)
+{
+	set_callback(w, &w->write, callback, argument);
 }

@@ -23,8 +23,10 @@ MUST_USE int run_wait_writable(struct run_watch *w, int64_t deadline);
 /* Ends the waits under way and all later ones with -ECANCELED. */
 void run_watch_cancel(struct run_watch *w);
 
-/* A callback on the main stack each time the descriptor is readable, while switched on;
- * for listeners and status pipes. NULL switches off. */
+/* A callback on the main stack each time the descriptor is readable, or writable, while
+ * switched on; for listeners, status pipes and other libraries. NULL switches off. The
+ * callback may free the watch. */
 void run_watch_on_readable(struct run_watch *w, void (*callback)(void *), void *argument);
+void run_watch_on_writable(struct run_watch *w, void (*callback)(void *), void *argument);
 
 #endif

@@ -244,6 +244,54 @@ TEST(wait_callback_is_called_while_it_is_on_and_keeps_the_loop_alive)
 	close_scene(&s);
 }
 
+static void count_writable(void *argument)
+{
+	struct scene *s = argument;
+
+	note(s, 1);
+	run_watch_free(
+	    s->watch); /* in its own callback, with a readable report to come */
+	s->watch = NULL;
+}
+
+TEST(wait_callback_for_writing_may_free_the_watch)
+{
+	struct scene s;
+
+	open_scene(&s);
+	assert_int_equal(write(s.fds[1], "x", 1), 1);
+	run_watch_on_readable(s.watch, read_byte, &s);
+	run_watch_on_writable(s.watch, count_writable, &s);
+	run_loop();
+	assert_int_equal(s.count, 1);
+	close_scene(&s);
+}
+
+static void add_dot(void *argument)
+{
+	note(argument, 1);
+	run_watch_on_writable(((struct scene *)argument)->watch, NULL, NULL);
+}
+
+TEST(wait_callback_for_writing_is_called_when_there_is_room)
+{
+	struct scene s;
+	char bytes[4096] = {0};
+
+	open_scene(&s);
+	while (write(s.fds[0], bytes, sizeof(bytes)) > 0)
+		continue;
+	run_watch_on_writable(s.watch, add_dot, &s);
+	run_soon((void (*)(void *))run_stop, NULL);
+	run_loop();
+	assert_int_equal(s.count, 0);
+	while (read(s.fds[1], bytes, sizeof(bytes)) > 0)
+		continue;
+	run_loop();
+	assert_int_equal(s.count, 1);
+	close_scene(&s);
+}
+
 TEST(wait_for_a_plain_file_is_short)
 {
 	struct scene s = {.deadline = CLOCK_NEVER};

@@ -9,20 +9,26 @@
 #include "base/buf.h"
 
 enum source_format { SOURCE_MAP, SOURCE_ALIASES };
-enum source_duplicates { SOURCE_DUPLICATES_WARN, SOURCE_DUPLICATES_QUIET, SOURCE_DUPLICATES_REPLACE };
+enum source_duplicates {
+	SOURCE_DUPLICATES_WARN,
+	SOURCE_DUPLICATES_QUIET,
+	SOURCE_DUPLICATES_REPLACE
+};
 
 struct table_source {
-	const char *path;
+	const char *path; /* of the text, or its name in warnings when `text` is given */
+	struct str text;  /* p not NULL: the text itself, in place of the file */
 	enum source_format format;
 	enum source_duplicates duplicates;
 	bool fold;
-	bool incremental; /* add to an existing index */
+	bool incremental;  /* add to an existing index */
+	bool default_mode; /* index gets 0644 less umask; else the source file's mode */
 };
 
 #define SOURCE_SIZE_MAX ((size_t)1 << 30)
 
 /* One call per entry, key folded as asked; return false to stop. False: unreadable file
- * (reason in `error`). Malformed lines are warned about and skipped. */
+ * (reason in `error`), or stopped. Malformed lines are warned about and skipped. */
 MUST_USE bool table_source_read(const struct table_source *source,
     bool (*entry)(void *context, struct str key, struct str value, unsigned line),
     void *context, struct buf *error);

@@ -1,0 +1,57 @@
+# The front door. Meson and ninja do the building; see README.md.
+BUILD = build
+MESON_DIR = $(BUILD)/meson
+PREFIX ?= /usr
+DESTDIR ?=
+
+all: $(MESON_DIR)/build.ninja
+	@ninja -C $(MESON_DIR)
+	@tools/link_programs.sh $(MESON_DIR) $(BUILD)
+
+$(MESON_DIR)/build.ninja:
+	@tools/install_packages.sh build
+	@meson setup $(MESON_DIR) --prefix=$(PREFIX)
+
+# Initialises an instance under run/, starts it, and sends four messages through it.
+run: all
+	@tools/install_packages.sh run
+	@tools/demo.py start
+
+stop:
+	@tools/demo.py stop
+
+check:
+	@tools/install_packages.sh build
+	@tools/install_packages.sh run
+	@tools/install_packages.sh check
+	@tools/check.py
+
+lint:
+	@tools/install_packages.sh build
+	@tools/install_packages.sh check
+	@tools/lint.py
+
+# FUZZ_SECONDS for each target.
+FUZZ_SECONDS ?= 300
+fuzz:
+	@tools/install_packages.sh build
+	@tools/install_packages.sh check
+	@tools/fuzz.py $(FUZZ_SECONDS)
+
+bench: all
+	@tools/install_packages.sh run
+	@tools/install_packages.sh check
+	@tools/bench.py
+
+soak: all
+	@tools/install_packages.sh run
+	@tools/install_packages.sh check
+	@tools/check.py --soak
+
+install: all
+	@DESTDIR=$(DESTDIR) meson install -C $(MESON_DIR) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all run stop check lint fuzz bench soak install clean

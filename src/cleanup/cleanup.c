@@ -1,0 +1,181 @@
+/*
+ * cleanup: turns what smtpd, pickup, bounce and local submit into a complete queue file,
+ * commits it, and tells qmgr.
+ *
+ * Reads from strangers: message content, byte for byte; envelopes come from our own
+ * services and are read strictly. Runs as mail_owner, may be jailed. If it died here, the
+ * messages under way would not be acknowledged; their senders try again.
+ */
+#include "cleanup/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "client/service_client.h"
+#include "mail/log_lines.h"
+
+struct cleanup_state cleanup;
+
+/* --- reserved ids --- */
+
+static struct map *reserved_of(struct ipc_exchange *x)
+{
+	void **state = ipc_connection_state(x);
+	if (*state == NULL)
+		*state = map_new();
+	return *state;
+}
+
+static void connection_closed(void *state)
+{
+	struct map *reserved = state;
+	size_t at = 0;
+	struct str id;
+	void *slot;
+	while (map_next(reserved, &at, &id, &slot))
+		commit_cancel(slot);
+	map_free(reserved);
+}
+
+struct commit_slot *slot_take(struct ipc_exchange *x, struct str id)
+{
+	struct commit_slot *slot = NULL;
+	int error = 0;
+	if (id.len == 0)
+		error = commit_reserve(cleanup.commit, &slot);
+	else
+		slot = map_remove(reserved_of(x), id);
+	if (slot == NULL && error == 0)
+		error = queue_id_valid(id) ? commit_adopt(cleanup.commit, id, &slot)
+					   : -EINVAL;
+	if (error != 0)
+		log_warning("cannot make a queue file in incoming: %s", strerror(-error));
+	return error == 0 ? slot : NULL;
+}
+
+static void serve_reserve(struct ipc_exchange *x, struct str payload)
+{
+	struct arena *a = arena_new(65536);
+	struct cleanup_reserve request;
+	struct cleanup_id ids[CLEANUP_IDS_MAX];
+	struct cleanup_reserved reply = {.ids = ids};
+	uint32_t wanted = cleanup_reserve_read(payload, a, &request) ? request.count : 0;
+	arena_free(a);
+	if (wanted > CLEANUP_IDS_MAX)
+		wanted = CLEANUP_IDS_MAX;
+	while (reply.ids_count < wanted) {
+		struct commit_slot *slot = slot_take(x, STR_EMPTY);
+		if (slot == NULL)
+			break;
+		struct str id = str_of(commit_id(slot));
+		(void)map_set(reserved_of(x), id, slot);
+		ids[reply.ids_count++].id = id;
+	}
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
+	cleanup_reserved_write(&bytes, &reply);
+	if (ipc_reply(x, cleanup_reserved_type, buf_str(&bytes)) != 0)
+		log_debug("client did not wait for its queue ids");
+}
+
+static void serve_release(struct ipc_exchange *x, struct str payload)
+{
+	struct arena *a = arena_new(65536);
+	struct cleanup_release request;
+	if (cleanup_release_read(payload, a, &request)) {
+		commit_cancel(map_remove(reserved_of(x), request.id));
+		log_info("%.*s: removed (canceled)", STR_ARG(request.id));
+	}
+	arena_free(a);
+}
+
+static void exchange(struct ipc_exchange *x)
+{
+	uint16_t type;
+	struct str payload;
+	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
+	    0)
+		return;
+	switch (type) {
+	case cleanup_submit_type:
+		message_serve(x, payload);
+		break;
+	case cleanup_reserve_type:
+		serve_reserve(x, payload);
+		break;
+	case cleanup_release_type:
+		serve_release(x, payload);
+		break;
+	default:
+		log_warning("unknown request");
+	}
+}
+
+static void choose_drops(void)
+{
+	struct str names = str_of(cleanup.params.message_drop_headers), name;
+	while (str_next(&names, " \t\r\n,", &name)) {
+		enum header_id id = header_find(name)->id;
+		if (id != HEADER_OTHER)
+			cleanup.drops[id] = true;
+	}
+}
+
+static void before_jail(void)
+{
+	cleanup.virtual_aliases = maps_open(
+	    "virtual_alias_maps", cleanup.params.virtual_alias_maps, TABLE_FOLD);
+	cleanup.mydestination = match_list_open(
+	    "mydestination", service_common()->mydestination, MATCH_DOMAINS, 0);
+	choose_drops();
+}
+
+static enum commit_engine engine(void)
+{
+	if (strcmp(cleanup.params.commit_engine, "log") == 0)
+		return COMMIT_LOG;
+	if (strcmp(cleanup.params.commit_engine, "file") != 0)
+		fatal("bad value of commit_engine: %s", cleanup.params.commit_engine);
+	return COMMIT_FILE;
+}
+
+static void started(void)
+{
+	const struct common_params *common = service_common();
+	queue_dir_configure(
+	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
+	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
+	int error = commit_open(
+	    engine(), COMMIT_INCOMING, common->enable_long_queue_ids, &cleanup.commit);
+	if (error != 0)
+		fatal("open queue for new mail: %s", strerror(-error));
+	cleanup.rewrite = rewrite_client_new(
+	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
+	cleanup.qmgr = qmgr_client_new(
+	    service_client_new(common, SERVICE_PUBLIC, common->queue_service_name));
+}
+
+static bool stale(void)
+{
+	return maps_changed(cleanup.virtual_aliases) ||
+	    match_list_changed(cleanup.mydestination);
+}
+
+static const struct service cleanup_service = {
+    .name = "cleanup",
+    .params = cleanup_param_table,
+    .values = &cleanup.params,
+    .sandbox = SANDBOX_QUEUE,
+    .before_jail = before_jail,
+    .started = started,
+    .exchange = exchange,
+    .connection_closed = connection_closed,
+    .stale = stale,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&cleanup_service, argc, argv);
+}

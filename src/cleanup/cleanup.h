@@ -1,0 +1,96 @@
+/*
+ * cleanup's objects. One struct message lives from a client's submission to the answer;
+ *its bytes go through `out` into a commit slot.
+ *
+ *	cleanup.c     main: reserved ids, one exchange a message
+ *	message.c     the life of one message: envelope, content, end, commit
+ *	recipients.c  rewriting, virtual aliases, duplicates
+ *	content.c     text into lines, header from body
+ *	header.c      single fields: rewritten, dropped, counted, added when missing
+ */
+#ifndef CLEANUP_CLEANUP_H
+#define CLEANUP_CLEANUP_H
+
+#include "base/map.h"
+#include "cleanup_params.h"
+#include "client/qmgr_client.h"
+#include "client/rewrite_client.h"
+#include "mail/header.h"
+#include "message/cleanup.h"
+#include "queue/commit.h"
+#include "queue/queue_write.h"
+#include "run/fiber.h"
+#include "service/service.h"
+#include "table/maps.h"
+#include "table/match_list.h"
+#include "table/source.h"
+
+#define MESSAGE_ARENA (32 * 1024 * 1024) /* recipients after expansion, above all */
+#define OUT_FLUSH     65536
+
+struct cleanup_state {
+	struct cleanup_params params;
+	struct commit *commit;
+	struct rewrite_client *rewrite;
+	struct qmgr_client *qmgr;
+	struct maps *virtual_aliases;
+	struct match_list *mydestination;
+	bool drops[HEADER_COUNT]; /* message_drop_headers */
+};
+extern struct cleanup_state cleanup;
+
+struct message {
+	struct arena *arena;
+	struct commit_slot *slot;
+	char id[QUEUE_ID_MAX];
+	struct cleanup_submit envelope;
+	struct buf out;             /* records not yet in the slot */
+	int64_t offset;             /* of the end of `out` in the file */
+	struct queue_size size;     /* the C record */
+	struct map *recipients;     /* seen, for duplicates */
+	enum cleanup_status status; /* first trouble */
+	char reason[256];
+	/* content.c */
+	struct buf line;  /* the line that is being collected */
+	struct buf field; /* the header field that is being collected, lines with LF */
+	bool in_body, first_line_done;
+	bool
+	    line_is_part; /* pieces of the line that is being collected are out already */
+	int64_t text_size;
+	/* header.c */
+	unsigned hops;
+	bool seen[HEADER_COUNT];
+	bool resent;
+	struct str message_id, resent_message_id;
+};
+
+/* --- message.c --- */
+/* Serves a submission from its first frame to the answer. */
+void message_serve(struct ipc_exchange *x, struct str payload);
+/* Records the first trouble; later ones change nothing. */
+void message_fail(struct message *m, enum cleanup_status status, const char *reason);
+void message_write_out(struct message *m); /* when `out` is full enough */
+
+/* --- cleanup.c --- */
+/* The slot that this connection reserved under `id`, or that nobody holds any more; an
+ * empty id reserves one. NULL: trouble. */
+struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
+
+/* --- recipients.c --- */
+void recipients_add(
+    struct message *m, const struct cleanup_recipient *list, uint32_t count);
+/* Completes a sender or header address; gives it back unchanged when that is sure. */
+struct str address_complete(struct message *m, struct str address);
+
+/* --- content.c --- */
+void content_start(struct message *m);
+void content_add(struct message *m, struct str text);
+void content_end(struct message *m);
+/* Lines of a finished field or a received text, without final LF. */
+void content_write_lines(struct message *m, struct str text);
+
+/* --- header.c --- */
+void header_field(struct message *m, struct str field);
+void header_end(struct message *m);
+
+#endif

@@ -1,0 +1,273 @@
+/* The life of one message in cleanup. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cleanup/cleanup.h"
+#include "client/service_client.h"
+#include "mail/log_lines.h"
+
+#define BACKLOG_LIMIT 1000 /* qmgr is behind: new mail is taken more slowly */
+
+void message_fail(struct message *m, enum cleanup_status status, const char *reason)
+{
+	if (m->status != CLEANUP_OK)
+		return;
+	m->status = status;
+	if (!str_to_cstr(str_slice(str_of(reason), 0, sizeof(m->reason) - 1), m->reason,
+		sizeof(m->reason)))
+		m->reason[0] = '\0';
+}
+
+static void fail_write(struct message *m, const struct why *why)
+{
+	bool full = strcmp(why->status, "4.3.1") == 0;
+	log_warning("%s: %s", m->id, buf_cstr(&why->text));
+	message_fail(m, full ? CLEANUP_NO_SPACE : CLEANUP_WRITE_ERROR, "");
+}
+
+static void flush_out(struct message *m)
+{
+	struct why why;
+	if (m->out.len == 0)
+		return;
+	why_init(&why);
+	m->offset += (int64_t)m->out.len;
+	if (m->status == CLEANUP_OK && !commit_add(m->slot, buf_str(&m->out), &why))
+		fail_write(m, &why);
+	buf_clear(&m->out);
+	why_free(&why);
+}
+
+void message_write_out(struct message *m)
+{
+	if (m->out.len >= OUT_FLUSH)
+		flush_out(m);
+}
+
+static int64_t position(const struct message *m)
+{
+	return m->offset + (int64_t)m->out.len;
+}
+
+/* These two stand before the sender, all other attributes behind. */
+static bool stands_first(const struct cleanup_attribute *a)
+{
+	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context");
+}
+
+static void write_attributes(struct message *m, bool first)
+{
+	for (uint32_t i = 0; i < m->envelope.attributes_count; i++) {
+		const struct cleanup_attribute *a = &m->envelope.attributes[i];
+		char name[65];
+		if (stands_first(a) == first && str_to_cstr(a->name, name, sizeof(name)))
+			record_attribute(&m->out, name, a->value);
+	}
+}
+
+static void write_envelope(struct message *m)
+{
+	const struct cleanup_submit *e = &m->envelope;
+	struct timeval arrival = {.tv_sec = e->arrival_seconds,
+	    .tv_usec = (suseconds_t)e->arrival_microseconds};
+	CLEANUP(buf_free) struct buf number = BUF_INIT(32);
+	buf_add_fill(&m->out, ' ', QUEUE_SIZE_RECORD);
+	queue_time_record(&m->out, arrival);
+	buf_add_i64(&number, clock_wall_seconds());
+	record_attribute(&m->out, "create_time", buf_str(&number));
+	write_attributes(m, true);
+	if (e->envelope_id.len > 0)
+		record_attribute(&m->out, "envelope_id", e->envelope_id);
+	if (e->ret != DSN_RET_DEFAULT)
+		record_attribute(
+		    &m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
+	if (e->full_name.len > 0)
+		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
+	record_write(&m->out, RECORD_SENDER,
+	    e->sender.len > 0 ? address_complete(m, e->sender) : STR_EMPTY);
+	write_attributes(m, false);
+	m->size.sendopts = e->sendopts;
+}
+
+static void start_content(struct message *m)
+{
+	record_write(&m->out, RECORD_MESSAGE, STR_EMPTY);
+	m->size.content_offset = position(m);
+	content_start(m);
+	if (m->envelope.received.len > 0)
+		content_write_lines(m, m->envelope.received);
+}
+
+static void write_extracted(struct message *m)
+{
+	m->size.content_size = position(m) - m->size.content_offset;
+	m->size.message_size = m->size.content_size;
+	record_write(&m->out, RECORD_EXTRACTED, STR_EMPTY);
+	if (m->envelope.filter.len > 0)
+		record_write(&m->out, RECORD_FILTER, m->envelope.filter);
+	if (m->envelope.redirect.len > 0)
+		record_write(&m->out, RECORD_REDIRECT, m->envelope.redirect);
+	record_attribute(&m->out, "message_id", m->message_id);
+	record_write(&m->out, RECORD_END, STR_EMPTY);
+}
+
+/* What pickup brought cannot be refused to anybody any more: it is kept, and the error
+ * service returns it to its sender. */
+static void bounce_instead(struct message *m)
+{
+	if (!(m->envelope.flags & CLEANUP_BOUNCE) ||
+	    (m->status != CLEANUP_HOPS && m->status != CLEANUP_CONTENT))
+		return;
+	const char *text = m->status == CLEANUP_HOPS ? "error:5.4.0 too many hops"
+						     : "error:5.7.1 content rejected";
+	m->envelope.filter = str_of(text);
+	m->status = CLEANUP_OK;
+}
+
+static void commit_message(struct message *m)
+{
+	char size[QUEUE_SIZE_RECORD];
+	struct why why;
+	why_init(&why);
+	queue_size_record(size, &m->size);
+	struct commit_slot *slot = m->slot;
+	if (!commit_patch(slot, 0, (struct str){size, sizeof(size)}, &why)) {
+		fail_write(m, &why);
+	} else {
+		bool hold = (m->envelope.flags & CLEANUP_HOLD) != 0;
+		m->slot = NULL; /* consumed either way */
+		if (!commit_finish(slot, hold, &why))
+			fail_write(m, &why);
+		else if (!hold)
+			qmgr_client_announce(cleanup.qmgr, m->id);
+	}
+	why_free(&why);
+}
+
+static void finish(struct message *m)
+{
+	content_end(m);
+	if (m->status == CLEANUP_OK && m->size.recipients == 0)
+		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
+	bounce_instead(m);
+	write_extracted(m);
+	flush_out(m);
+	if (m->status == CLEANUP_OK && !(m->envelope.flags & CLEANUP_DISCARD))
+		commit_message(m);
+	if (m->slot == NULL)
+		return;
+	commit_cancel(m->slot);
+	m->slot = NULL;
+	log_info("%s: removed (%s)", m->id,
+	    m->envelope.flags & CLEANUP_DISCARD ? "discarded" : "canceled");
+}
+
+static void answer(struct ipc_exchange *x, const struct message *m)
+{
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(4096);
+	cleanup_done_write(&bytes,
+	    &(struct cleanup_done){.status = m->status,
+		.id = str_of(m->id),
+		.reason = str_of(m->reason),
+		.size = m->size.message_size});
+	if (ipc_reply(x, cleanup_done_type, buf_str(&bytes)) != 0)
+		log_info("%s: client did not wait for the answer", m->id);
+}
+
+/* What follows the first frame of a streamed message. False: the client went away. */
+static bool receive_rest(struct ipc_exchange *x, struct message *m)
+{
+	uint16_t type;
+	struct str payload;
+	int error;
+	while ((error = ipc_receive(x, &type, &payload,
+		    service_client_deadline(service_common()))) == 0) {
+		struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 8);
+		struct cleanup_recipients more;
+		struct cleanup_content text;
+		bool started = m->size.content_offset != 0;
+		if (type == cleanup_recipients_type && !started &&
+		    cleanup_recipients_read(payload, a, &more)) {
+			recipients_add(m, more.recipients, more.recipients_count);
+		} else if (type == cleanup_content_type &&
+		    cleanup_content_read(payload, a, &text)) {
+			if (!started)
+				start_content(m);
+			content_add(m, text.bytes);
+		} else {
+			message_fail(m, CLEANUP_BAD, "");
+		}
+		arena_free(a);
+	}
+	return error == -ENODATA;
+}
+
+static void slow_down(void)
+{
+	if (cleanup.params.in_flow_delay > 0 &&
+	    qmgr_client_backlog(cleanup.qmgr) > BACKLOG_LIMIT)
+		fiber_sleep_ms(cleanup.params.in_flow_delay * 1000);
+}
+
+static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
+{
+	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
+	buf_init(&m->out, OUT_FLUSH + RECORD_DATA_MAX * 4);
+	struct str kept = arena_str(m->arena, payload);
+	if (kept.p == NULL || !cleanup_submit_read(kept, m->arena, &m->envelope)) {
+		log_warning("malformed submission");
+		return false;
+	}
+	m->slot = slot_take(x, m->envelope.id);
+	if (m->slot == NULL) {
+		message_fail(m, CLEANUP_WRITE_ERROR, "");
+		return true;
+	}
+	memcpy(m->id, commit_id(m->slot), strlen(commit_id(m->slot)) + 1);
+	return true;
+}
+
+static void message_release(struct message *m)
+{
+	commit_cancel(m->slot);
+	buf_free(&m->out);
+	buf_free(&m->line);
+	buf_free(&m->field);
+	map_free(m->recipients);
+	arena_free(m->arena);
+}
+
+static void take_message(struct ipc_exchange *x, struct message *m)
+{
+	write_envelope(m);
+	recipients_add(m, m->envelope.recipients, m->envelope.recipients_count);
+	if (m->envelope.content.len > 0) {
+		start_content(m);
+		content_add(m, m->envelope.content);
+	}
+	if (!receive_rest(x, m)) {
+		log_info("%s: removed (canceled)", m->id);
+		return;
+	}
+	if (m->size.content_offset == 0)
+		start_content(m);
+	slow_down();
+	finish(m);
+	answer(x, m);
+}
+
+void message_serve(struct ipc_exchange *x, struct str payload)
+{
+	struct message *m = memory_alloc(sizeof(*m));
+	if (message_init(m, x, payload)) {
+		if (m->slot != NULL)
+			take_message(x, m);
+		else
+			answer(x, m);
+	}
+	message_release(m);
+	free(m);
+}

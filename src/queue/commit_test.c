@@ -1,0 +1,337 @@
+#include "queue/commit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/fault.h"
+#include "base/file.h"
+#include "queue/queue_dir.h"
+#include "run/fiber.h"
+#include "run/loop.h"
+#include "unit.h"
+
+static void enter_queue(void)
+{
+	assert_int_equal(chdir(unit_directory()), 0);
+	assert_int_equal(mkdir("incoming", 0700), 0);
+	assert_int_equal(mkdir("maildrop", 0730), 0);
+	assert_int_equal(mkdir("hold", 0700), 0);
+	queue_dir_configure(STR(""), 0);
+}
+
+static unsigned files_in(const char *queue)
+{
+	unsigned count = 0;
+	DIR *dir = opendir(queue);
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		count += e->d_name[0] != '.';
+	(void)closedir(dir);
+	return count;
+}
+
+static void assert_file(
+    const char *queue, const char *id, mode_t mode, struct str content)
+{
+	char path[QUEUE_PATH_MAX];
+	struct stat status;
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(4 << 20);
+	queue_path(path, queue, str_of(id));
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, mode);
+	assert_int_equal(file_read_whole(AT_FDCWD, path, &bytes), 0);
+	assert_true(str_equal(buf_str(&bytes), content));
+	assert_true(queue_id_has_inode(str_of(id), status.st_ino));
+}
+
+static struct commit *open_engine(enum commit_kind kind)
+{
+	struct commit *c = NULL;
+	assert_int_equal(commit_open(COMMIT_FILE, kind, false, &c), 0);
+	return c;
+}
+
+TEST(a_message_is_reserved_written_and_made_ready)
+{
+	char id[QUEUE_ID_MAX];
+	struct commit_slot *slot = NULL;
+	struct why why;
+	why_init(&why);
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
+	assert_true(queue_id_valid(str_of(id)));
+	assert_file(QUEUE_INCOMING, id, 0600, STR(""));
+	/* Others pass by. */
+	int fd = queue_open(QUEUE_INCOMING, str_of(id), O_RDONLY, (uid_t)-1);
+	assert_int_equal(file_try_lock(fd, FILE_LOCK_EXCLUSIVE), -EWOULDBLOCK);
+	assert_true(commit_add(slot, STR("....text"), &why));
+	assert_true(commit_patch(slot, 0, STR("size"), &why));
+	assert_file(QUEUE_INCOMING, id, 0600, STR(""));
+	assert_true(commit_finish(slot, false, &why));
+	assert_file(QUEUE_INCOMING, id, 0700, STR("sizetext"));
+	assert_int_equal(file_try_lock(fd, FILE_LOCK_EXCLUSIVE), 0);
+	file_close(&fd);
+	assert_int_equal(files_in("incoming"), 1);
+	commit_close(c);
+	why_free(&why);
+}
+
+TEST(a_large_message_is_written_piece_by_piece)
+{
+	char id[QUEUE_ID_MAX];
+	struct commit_slot *slot = NULL;
+	struct why why;
+	CLEANUP(buf_free) struct buf piece = BUF_INIT(COMMIT_MEMORY * 2);
+	CLEANUP(buf_free) struct buf all = BUF_INIT(4 << 20);
+	why_init(&why);
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
+	static const size_t sizes[] = {100, COMMIT_MEMORY - 100, 1, COMMIT_MEMORY + 1, 5,
+	    COMMIT_MEMORY, COMMIT_MEMORY};
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		buf_clear(&piece);
+		buf_add_fill(&piece, (char)('a' + i), sizes[i]);
+		buf_add_str(&all, buf_str(&piece));
+		assert_true(commit_add(slot, buf_str(&piece), &why));
+	}
+	/* In the file, across its end and the memory, and in memory. */
+	static const size_t offsets[] = {0, 4 * COMMIT_MEMORY - 500};
+	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+		buf_clear(&piece);
+		buf_add_fill(&piece, 'Z', 1000);
+		size_t room = all.len - offsets[i];
+		buf_truncate(&piece, room < 1000 ? room : 1000);
+		memcpy(all.p + offsets[i], piece.p, piece.len);
+		assert_true(commit_patch(slot, offsets[i], buf_str(&piece), &why));
+	}
+	assert_true(commit_finish(slot, false, &why));
+	assert_file(QUEUE_INCOMING, id, 0700, buf_str(&all));
+	commit_close(c);
+	why_free(&why);
+}
+
+TEST(a_held_message_ends_in_the_hold_queue)
+{
+	char id[QUEUE_ID_MAX];
+	struct commit_slot *slot = NULL;
+	enter_queue();
+	queue_dir_configure(STR("hold"), 2);
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
+	assert_true(commit_add(slot, STR("x"), NULL));
+	assert_true(commit_finish(slot, true, NULL));
+	assert_file(QUEUE_HOLD, id, 0700, STR("x"));
+	assert_int_equal(files_in("incoming"), 0);
+	commit_close(c);
+	queue_dir_configure(STR(""), 0);
+}
+
+TEST(a_maildrop_file_can_be_read_by_pickup)
+{
+	char id[QUEUE_ID_MAX];
+	struct commit_slot *slot = NULL;
+	enter_queue();
+	mode_t mask = umask(022);
+	struct commit *c = open_engine(COMMIT_MAILDROP);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
+	assert_file(QUEUE_MAILDROP, id, 0644, STR(""));
+	assert_true(commit_add(slot, STR("x"), NULL));
+	assert_true(commit_finish(slot, false, NULL));
+	assert_file(QUEUE_MAILDROP, id, 0744, STR("x"));
+	commit_close(c);
+	(void)umask(mask);
+}
+
+TEST(a_cancelled_message_leaves_nothing)
+{
+	struct commit_slot *slot = NULL;
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_true(commit_add(slot, STR("x"), NULL));
+	commit_cancel(slot);
+	commit_cancel(NULL);
+	assert_int_equal(files_in("incoming"), 0);
+	commit_close(c);
+}
+
+TEST(long_ids_are_given_when_asked_for)
+{
+	struct commit *c = NULL;
+	struct commit_slot *slot = NULL;
+	uint32_t microseconds = 0;
+	enter_queue();
+	assert_int_equal(commit_open(COMMIT_FILE, COMMIT_INCOMING, true, &c), 0);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_true(queue_id_long_microseconds(str_of(commit_id(slot)), &microseconds));
+	assert_int_equal(microseconds, commit_time(slot).tv_usec);
+	commit_cancel(slot);
+	commit_close(c);
+	assert_int_equal(commit_open(COMMIT_LOG, COMMIT_INCOMING, true, &c), -ENOTSUP);
+}
+
+/* With the clock standing still, an id that is taken is passed over. */
+TEST(an_id_is_never_given_twice_while_its_file_exists)
+{
+	char taken[QUEUE_ID_MAX];
+	struct commit_slot *slot = NULL;
+	enter_queue();
+	clock_fake_start(1795318146);
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	(void)snprintf(taken, sizeof(taken), "incoming/%s", commit_id(slot));
+	commit_cancel(slot);
+	/* ext4 gives the inode of the file just removed to the next one, so the next id
+	 * is the same, unless somebody else's file has it. */
+	int fd = file_open_at(AT_FDCWD, "other", O_CREAT | O_WRONLY, 0600);
+	file_close(&fd);
+	assert_int_equal(file_open_at(AT_FDCWD, taken, O_RDONLY, 0), -ENOENT);
+	assert_int_equal(rename("other", taken), 0);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(commit_reserve(c, &slot), 0);
+		char path[QUEUE_PATH_MAX];
+		queue_path(path, QUEUE_INCOMING, str_of(commit_id(slot)));
+		assert_string_not_equal(path, taken);
+		assert_int_equal(access(path, F_OK), 0);
+		commit_cancel(slot);
+	}
+	assert_int_equal(access(taken, F_OK), 0);
+	commit_close(c);
+	clock_fake_stop();
+}
+
+struct failure {
+	enum fault_point point;
+	unsigned nth;
+	int error;
+	const char *reason; /* NULL: the reservation fails */
+};
+
+static void check_failure(struct commit *c, const struct failure *f, bool hold)
+{
+	struct commit_slot *slot = NULL;
+	struct why why;
+	CLEANUP(buf_free) struct buf want = BUF_INIT(1000);
+	why_init(&why);
+	fault_set(f->point, f->nth, false, f->error);
+	int error = commit_reserve(c, &slot);
+	if (f->reason == NULL) {
+		assert_int_equal(error, -f->error);
+	} else {
+		assert_int_equal(error, 0);
+		buf_printf(&want, "%s incoming/%s", f->reason, commit_id(slot));
+		assert_true(commit_add(slot, STR("text"), &why));
+		assert_false(commit_finish(slot, hold, &why));
+		assert_string_equal(why.status, "4.3.0");
+		assert_true(str_starts(buf_str(&why.text), buf_str(&want)));
+		assert_true(str_ends(buf_str(&why.text), str_of(strerror(f->error))));
+	}
+	fault_set(f->point, 0, false, 0);
+	assert_int_equal(files_in("incoming"), 0);
+	assert_int_equal(files_in("hold"), 0);
+	why_free(&why);
+}
+
+TEST(every_step_that_fails_leaves_no_file_and_says_why)
+{
+	static const struct failure rows[] = {
+	    {FAULT_OPEN, 1, EMFILE, NULL},
+	    {FAULT_RENAME, 1, EIO, NULL},
+	    {FAULT_WRITE, 1, ENOSPC, "write"},
+	    {FAULT_CHMOD, 1, EROFS, "chmod"},
+	    {FAULT_FSYNC, 1, EIO, "fsync"},
+	};
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		check_failure(c, &rows[i], false);
+		check_failure(c, &rows[i], true);
+	}
+	static const struct failure move = {FAULT_RENAME, 2, EIO, "rename"};
+	check_failure(c, &move, true);
+	commit_close(c);
+}
+
+TEST(a_full_disk_is_told_with_the_space_needed)
+{
+	struct commit_slot *slot = NULL;
+	struct why why;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(COMMIT_MEMORY * 2);
+	why_init(&why);
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	buf_add_fill(&text, 'x', COMMIT_MEMORY - 1);
+	assert_true(commit_add(slot, buf_str(&text), &why));
+	fault_set(FAULT_WRITE, 1, false, ENOSPC);
+	assert_false(commit_add(slot, STR("yy"), &why));
+	assert_true(str_find_str(buf_str(&why.text), STR("(262143 bytes needed)")) > 0);
+	fault_set(FAULT_WRITE, 0, false, 0);
+	/* The trouble stays, though the disk would take it now. */
+	why_clear(&why);
+	assert_false(commit_add(slot, STR("yy"), &why));
+	assert_false(commit_patch(slot, 0, STR("yy"), &why));
+	assert_false(commit_finish(slot, false, &why));
+	assert_string_equal(why.status, "4.3.0");
+	assert_int_equal(files_in("incoming"), 0);
+	commit_close(c);
+	why_free(&why);
+}
+
+struct in_fiber {
+	bool done[8];
+	struct commit *c;
+	size_t next, finished;
+};
+
+static void one_message(void *argument)
+{
+	struct in_fiber *x = argument;
+	size_t me = x->next++;
+	struct commit_slot *slot = NULL;
+	if (commit_reserve(x->c, &slot) == 0 && commit_add(slot, STR("x"), NULL))
+		x->done[me] = commit_finish(slot, false, NULL);
+	x->finished++;
+}
+
+static void many_messages(void *argument)
+{
+	struct in_fiber *x = argument;
+	for (size_t i = 0; i < ARRAY_SIZE(x->done); i++)
+		if (fiber_start("message", one_message, x) != 0)
+			return;
+	while (x->finished < ARRAY_SIZE(x->done))
+		fiber_sleep_ms(1);
+}
+
+TEST(many_fibers_commit_side_by_side)
+{
+	struct in_fiber x = {0};
+	enter_queue();
+	x.c = open_engine(COMMIT_INCOMING);
+	run_main(many_messages, &x);
+	for (size_t i = 0; i < ARRAY_SIZE(x.done); i++)
+		assert_true(x.done[i]);
+	assert_int_equal(files_in("incoming"), ARRAY_SIZE(x.done));
+	commit_close(x.c);
+}
+
+TEST(changes_in_other_files_are_made_durable)
+{
+	enter_queue();
+	CLEANUP(file_close)
+	int fd = file_open_at(AT_FDCWD, "incoming/x", O_CREAT | O_RDWR, 0600);
+	assert_int_equal(commit_sync_fd(fd), 0);
+	assert_int_equal(commit_sync_name(fd, "incoming"), 0);
+	fault_set(FAULT_FSYNC, 1, false, EIO);
+	assert_int_equal(commit_sync_fd(fd), -EIO);
+	fault_set(FAULT_FSYNC, 0, false, 0);
+}

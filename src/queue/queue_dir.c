@@ -1,0 +1,210 @@
+#include "queue/queue_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#define HASH_DEPTH_MAX 16
+#define HASH_NAMES_MAX 1024
+#define LINK_GRACE     60 /* seconds a second link may live: a move by link and unlink */
+
+/* Set once at start: which queues are hashed, and how deep. */
+static char hash_names[HASH_NAMES_MAX];
+static unsigned hash_depth;
+
+void queue_dir_configure(struct str names, unsigned depth)
+{
+	names = str_slice(names, 0, HASH_NAMES_MAX - 1);
+	memcpy(hash_names, names.p, names.len);
+	hash_names[names.len] = '\0';
+	hash_depth = depth > HASH_DEPTH_MAX ? HASH_DEPTH_MAX : depth;
+}
+
+static unsigned depth_of(const char *queue)
+{
+	struct str rest = str_of(hash_names);
+	struct str name;
+	while (str_next(&rest, ", \t\r\n", &name))
+		if (str_is(name, queue))
+			return hash_depth;
+	return 0;
+}
+
+/* Long ids begin with the seconds, which would put all new mail into one directory; their
+ * microseconds are used instead, written as a short id has them. */
+void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
+{
+	char hex[8] = "";
+	uint32_t microseconds = 0;
+	struct str source = id;
+	if (queue_id_long_microseconds(id, &microseconds)) {
+		(void)snprintf(hex, sizeof(hex), "%05X", microseconds);
+		source = str_of(hex);
+	}
+	char levels[2 * HASH_DEPTH_MAX + 1];
+	size_t at = 0;
+	unsigned depth = depth_of(queue);
+	for (unsigned i = 0; i < depth; i++) {
+		levels[at++] = i < source.len ? source.p[i] : '_';
+		levels[at++] = '/';
+	}
+	levels[at] = '\0';
+	(void)snprintf(path, QUEUE_PATH_MAX, "%s/%s%.*s", queue, levels, STR_ARG(id));
+}
+
+/* Makes the directories that lead to `path`, the queue itself excepted. */
+static int make_hash_directories(const char *queue, const char *path)
+{
+	char directory[QUEUE_PATH_MAX];
+	size_t len = strlen(path);
+	for (size_t i = strlen(queue) + 1; i < len; i++) {
+		if (path[i] != '/')
+			continue;
+		memcpy(directory, path, i);
+		directory[i] = '\0';
+		if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+int queue_move(struct str id, const char *from, const char *to)
+{
+	char old_path[QUEUE_PATH_MAX];
+	char new_path[QUEUE_PATH_MAX];
+	queue_path(old_path, from, id);
+	queue_path(new_path, to, id);
+	int error = file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+	if (error != -ENOENT || depth_of(to) == 0)
+		return error;
+	error = make_hash_directories(to, new_path);
+	return error < 0 ? error : file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+}
+
+int queue_remove(const char *queue, struct str id)
+{
+	char path[QUEUE_PATH_MAX];
+	queue_path(path, queue, id);
+	return file_unlink(AT_FDCWD, path);
+}
+
+static int check_status(int fd, uid_t owner)
+{
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode) || (owner != (uid_t)-1 && status.st_uid != owner))
+		return -EPERM;
+	/* Somebody else's name for our file would keep it alive, or be it. */
+	if (status.st_nlink > 2 ||
+	    (status.st_nlink == 2 &&
+		clock_wall_seconds() - status.st_ctim.tv_sec > LINK_GRACE))
+		return -EPERM;
+	return 0;
+}
+
+int queue_open(const char *queue, struct str id, int flags, uid_t owner)
+{
+	char path[QUEUE_PATH_MAX];
+	queue_path(path, queue, id);
+	/* O_NONBLOCK: a FIFO put there must not hold us up. */
+	int fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	int error = check_status(fd, owner);
+	if (error < 0) {
+		file_close(&fd);
+		return error;
+	}
+	return fd;
+}
+
+int queue_open_log(const char *queue, struct str id)
+{
+	char path[QUEUE_PATH_MAX];
+	const int flags = O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK;
+	queue_path(path, queue, id);
+	int fd = file_open_at(AT_FDCWD, path, flags, 0600);
+	if (fd == -ENOENT && depth_of(queue) > 0) {
+		int error = make_hash_directories(queue, path);
+		if (error < 0)
+			return error;
+		fd = file_open_at(AT_FDCWD, path, flags, 0600);
+	}
+	int error = fd < 0 ? 0 : check_status(fd, (uid_t)-1);
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+struct queue_scan {
+	DIR *levels[HASH_DEPTH_MAX + 1];
+	int depth; /* of the directory being read; -1: at the end */
+};
+
+static DIR *open_directory(int dir, const char *name)
+{
+	int fd = file_open_at(dir, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	DIR *opened = fdopendir(fd);
+	if (opened == NULL)
+		(void)close(fd);
+	return opened;
+}
+
+struct queue_scan *queue_scan_new(const char *queue)
+{
+	DIR *top = open_directory(AT_FDCWD, queue);
+	if (top == NULL)
+		return NULL;
+	struct queue_scan *s = memory_alloc(sizeof(*s));
+	s->levels[0] = top;
+	return s;
+}
+
+/* Hash directories have one-character names. Those of an older depth are walked too. */
+static void descend(struct queue_scan *s, const struct dirent *entry)
+{
+	if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+		return;
+	if (s->depth >= HASH_DEPTH_MAX)
+		return;
+	DIR *below = open_directory(dirfd(s->levels[s->depth]), entry->d_name);
+	if (below != NULL)
+		s->levels[++s->depth] = below;
+}
+
+bool queue_scan_next(struct queue_scan *s, char id[QUEUE_ID_MAX])
+{
+	while (s->depth >= 0) {
+		const struct dirent *entry = readdir(s->levels[s->depth]);
+		if (entry == NULL) {
+			(void)closedir(s->levels[s->depth--]);
+			continue;
+		}
+		struct str name = str_of(entry->d_name);
+		if (name.len == 1 && name.p[0] != '.') {
+			descend(s, entry);
+			continue;
+		}
+		if (entry->d_type != DT_DIR && queue_id_valid(name))
+			return str_to_cstr(name, id, QUEUE_ID_MAX);
+	}
+	return false;
+}
+
+void queue_scan_free(struct queue_scan *s)
+{
+	if (s == NULL)
+		return;
+	for (; s->depth >= 0; s->depth--)
+		(void)closedir(s->levels[s->depth]);
+	free(s);
+}

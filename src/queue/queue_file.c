@@ -1,0 +1,335 @@
+#include "queue/queue_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "base/file.h"
+#include "queue/queue_walk.h"
+
+#define STATE_BITS 0700
+#define ORCPT_MAX  1000 /* a longer one is left out: it only serves notices */
+
+int queue_file_take(struct queue_file *f, int fd)
+{
+	struct queue_file taken = {.fd = fd};
+	if (fstat(fd, &taken.status) < 0)
+		return -errno;
+	*f = taken;
+	record_reader_init(&f->reader, fd, 0);
+	return 0;
+}
+
+/* After the lock is ours: the file may have changed or gone while we waited for it. */
+static int check_state(const struct queue_file *f)
+{
+	if (f->status.st_nlink == 0)
+		return -ENOENT;
+	if ((f->status.st_mode & STATE_BITS) == QUEUE_MODE_CORRUPT)
+		return -EBADMSG;
+	return (f->status.st_mode & STATE_BITS) == QUEUE_MODE_READY ? 0 : -EAGAIN;
+}
+
+int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool write,
+    bool lock, uid_t owner)
+{
+	CLEANUP(file_close)
+	int fd = queue_open(queue, id, write ? O_RDWR : O_RDONLY, owner);
+	if (fd < 0)
+		return fd;
+	int error = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
+	struct queue_file opened;
+	if (error == 0)
+		error = queue_file_take(&opened, fd);
+	if (error == 0)
+		error = check_state(&opened);
+	if (error < 0)
+		return error;
+	*f = opened;
+	fd = -1;
+	return 0;
+}
+
+void queue_file_close(struct queue_file *f)
+{
+	record_reader_free(&f->reader);
+	file_close(&f->fd);
+}
+
+void queue_walk_start(struct queue_file *f, int64_t offset)
+{
+	f->walked = 0;
+	record_reader_seek(&f->reader, offset);
+}
+
+/* 0 is the placeholder of a pointer that was never needed. */
+static int follow(struct queue_file *f, struct str data)
+{
+	int64_t target = 0;
+	if (!str_to_range(str_trim(data), 0, f->status.st_size, &target))
+		return -EBADMSG;
+	if (target > 0)
+		record_reader_seek(&f->reader, target);
+	return 0;
+}
+
+int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r)
+{
+	for (;;) {
+		int type = 0;
+		struct str data = STR_EMPTY;
+		int result = record_reader_next(&f->reader, &type, &data);
+		if (result <= 0)
+			return result;
+		f->walked += f->reader.offset - f->reader.last_offset;
+		if (f->walked > f->status.st_size)
+			return -EBADMSG;
+		if (type == RECORD_POINTER) {
+			if (follow(f, data) < 0)
+				return -EBADMSG;
+			continue;
+		}
+		*type_r = type;
+		*data_r = data;
+		return 1;
+	}
+}
+
+bool queue_size_parse(struct str data, int64_t numbers[QUEUE_SIZE_NUMBERS])
+{
+	size_t count = 0;
+	struct str word;
+	for (size_t i = 0; i < QUEUE_SIZE_NUMBERS; i++)
+		numbers[i] = 0;
+	while (str_next(&data, " ", &word)) {
+		if (count == QUEUE_SIZE_NUMBERS ||
+		    !str_to_range(word, 0, INT64_MAX, &numbers[count++]))
+			return false;
+	}
+	return count >= 3;
+}
+
+bool queue_attribute_parse(struct str data, struct queue_attribute *r)
+{
+	ptrdiff_t equals = str_find(data, '=');
+	if (equals <= 0)
+		return false;
+	r->name = str_slice(data, 0, (size_t)equals);
+	r->value = str_skip(data, (size_t)equals + 1);
+	return true;
+}
+
+bool queue_attribute_is_recipients(struct str name)
+{
+	return str_is(name, "notify_flags") || str_is(name, "dsn_orig_rcpt");
+}
+
+/* Where the extracted segment starts, from the size record; 0: a maildrop file. */
+static int find_extracted(struct queue_file *f)
+{
+	int64_t numbers[QUEUE_SIZE_NUMBERS];
+	int type = 0;
+	struct str data = STR_EMPTY;
+	record_reader_seek(&f->reader, 0);
+	int result = record_reader_next(&f->reader, &type, &data);
+	if (result <= 0 || type != RECORD_SIZE)
+		return result < 0 ? result : 0;
+	if (!queue_size_parse(data, numbers) || numbers[1] > f->status.st_size ||
+	    numbers[0] > f->status.st_size - numbers[1])
+		return -EBADMSG;
+	f->extracted = numbers[1] + numbers[0];
+	return 0;
+}
+
+/* From behind M to behind X. */
+static int skip_content(struct queue_file *f)
+{
+	int type = 0;
+	struct str data = STR_EMPTY;
+	int64_t behind = f->reader.offset;
+	int result = f->extracted > 0 ? 0 : find_extracted(f);
+	if (result < 0)
+		return result;
+	record_reader_seek(&f->reader, f->extracted > 0 ? f->extracted : behind);
+	do {
+		result = queue_walk_next(f, &type, &data);
+		if (result <= 0)
+			return result < 0 ? result : -EBADMSG;
+	} while (type == RECORD_LINE || type == RECORD_PART || type == RECORD_PADDING);
+	return type == RECORD_EXTRACTED ? 0 : -EBADMSG;
+}
+
+/* What the records before R said about the recipient. */
+struct pending {
+	struct arena *arena;
+	struct str original, dsn_orcpt;
+	uint32_t notify;
+	bool out_of_memory;
+};
+
+static struct str keep(struct pending *p, struct str s)
+{
+	struct str kept = arena_str(p->arena, s);
+	if (kept.p == NULL) {
+		p->out_of_memory = true;
+		return STR_EMPTY;
+	}
+	return kept;
+}
+
+static void forget(struct pending *p)
+{
+	p->original = p->dsn_orcpt = STR_EMPTY;
+	p->notify = 0;
+}
+
+static bool take_attribute(struct pending *p, struct str data)
+{
+	struct queue_attribute a;
+	int64_t flags = 0;
+	if (!queue_attribute_parse(data, &a))
+		return false;
+	if (str_is(a.name, "notify_flags")) {
+		if (!str_to_range(a.value, 0, 15, &flags))
+			return false;
+		p->notify = (uint32_t)flags;
+	} else if (str_is(a.name, "dsn_orig_rcpt") && a.value.len <= ORCPT_MAX) {
+		p->dsn_orcpt = keep(p, a.value);
+	}
+	return true;
+}
+
+static bool address_ok(struct str data)
+{
+	return data.len <= ADDRESS_MAX && !str_has_control(data);
+}
+
+/* 1: *r_r is a recipient, 0: not yet, -EBADMSG, -ENOMEM. */
+static int take_record(
+    struct pending *p, int type, struct str data, struct queue_recipient *r_r)
+{
+	switch (type) {
+	case RECORD_ATTRIBUTE:
+		return take_attribute(p, data) ? 0 : -EBADMSG;
+	case RECORD_ORIGINAL:
+		if (!address_ok(data))
+			return -EBADMSG;
+		p->original = keep(p, data);
+		return 0;
+	case RECORD_DONE:
+	case RECORD_CANCELLED:
+		forget(p);
+		return 0;
+	case RECORD_RECIPIENT:
+		if (!address_ok(data))
+			return -EBADMSG;
+		*r_r = (struct queue_recipient){.address = keep(p, data),
+		    .original = p->original,
+		    .dsn_orcpt = p->dsn_orcpt,
+		    .notify = p->notify};
+		forget(p);
+		return p->out_of_memory ? -ENOMEM : 1;
+	default:
+		return 0;
+	}
+}
+
+ssize_t queue_file_recipients(struct queue_file *f, struct arena *a, int64_t *offset,
+    struct queue_recipient *out, size_t max)
+{
+	struct pending pending = {.arena = a};
+	size_t count = 0;
+	if (*offset < 0)
+		return 0;
+	forget(&pending);
+	queue_walk_start(f, *offset);
+	while (count < max) {
+		int type = 0;
+		struct str data = STR_EMPTY;
+		int result = queue_walk_next(f, &type, &data);
+		if (result <= 0)
+			return result < 0 ? result : -EBADMSG;
+		int64_t at = f->reader.last_offset;
+		if (type == RECORD_END) {
+			*offset = -1;
+			return (ssize_t)count;
+		}
+		if (type == RECORD_MESSAGE)
+			result = skip_content(f);
+		else
+			result = take_record(&pending, type, data, &out[count]);
+		if (result < 0)
+			return result;
+		if (result > 0)
+			out[count++].offset = at;
+	}
+	*offset = f->reader.offset;
+	return (ssize_t)count;
+}
+
+void queue_file_content_start(struct queue_file *f, const struct queue_envelope *e)
+{
+	queue_walk_start(f, e->content_offset);
+}
+
+int queue_file_content_next(struct queue_file *f, struct str *line_r, bool *whole_r)
+{
+	for (;;) {
+		int type = 0;
+		struct str data = STR_EMPTY;
+		int result = queue_walk_next(f, &type, &data);
+		if (result <= 0)
+			return result < 0 ? result : -EBADMSG;
+		if (type == RECORD_EXTRACTED)
+			return 0;
+		if (type == RECORD_PADDING)
+			continue;
+		if (type != RECORD_LINE && type != RECORD_PART)
+			return -EBADMSG;
+		*line_r = data;
+		*whole_r = type == RECORD_LINE;
+		return 1;
+	}
+}
+
+/* A record of `type` with `len` bytes (or any, when -1) stands at `offset`, and another
+ * record behind it: an offset that somebody made up hits neither easily. */
+static int check_record(int fd, int64_t offset, int type, int64_t len)
+{
+	struct record_reader reader;
+	int found = 0;
+	struct str data = STR_EMPTY;
+	if (offset <= 0)
+		return -EBADMSG;
+	record_reader_init(&reader, fd, offset);
+	int result = record_reader_next(&reader, &found, &data);
+	if (result == 1 && (found != type || (len >= 0 && data.len != (size_t)len)))
+		result = -EBADMSG;
+	if (result == 1)
+		result = record_reader_next(&reader, &found, &data);
+	if (result == 1 && record_label(found, false) == NULL)
+		result = -EBADMSG;
+	record_reader_free(&reader);
+	return result == 0 ? -EBADMSG : result < 0 ? result : 0;
+}
+
+int queue_file_mark_done(int fd, int64_t offset)
+{
+	const char done = RECORD_DONE;
+	int error = check_record(fd, offset, RECORD_RECIPIENT, -1);
+	if (error == -EBADMSG && check_record(fd, offset, RECORD_DONE, -1) == 0)
+		return 0;
+	return error < 0 ? error : file_write_all_at(fd, &done, 1, offset);
+}
+
+#define WARN_DATA   15 /* digits and blanks of a W record */
+#define WARN_HEADER 2
+
+int queue_file_set_warn(int fd, int64_t offset, int64_t when)
+{
+	char text[32];
+	int error = check_record(fd, offset, RECORD_WARN, WARN_DATA);
+	if (error < 0)
+		return error;
+	(void)snprintf(text, sizeof(text), "%15lld", (long long)when);
+	return file_write_all_at(fd, text, WARN_DATA, offset + WARN_HEADER);
+}

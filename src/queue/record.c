@@ -1,0 +1,170 @@
+#include "queue/record.h"
+
+#include <errno.h>
+#include "base/file.h"
+
+#define FIRST_READ (16 * 1024) /* most files are smaller than the window */
+#define WINDOW     (64 * 1024)
+#define HEADER_MAX 6 /* type, and five bytes of length */
+#define WINDOW_MAX (WINDOW + RECORD_DATA_MAX + HEADER_MAX)
+
+const char *record_label(int type, bool in_content)
+{
+	if (in_content && type == RECORD_PART)
+		return "unterminated_text";
+	switch (type) {
+#define RECORD_CASE(name, byte, label) \
+	case byte:                     \
+		return label;
+		RECORD_TYPES(RECORD_CASE)
+#undef RECORD_CASE
+	default:
+		return NULL;
+	}
+}
+
+static void add_header(struct buf *out, enum record_type type, size_t len)
+{
+	char header[HEADER_MAX];
+	size_t at = 0;
+	header[at++] = (char)type;
+	do {
+		size_t low = len & 127;
+		len >>= 7;
+		header[at++] = (char)(low | (len > 0 ? 128 : 0));
+	} while (len > 0);
+	buf_add(out, header, at);
+}
+
+void record_write(struct buf *out, enum record_type type, struct str data)
+{
+	add_header(out, type, data.len);
+	buf_add_str(out, data);
+}
+
+void record_printf(struct buf *out, enum record_type type, const char *format, ...)
+{
+	CLEANUP(buf_free) struct buf data = BUF_INIT(RECORD_DATA_MAX);
+	va_list args;
+	va_start(args, format);
+	buf_vprintf(&data, format, args);
+	va_end(args);
+	record_write(out, type, buf_str(&data));
+}
+
+void record_attribute(struct buf *out, const char *name, struct str value)
+{
+	struct str label = str_of(name);
+	add_header(out, RECORD_ATTRIBUTE, label.len + 1 + value.len);
+	buf_add_str(out, label);
+	buf_add_char(out, '=');
+	buf_add_str(out, value);
+}
+
+/* Bytes of type and length, 0 when more are needed, -EBADMSG. */
+static int header_read(struct str in, int *type_r, size_t *len_r)
+{
+	size_t len = 0;
+	for (size_t i = 1; i < in.len && i < HEADER_MAX; i++) {
+		size_t byte = (unsigned char)in.p[i];
+		len |= (byte & 127) << (7 * (i - 1));
+		if (len > RECORD_DATA_MAX)
+			return -EBADMSG;
+		if ((byte & 128) == 0) {
+			*type_r = (unsigned char)in.p[0];
+			*len_r = len;
+			return (int)i + 1;
+		}
+	}
+	return in.len >= HEADER_MAX ? -EBADMSG : 0;
+}
+
+int record_read(struct str *in, int *type_r, struct str *data_r)
+{
+	int type = 0;
+	size_t len = 0;
+	int header = header_read(*in, &type, &len);
+	if (header <= 0)
+		return header;
+	if (in->len - (size_t)header < len)
+		return 0;
+	*type_r = type;
+	*data_r = str_slice(*in, (size_t)header, (size_t)header + len);
+	*in = str_skip(*in, (size_t)header + len);
+	return 1;
+}
+
+void record_reader_init(struct record_reader *r, int fd, off_t offset)
+{
+	*r = (struct record_reader){.fd = fd,
+	    .offset = offset,
+	    .last_offset = offset,
+	    .window_at = offset,
+	    .window = BUF_INIT(WINDOW_MAX)};
+}
+
+void record_reader_free(struct record_reader *r)
+{
+	buf_free(&r->window);
+}
+
+void record_reader_seek(struct record_reader *r, off_t offset)
+{
+	r->offset = offset;
+}
+
+/* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
+static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
+{
+	off_t at = r->offset - r->window_at;
+	if (at < 0 || at > (off_t)r->window.len) {
+		buf_clear(&r->window);
+		r->window_at = r->offset;
+		at = 0;
+	}
+	if (r->window.len - (size_t)at < need) {
+		buf_consume(&r->window, (size_t)at);
+		r->window_at = r->offset;
+		at = 0;
+	}
+	while (r->window.len - (size_t)at < need) {
+		size_t chunk = r->window.size == 0 ? FIRST_READ : WINDOW;
+		char *room = buf_reserve(&r->window, chunk);
+		if (room == NULL)
+			return -ENOMEM;
+		ssize_t done =
+		    file_read_at(r->fd, room, chunk, r->window_at + (off_t)r->window.len);
+		if (done < 0)
+			return (int)done;
+		if (done == 0)
+			break;
+		buf_advance(&r->window, (size_t)done);
+	}
+	*bytes_r = str_skip(buf_str(&r->window), (size_t)at);
+	return 0;
+}
+
+int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
+{
+	int type = 0;
+	size_t len = 0;
+	struct str bytes = STR_EMPTY;
+	int error = fill(r, HEADER_MAX, &bytes);
+	if (error < 0)
+		return error;
+	if (bytes.len == 0)
+		return 0;
+	int header = header_read(bytes, &type, &len);
+	if (header <= 0)
+		return -EBADMSG;
+	error = fill(r, (size_t)header + len, &bytes);
+	if (error < 0)
+		return error;
+	if (bytes.len < (size_t)header + len)
+		return -EBADMSG;
+	*type_r = type;
+	*data_r = str_slice(bytes, (size_t)header, (size_t)header + len);
+	r->last_offset = r->offset;
+	r->offset += header + (off_t)len;
+	return 1;
+}

@@ -1,0 +1,46 @@
+#include "table/drivers.h"
+
+#include "table/driver.h"
+
+const struct table_driver *const table_drivers[] = {
+    &table_driver_btree,
+    &table_driver_cidr,
+    &table_driver_environ,
+    &table_driver_fail,
+    &table_driver_hash,
+    &table_driver_inline,
+    &table_driver_regexp,
+    &table_driver_static,
+    &table_driver_texthash,
+    &table_driver_unix,
+    NULL,
+};
+
+/* "proxy" is not a driver: see table.c. */
+static const char *const types[] = {
+    "btree",
+    "cidr",
+    "environ",
+    "fail",
+    "hash",
+    "inline",
+    "proxy",
+    "regexp",
+    "static",
+    "texthash",
+    "unix",
+    NULL,
+};
+
+const char *const *table_types(void)
+{
+	return types;
+}
+
+const struct table_driver *table_driver_find(struct str type)
+{
+	for (const struct table_driver *const *d = table_drivers; *d != NULL; d++)
+		if (str_is(type, (*d)->type))
+			return *d;
+	return NULL;
+}

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Everything that `make check` does: builds (gcc, clang, sanitizers), unit tests plain and sanitized, lint, system
+tests. Ends with one line, "N passed, N failed, N skipped".
+
+    tools/check.py [--soak]     with --soak only the long system tests
+"""
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as tree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build")
+JOBS = str(os.cpu_count() or 2)
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped=0):
+        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+
+    def step(self, name, passed, failed, skipped, seconds):
+        self.add(passed, failed, skipped)
+        print(f"{'FAILED' if failed else 'ok':6}  {name}: {passed} passed, {failed} failed, {skipped} skipped ({seconds:.0f} s)",
+              flush=True)
+
+
+def run(argv, **options):
+    return subprocess.run(argv, cwd=ROOT, text=True, **options)
+
+
+def build(name, options, environment=None):
+    """One build directory; its whole output only when it fails."""
+    directory = os.path.join(BUILD, name)
+    env = dict(os.environ, **(environment or {}))
+    commands = [["ninja", "-C", directory, "-j", JOBS]]
+    if not os.path.exists(os.path.join(directory, "build.ninja")):
+        commands.insert(0, ["meson", "setup", directory] + options)
+    for argv in commands:
+        done = run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            print(done.stdout[-8000:])
+            return False
+    return True
+
+
+def junit_counts(path):
+    """Counts and the names of failures of a JUnit file."""
+    passed = failed = skipped = 0
+    names = []
+    if not os.path.exists(path):
+        return 0, 1, 0, ["no report was written"]
+    for case in tree.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+            names.append(f"{case.get('classname')}: {case.get('name')}")
+        elif case.find("skipped") is not None:
+            skipped += 1
+            names.append(f"skipped: {case.get('name')}: {case.find('skipped').get('message', '')}")
+        else:
+            passed += 1
+    return passed, failed, skipped, names
+
+
+def meson_tests(tally, title, name):
+    start = time.time()
+    directory = os.path.join(BUILD, name)
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=0",
+               UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+    done = run(["meson", "test", "-C", directory, "--print-errorlogs", "--no-rebuild"], env=env, stdout=subprocess.PIPE,
+               stderr=subprocess.STDOUT)
+    passed, failed, skipped, names = junit_counts(os.path.join(directory, "meson-logs/testlog.junit.xml"))
+    if done.returncode != 0:
+        failed = max(failed, 1)
+        print(done.stdout[-12000:])
+    tally.step(title, passed, failed, skipped, time.time() - start)
+
+
+def build_step(tally, title, name, options, environment=None):
+    start = time.time()
+    good = build(name, options, environment)
+    tally.step(title, int(good), int(not good), 0, time.time() - start)
+    return good
+
+
+def lint_step(tally):
+    start = time.time()
+    done = run(["tools/lint.py"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lines = done.stdout.strip().split("\n")
+    words = lines[-1].split()
+    print("\n".join(lines[:-1]))
+    if len(words) == 4 and words[1] == "passed,":
+        tally.step("lint", int(words[0]), int(words[2]), 0, time.time() - start)
+    else:
+        tally.step("lint", 0, 1, 0, time.time() - start)
+
+
+def system_step(tally, soak):
+    start = time.time()
+    report = os.path.join(BUILD, "system-tests.xml")
+    if os.path.exists(report):
+        os.remove(report)
+    done = run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "soak" if soak else "not soak",
+                "--junitxml", report, "tests/system"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    passed, failed, skipped, names = junit_counts(report)
+    if done.returncode not in (0, 5):
+        failed = max(failed, 1)
+        print(done.stdout[-20000:])
+    for name in names:
+        print("  " + name)
+    tally.step("system tests", passed, failed, skipped, time.time() - start)
+
+
+def main():
+    soak = "--soak" in sys.argv
+    tally = Tally()
+    good = build_step(tally, "build with gcc", "meson", [])
+    if good:
+        good = run(["tools/link_programs.sh", "build/meson", "build"]).returncode == 0
+    if good and not soak:
+        meson_tests(tally, "unit tests", "meson")
+        if build_step(tally, "build with sanitizers", "sanitized", ["-Db_sanitize=address,undefined", "-Doptimization=1"]):
+            meson_tests(tally, "unit tests, sanitized", "sanitized")
+        build_step(tally, "build with clang", "clang", [], {"CC": "clang-14"})
+        lint_step(tally)
+    if good:
+        system_step(tally, soak)
+    print(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes programs usable in place: commands as BUILD/bin/NAME, daemons as BUILD/libexec/NAME.
+# link_programs.sh MESON_DIR BUILD
+set -eu
+mkdir -p "$2/bin" "$2/libexec"
+link() {
+	ln -f "$1" "$3/$2"
+}
+for program in posthouse postfix sendmail postdrop postqueue postcat postmap postconf; do
+	file=$1/src/$program/$program
+	[ -f "$file" ] && link "$file" "$program" "$2/bin"
+done
+[ -f "$2/bin/sendmail" ] && ln -f "$2/bin/sendmail" "$2/bin/mailq"
+for program in master smtpd cleanup trivial-rewrite qmgr smtp local virtual discard error bounce pickup showq; do
+	file=$1/src/$(echo "$program" | tr - _)/$program
+	[ -f "$file" ] && link "$file" "$program" "$2/libexec"
+done
+exit 0
