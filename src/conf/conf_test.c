@@ -103,8 +103,8 @@ TEST(conf_warns_of_a_repeated_name_and_takes_the_last)
 	assert_int_equal(log_open(LOG_SINK_MEMORY, "test", NULL), 0);
 	log_memory_clear();
 	CLEANUP(conf_free_cleanup)
-	struct conf *c =
-	    load(" x = y\nrelayhost = a\nmydomain=d\nrelayhost = b\nmydomain = d\n", &error);
+	struct conf *c = load(
+	    " x = y\nrelayhost = a\nmydomain=d\nrelayhost = b\nmydomain = d\n", &error);
 	check_value(c, "relayhost", "b");
 	assert_true(
 	    str_find_str(log_memory(),

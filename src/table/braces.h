@@ -4,8 +4,8 @@
 
 #include "base/str.h"
 
-/* `text` begins with '{': what stands up to its end without the outer braces and the blanks
- * inside them. NULL, or what is wrong, `text` untouched. */
+/* `text` begins with '{': what stands up to its end without the outer braces and the
+ * blanks inside them. NULL, or what is wrong, `text` untouched. */
 const char *braces_strip(struct str *text);
 
 #endif

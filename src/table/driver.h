@@ -14,17 +14,18 @@ struct table_driver {
 	/* `name` is what follows "type:". NULL on failure with the reason in `error`. */
 	void *(*open)(struct str name, unsigned flags, struct buf *error);
 	void (*close)(void *state);
-	enum table_result (*lookup)(void *state, struct str key, struct buf *value,
-	    struct buf *error);
+	enum table_result (*lookup)(
+	    void *state, struct str key, struct buf *value, struct buf *error);
 	enum table_result (*update)(void *state, struct str key, struct str value,
-	    struct buf *error);				/* NULL: read-only */
+	    struct buf *error); /* NULL: read-only */
 	enum table_result (*remove)(void *state, struct str key, struct buf *error);
-	enum table_result (*next)(void *state, bool first, struct buf *key, struct buf *value,
-	    struct buf *error);				/* NULL: not possible */
+	enum table_result (*next)(void *state, bool first, struct buf *key,
+	    struct buf *value, struct buf *error);      /* NULL: not possible */
 	bool (*commit)(void *state, struct buf *error); /* NULL: updates are at once */
-	bool (*changed)(void *state);			/* NULL: never */
+	bool (*changed)(void *state);                   /* NULL: never */
 	/* Builds the indexed file from text (postmap). NULL: not a type that is built. */
-	bool (*build)(struct str name, const struct table_source *source, struct buf *error);
+	bool (*build)(
+	    struct str name, const struct table_source *source, struct buf *error);
 };
 
 /* All of them, sorted by type; NULL-terminated. */

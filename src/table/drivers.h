@@ -1,5 +1,5 @@
-/* The table types that are linked in. A new one: its file in drivers/, a line here, and two
- * in drivers.c. */
+/* The table types that are linked in. A new one: its file in drivers/, a line here, and
+ * two in drivers.c. */
 #ifndef TABLE_DRIVERS_H
 #define TABLE_DRIVERS_H
 

@@ -58,7 +58,8 @@ static int open_env(struct index *x, const char *path, unsigned flags, size_t ma
 	if (status == 0 && map_size > 0)
 		status = mdb_env_set_mapsize(x->env, map_size);
 	if (status == 0)
-		status = mdb_env_open(x->env, path, MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
+		status =
+		    mdb_env_open(x->env, path, MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
 	if (status == 0)
 		status = mdb_txn_begin(x->env, NULL, flags & MDB_RDONLY, &x->txn);
 	if (status == 0)
@@ -80,7 +81,8 @@ struct index *index_open(const char *path, struct buf *error)
 }
 
 /* The new file, empty or a copy. 0 or an errno. */
-static int make_temporary(const char *path, bool copy, const char *temporary, unsigned mode)
+static int make_temporary(
+    const char *path, bool copy, const char *temporary, unsigned mode)
 {
 	CLEANUP(file_close)
 	int fd = file_open_at(
@@ -175,7 +177,7 @@ bool index_replaced(const struct index *x)
 	int fd = -1;
 	struct stat status;
 	return mdb_env_get_fd(x->env, &fd) == 0 && fstat(fd, &status) == 0 &&
-	       status.st_nlink == 0;
+	    status.st_nlink == 0;
 }
 
 static enum table_result broken(const struct index *x, int status, struct buf *error)
@@ -261,8 +263,8 @@ enum table_result index_next(
 	return status == MDB_NOTFOUND ? TABLE_ABSENT : broken(x, status, error);
 }
 
-enum table_result index_put(struct index *x, struct str key, struct str value, bool replace,
-    struct buf *error)
+enum table_result index_put(
+    struct index *x, struct str key, struct str value, bool replace, struct buf *error)
 {
 	MDB_val name = val_of(key);
 	MDB_val content = val_of(value);

@@ -1,8 +1,8 @@
 /*
- * The index file of a hash: or btree: table: an LMDB environment without a lock file, in one
- * file beside the source text (x.hash.lmdb, x.btree.lmdb). It is never changed in place:
- * whoever changes it writes a new file, syncs it, and renames it over the old one. So a
- * reader needs no lock, and sees the old table or the new one, also after a crash.
+ * The index file of a hash: or btree: table: an LMDB environment without a lock file, in
+ * one file beside the source text (x.hash.lmdb, x.btree.lmdb). It is never changed in
+ * place: whoever changes it writes a new file, syncs it, and renames it over the old one.
+ * So a reader needs no lock, and sees the old table or the new one, also after a crash.
  */
 #ifndef TABLE_INDEX_H
 #define TABLE_INDEX_H
@@ -16,9 +16,9 @@ struct index;
 
 /* Opens for reading. NULL: reason in `error`. */
 struct index *index_open(const char *path, struct buf *error);
-/* Begins a new index that takes the place of `path` at index_commit; with `copy` it begins
- * with what is there (which must exist). `room`: bytes of text that will be added. `mode` of
- * the file. One that is not committed leaves no trace. */
+/* Begins a new index that takes the place of `path` at index_commit; with `copy` it
+ * begins with what is there (which must exist). `room`: bytes of text that will be added.
+ * `mode` of the file. One that is not committed leaves no trace. */
 struct index *index_begin(
     const char *path, bool copy, size_t room, unsigned mode, struct buf *error);
 /* Syncs and renames. An index that was begun can be used no more but to close it. */
@@ -33,8 +33,9 @@ MUST_USE enum table_result index_lookup(
 MUST_USE enum table_result index_next(
     struct index *x, bool first, struct buf *key, struct buf *value, struct buf *error);
 /* TABLE_ABSENT: the key was there and `replace` is false: nothing changed. */
-MUST_USE enum table_result index_put(struct index *x, struct str key, struct str value,
-    bool replace, struct buf *error);
-MUST_USE enum table_result index_remove(struct index *x, struct str key, struct buf *error);
+MUST_USE enum table_result index_put(
+    struct index *x, struct str key, struct str value, bool replace, struct buf *error);
+MUST_USE enum table_result index_remove(
+    struct index *x, struct str key, struct buf *error);
 
 #endif

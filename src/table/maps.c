@@ -17,7 +17,8 @@ struct maps *maps_open(const char *title, const char *list, unsigned flags)
 	struct str word;
 	m->title = memory_copy_cstr(title);
 	while (str_next_braced(&rest, ", \t\r\n", &word)) {
-		m->tables = memory_resize(m->tables, (m->count + 1) * sizeof(struct table *));
+		m->tables =
+		    memory_resize(m->tables, (m->count + 1) * sizeof(struct table *));
 		m->tables[m->count++] = table_open(word, flags);
 	}
 	return m;
@@ -48,8 +49,8 @@ bool maps_changed(struct maps *m)
 }
 
 /* Nothing can be done with an empty result, and guessing would be unsafe. */
-static enum table_result check_result(const struct maps *m, const struct table *t,
-    struct str key, const struct buf *value)
+static enum table_result check_result(
+    const struct maps *m, const struct table *t, struct str key, const struct buf *value)
 {
 	if (value->len > 0)
 		return TABLE_FOUND;

@@ -13,8 +13,8 @@ bool maps_empty(const struct maps *m);
 bool maps_changed(struct maps *m);
 /* First answer wins; trouble in one table ends the search with trouble. Only tables with
  * fixed keys are asked when `partial`. */
-MUST_USE enum table_result maps_lookup(struct maps *m, struct str key, bool partial,
-    struct buf *value);
+MUST_USE enum table_result maps_lookup(
+    struct maps *m, struct str key, bool partial, struct buf *value);
 /* Which table gave the last answer or trouble (for warnings). */
 const char *maps_last_name(const struct maps *m);
 

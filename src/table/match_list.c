@@ -80,7 +80,8 @@ static void append_network(struct match_list *l, struct str text, bool negate)
 	append_broken(l, &reason);
 }
 
-static void parse_list(struct match_list *l, struct str list, bool negate, unsigned depth);
+static void parse_list(
+    struct match_list *l, struct str list, bool negate, unsigned depth);
 
 static void parse_file(struct match_list *l, struct str name, bool negate, unsigned depth)
 {
@@ -106,7 +107,8 @@ static void parse_file(struct match_list *l, struct str name, bool negate, unsig
 		parse_list(l, buf_str(&line), negate, depth + 1);
 }
 
-static void parse_element(struct match_list *l, struct str word, bool negate, unsigned depth)
+static void parse_element(
+    struct match_list *l, struct str word, bool negate, unsigned depth)
 {
 	while (word.len > 0 && word.p[0] == '!') {
 		negate = !negate;
@@ -177,9 +179,9 @@ static enum table_result match_text(
 		return TABLE_ABSENT;
 	if (text.len > 0 && text.p[0] == '.')
 		return TABLE_FOUND;
-	return l->flags & MATCH_PARENTS && name.p[name.len - text.len - 1] == '.' ?
-		   TABLE_FOUND :
-		   TABLE_ABSENT;
+	return l->flags & MATCH_PARENTS && name.p[name.len - text.len - 1] == '.'
+	    ? TABLE_FOUND
+	    : TABLE_ABSENT;
 }
 
 static enum table_result ask(const struct match_list *l, struct table *t, struct str key)
@@ -226,11 +228,12 @@ static enum table_result match_name(
 	return TABLE_ABSENT;
 }
 
-static enum table_result match_address(const struct match_list *l, const struct element *e,
-    const struct net_address *address, struct str text)
+static enum table_result match_address(const struct match_list *l,
+    const struct element *e, const struct net_address *address, struct str text)
 {
 	if (e->kind == ELEMENT_NETWORK)
-		return net_prefix_match(&e->network, address) ? TABLE_FOUND : TABLE_ABSENT;
+		return net_prefix_match(&e->network, address) ? TABLE_FOUND
+							      : TABLE_ABSENT;
 	return e->kind == ELEMENT_TABLE ? ask(l, e->table, text) : TABLE_ABSENT;
 }
 

@@ -14,18 +14,19 @@ struct match_list;
 
 enum match_kind {
 	MATCH_STRINGS,
-	MATCH_DOMAINS, /* "dom" and ".dom"; with MATCH_PARENTS "dom" includes subdomains */
+	MATCH_DOMAINS, /* "dom" and ".dom"; with MATCH_PARENTS "dom" includes subdomains
+			*/
 	MATCH_HOSTS,   /* names and network patterns */
 };
 #define MATCH_PARENTS 1u
 
-struct match_list *match_list_open(const char *title, const char *list,
-    enum match_kind kind, unsigned flags);
+struct match_list *match_list_open(
+    const char *title, const char *list, enum match_kind kind, unsigned flags);
 void match_list_close(struct match_list *l);
 bool match_list_changed(struct match_list *l);
 /* FOUND: matches; ABSENT: not; trouble as tables have it. Case does not count. */
 MUST_USE enum table_result match_list_string(struct match_list *l, struct str s);
-MUST_USE enum table_result match_list_host(struct match_list *l, struct str name,
-    const struct net_address *address);
+MUST_USE enum table_result match_list_host(
+    struct match_list *l, struct str name, const struct net_address *address);
 
 #endif

@@ -35,8 +35,8 @@ void rule_warn(const struct rules *r, const struct rule *rule, const char *forma
 	va_start(args, format);
 	buf_vprintf(&text, format, args);
 	va_end(args);
-	log_warning("%s %s, line %u: %s", r->kind->title, r->name, rule->line,
-	    buf_cstr(&text));
+	log_warning(
+	    "%s %s, line %u: %s", r->kind->title, r->name, rule->line, buf_cstr(&text));
 }
 
 static void append(struct rules *r, const struct rule *rule)
@@ -52,7 +52,7 @@ static void append(struct rules *r, const struct rule *rule)
 static bool is_word(struct str text, struct str word)
 {
 	return str_starts_nocase(text, word) &&
-	       (text.len == word.len || !ascii_is_alnum(text.p[word.len]));
+	    (text.len == word.len || !ascii_is_alnum(text.p[word.len]));
 }
 
 static void add_if(struct rules *r, struct str text, struct rule *rule)
@@ -126,7 +126,8 @@ static bool load_inline(struct rules *r, struct str name, struct buf *error)
 		return false;
 	}
 	while (str_next_braced(&rest, ", \t\r\n", &word)) {
-		problem = word.p[0] != '{' ? "no '{' at start of text" : braces_strip(&word);
+		problem =
+		    word.p[0] != '{' ? "no '{' at start of text" : braces_strip(&word);
 		if (problem != NULL) {
 			buf_printf(error, "%s: %s in \"%.*s\"", r->kind->title, problem,
 			    STR_ARG(word));

@@ -1,7 +1,7 @@
 /*
- * Tables of rules that are tried one after the other (regexp, cidr): their text, from a file
- * or inline in the table's name as {{rule}, {rule}}, with if ... endif around rules. A line
- * that is wrong is warned about ("regexp map /etc/x, line 3: ...") and skipped.
+ * Tables of rules that are tried one after the other (regexp, cidr): their text, from a
+ * file or inline in the table's name as {{rule}, {rule}}, with if ... endif around rules.
+ * A line that is wrong is warned about ("regexp map /etc/x, line 3: ...") and skipped.
  */
 #ifndef TABLE_RULES_H
 #define TABLE_RULES_H
@@ -22,8 +22,8 @@ struct rules;
 
 struct rule_kind {
 	const char *title; /* "regexp map" */
-	/* Parses "[!]pattern [result]"; `is_if` is set, and then there is no result. False:
-	 * the line is skipped; it has been warned about by rule_warn. */
+	/* Parses "[!]pattern [result]"; `is_if` is set, and then there is no result.
+	 * False: the line is skipped; it has been warned about by rule_warn. */
 	bool (*parse)(const struct rules *r, struct str text, struct rule *rule);
 	void (*free_pattern)(void *pattern);
 };
@@ -37,8 +37,8 @@ unsigned rules_flags(const struct rules *r);
 void rule_warn(const struct rules *r, const struct rule *rule, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* The first rule that holds: `matches` tells whether the pattern of one does, negation not
- * counted. NULL: none. */
+/* The first rule that holds: `matches` tells whether the pattern of one does, negation
+ * not counted. NULL: none. */
 const struct rule *rules_find(const struct rules *r,
     bool (*matches)(const struct rule *rule, void *context), void *context);
 

@@ -32,7 +32,8 @@ static bool give(struct reader *r, struct str key, struct str value)
 	return r->entry(r->context, buf_str(&folded), value, r->line);
 }
 
-/* Bytes up to the first blank outside "quotes" (they stay); false: a quote is not closed. */
+/* Bytes up to the first blank outside "quotes" (they stay); false: a quote is not closed.
+ */
 static bool take_key(struct str *rest, struct str *key_r)
 {
 	bool quoted = false;
@@ -55,7 +56,8 @@ static bool map_line(struct reader *r, struct str line)
 	struct str key;
 	bool closed = take_key(&rest, &key);
 	if (!closed && line.p[0] == '"') {
-		log_warning("%s, line %u: unbalanced '\"' in '%.*s' -- ignoring this line",
+		log_warning(
+		    "%s, line %u: unbalanced '\"' in '%.*s' -- ignoring this line",
 		    r->source->path, r->line, STR_ARG(str_slice(line, 0, 200)));
 		return true;
 	}
@@ -133,8 +135,8 @@ static bool alias_line(struct reader *r, struct str line)
 	struct str rest = line;
 	buf_clear(&r->key);
 	buf_clear(&r->value);
-	bool ok = line.p[0] == '"' ? take_quoted_name(&rest, &r->key) :
-				     take_plain_name(&rest, &r->key);
+	bool ok = line.p[0] == '"' ? take_quoted_name(&rest, &r->key)
+				   : take_plain_name(&rest, &r->key);
 	add_alias_value(&r->value, str_trim(rest));
 	if (!ok || r->key.len == 0 || r->value.len == 0) {
 		warn(r, "need name:value pair");
@@ -163,11 +165,12 @@ static bool one_line(struct reader *r, const struct buf *buffer)
 		warn(r, "line contains a NUL byte -- ignoring this line");
 		return true;
 	}
-	return r->source->format == SOURCE_ALIASES ? alias_line(r, line) : map_line(r, line);
+	return r->source->format == SOURCE_ALIASES ? alias_line(r, line)
+						   : map_line(r, line);
 }
 
-bool table_source_parse(
-    const struct table_source *source, struct str text, source_entry *entry, void *context)
+bool table_source_parse(const struct table_source *source, struct str text,
+    source_entry *entry, void *context)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(LINE_MAX_BYTES);
 	struct reader r = {
@@ -187,8 +190,8 @@ bool table_source_parse(
 	return more;
 }
 
-bool table_source_read(const struct table_source *source, source_entry *entry, void *context,
-    struct buf *error)
+bool table_source_read(const struct table_source *source, source_entry *entry,
+    void *context, struct buf *error)
 {
 	if (source->text.p != NULL)
 		return table_source_parse(source, source->text, entry, context);

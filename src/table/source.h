@@ -9,7 +9,11 @@
 #include "base/buf.h"
 
 enum source_format { SOURCE_MAP, SOURCE_ALIASES };
-enum source_duplicates { SOURCE_DUPLICATES_WARN, SOURCE_DUPLICATES_QUIET, SOURCE_DUPLICATES_REPLACE };
+enum source_duplicates {
+	SOURCE_DUPLICATES_WARN,
+	SOURCE_DUPLICATES_QUIET,
+	SOURCE_DUPLICATES_REPLACE
+};
 
 struct table_source {
 	const char *path; /* of the text, or its name in warnings when `text` is given */

@@ -11,7 +11,7 @@ struct table {
 	char *name;
 	unsigned flags;
 	const struct table_driver *driver; /* NULL: unknown type */
-	void *state;			   /* NULL: not open, a surrogate */
+	void *state;                       /* NULL: not open, a surrogate */
 	struct buf error;
 	bool said;
 };
@@ -28,8 +28,8 @@ static void open_state(struct table *t, struct str type_and_name)
 	struct str type;
 	struct str name;
 	split(type_and_name, &type, &name);
-	/* The proxymap service is not built yet: what is behind is opened here, as the user
-	 * that this process is. */
+	/* The proxymap service is not built yet: what is behind is opened here, as the
+	 * user that this process is. */
 	while (str_is(type, "proxy"))
 		split(name, &type, &name);
 	if (type.len == 0 || name.len == 0) {
@@ -80,7 +80,8 @@ bool table_is_fixed(const struct table *t)
 
 bool table_changed(struct table *t)
 {
-	return t->state != NULL && t->driver->changed != NULL && t->driver->changed(t->state);
+	return t->state != NULL && t->driver->changed != NULL &&
+	    t->driver->changed(t->state);
 }
 
 const char *table_error(const struct table *t)
@@ -106,7 +107,8 @@ static enum table_result cannot(struct table *t, const char *what)
 
 static bool folds(const struct table *t)
 {
-	return (t->flags & (TABLE_FOLD | TABLE_KEY_IS_LINE)) == TABLE_FOLD && t->driver->fixed;
+	return (t->flags & (TABLE_FOLD | TABLE_KEY_IS_LINE)) == TABLE_FOLD &&
+	    t->driver->fixed;
 }
 
 static struct str folded(const struct table *t, struct str key, struct buf *buffer)
@@ -167,7 +169,8 @@ bool table_commit(struct table *t)
 	return t->driver->commit == NULL || t->driver->commit(t->state, &t->error);
 }
 
-enum table_result table_next(struct table *t, bool first, struct buf *key, struct buf *value)
+enum table_result table_next(
+    struct table *t, bool first, struct buf *key, struct buf *value)
 {
 	if (t->state == NULL)
 		return surrogate(t);

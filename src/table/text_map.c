@@ -59,8 +59,8 @@ static bool add_entry(void *context, struct str key, struct str value, unsigned 
 	struct filling *f = context;
 	if (!text_map_add(f->map, key, value) &&
 	    f->source->duplicates == SOURCE_DUPLICATES_WARN)
-		log_warning("%s, line %u: duplicate entry: \"%.*s\"", f->source->path, line,
-		    STR_ARG(key));
+		log_warning("%s, line %u: duplicate entry: \"%.*s\"", f->source->path,
+		    line, STR_ARG(key));
 	return true;
 }
 
@@ -73,7 +73,8 @@ struct text_map *text_map_read(const struct table_source *source, struct buf *er
 	return NULL;
 }
 
-enum table_result text_map_lookup(const struct text_map *m, struct str key, struct buf *value)
+enum table_result text_map_lookup(
+    const struct text_map *m, struct str key, struct buf *value)
 {
 	const struct str *found = map_get(m->map, key);
 	if (found == NULL)

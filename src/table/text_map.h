@@ -1,6 +1,6 @@
 /*
- * A dictionary in memory, made from text: what texthash, inline, and an index file that is
- * missing or out of date have in common. It owns its keys and values. The first of two
+ * A dictionary in memory, made from text: what texthash, inline, and an index file that
+ * is missing or out of date have in common. It owns its keys and values. The first of two
  * equal keys counts.
  */
 #ifndef TABLE_TEXT_MAP_H
@@ -15,7 +15,8 @@ struct text_map;
 struct text_map *text_map_read(const struct table_source *source, struct buf *error);
 struct text_map *text_map_new(void);
 void text_map_free(struct text_map *m); /* NULL is fine */
-MUST_USE bool text_map_add(struct text_map *m, struct str key, struct str value); /* false: known */
+MUST_USE bool text_map_add(
+    struct text_map *m, struct str key, struct str value); /* false: known */
 size_t text_map_count(const struct text_map *m);
 
 MUST_USE enum table_result text_map_lookup(

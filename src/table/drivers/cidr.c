@@ -5,8 +5,8 @@
 #include "table/rules.h"
 
 /* A mistake in the words of Postfix, which quotes the pattern. */
-static void warn_pattern(const struct rules *r, const struct rule *rule, struct str pattern,
-    const char *why)
+static void warn_pattern(
+    const struct rules *r, const struct rule *rule, struct str pattern, const char *why)
 {
 	if (str_is(str_of(why), "bad address pattern"))
 		rule_warn(r, rule, "bad address pattern: \"%.*s\": skipping this rule",

@@ -27,8 +27,8 @@ static enum table_result lookup(
 	return TABLE_FOUND;
 }
 
-static enum table_result next(void *state, bool first, struct buf *key, struct buf *value,
-    UNUSED struct buf *error)
+static enum table_result next(
+    void *state, bool first, struct buf *key, struct buf *value, UNUSED struct buf *error)
 {
 	struct walk *walk = state;
 	if (first)

@@ -8,8 +8,8 @@ static void *open_fail(
 	return memory_alloc(1);
 }
 
-static enum table_result lookup(
-    UNUSED void *state, UNUSED struct str key, UNUSED struct buf *value, struct buf *error)
+static enum table_result lookup(UNUSED void *state, UNUSED struct str key,
+    UNUSED struct buf *value, struct buf *error)
 {
 	buf_add_cstr(error, "Application error");
 	return TABLE_TRY_LATER;
@@ -21,13 +21,14 @@ static enum table_result change(
 	return lookup(NULL, STR_EMPTY, NULL, error);
 }
 
-static enum table_result forget(UNUSED void *state, UNUSED struct str key, struct buf *error)
+static enum table_result forget(
+    UNUSED void *state, UNUSED struct str key, struct buf *error)
 {
 	return lookup(NULL, STR_EMPTY, NULL, error);
 }
 
-static enum table_result next(UNUSED void *state, UNUSED bool first, UNUSED struct buf *key,
-    UNUSED struct buf *value, struct buf *error)
+static enum table_result next(UNUSED void *state, UNUSED bool first,
+    UNUSED struct buf *key, UNUSED struct buf *value, struct buf *error)
 {
 	return lookup(NULL, STR_EMPTY, NULL, error);
 }

@@ -1,7 +1,7 @@
 /*
- * hash:/file and btree:/file, served by an index of our own beside the source text; a file.db
- * of Berkeley DB is neither read nor written. Without an index that is up to date the source
- * text itself is read into memory.
+ * hash:/file and btree:/file, served by an index of our own beside the source text; a
+ * file.db of Berkeley DB is neither read nor written. Without an index that is up to date
+ * the source text itself is read into memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 struct hash {
 	char *path;
 	char *index_path;
-	struct index *index;   /* one of these two; with TABLE_UPDATE a copy is changed */
+	struct index *index; /* one of these two; with TABLE_UPDATE a copy is changed */
 	struct text_map *text;
-	int source_fd;		/* of `text`: to see changes behind the jail too */
+	int source_fd;         /* of `text`: to see changes behind the jail too */
 	struct timespec mtime; /* of `text` */
 };
 
@@ -74,13 +74,14 @@ static bool add_entry(
 	return true;
 }
 
-static bool read_source(struct hash *h, unsigned flags, const char *why, struct buf *error)
+static bool read_source(
+    struct hash *h, unsigned flags, const char *why, struct buf *error)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(SOURCE_SIZE_MAX);
 	struct stat status;
 	h->source_fd = file_open_following(h->path, O_RDONLY, 0);
-	int result = h->source_fd < 0 ? h->source_fd :
-					file_read_whole(AT_FDCWD, h->path, &text);
+	int result =
+	    h->source_fd < 0 ? h->source_fd : file_read_whole(AT_FDCWD, h->path, &text);
 	if (result < 0) {
 		buf_printf(error, "open database %s: %s", h->path, strerror(-result));
 		return false;
@@ -129,8 +130,8 @@ static void *open_with(
 		return NULL;
 	}
 	struct hash *h = new_hash(name, suffix);
-	if (flags & TABLE_UPDATE ? open_for_update(h, error) :
-				   open_for_reading(h, flags, error))
+	if (flags & TABLE_UPDATE ? open_for_update(h, error)
+				 : open_for_reading(h, flags, error))
 		return h;
 	close_hash(h);
 	return NULL;
@@ -150,16 +151,16 @@ static enum table_result lookup(
     void *state, struct str key, struct buf *value, struct buf *error)
 {
 	struct hash *h = state;
-	return h->index != NULL ? index_lookup(h->index, key, value, error) :
-				  text_map_lookup(h->text, key, value);
+	return h->index != NULL ? index_lookup(h->index, key, value, error)
+				: text_map_lookup(h->text, key, value);
 }
 
 static enum table_result next(
     void *state, bool first, struct buf *key, struct buf *value, struct buf *error)
 {
 	struct hash *h = state;
-	return h->index != NULL ? index_next(h->index, first, key, value, error) :
-				  text_map_next(h->text, first, key, value);
+	return h->index != NULL ? index_next(h->index, first, key, value, error)
+				: text_map_next(h->text, first, key, value);
 }
 
 static enum table_result update(
@@ -199,7 +200,7 @@ static bool source_changed(const struct hash *h)
 	if (fstat(h->source_fd, &source) != 0)
 		return false;
 	return source.st_nlink == 0 || older(h->mtime, source.st_mtim) ||
-	       (stat(h->index_path, &index) == 0 && !older(index.st_mtim, source.st_mtim));
+	    (stat(h->index_path, &index) == 0 && !older(index.st_mtim, source.st_mtim));
 }
 
 static bool changed(void *state)
@@ -221,8 +222,9 @@ static bool put_entry(void *context, struct str key, struct str value, unsigned 
 {
 	struct building *b = context;
 	if (key.len == 0 || key.len > INDEX_KEY_MAX) {
-		log_warning("%s, line %u: key is empty or longer than %d bytes -- ignoring "
-			    "this line",
+		log_warning(
+		    "%s, line %u: key is empty or longer than %d bytes -- ignoring "
+		    "this line",
 		    b->source->path, line, INDEX_KEY_MAX);
 		return true;
 	}
@@ -246,14 +248,15 @@ static unsigned mode_for(const struct table_source *source, size_t *size_r)
 {
 	struct stat status;
 	*size_r = source->text.len;
-	if (source->path == NULL || source->text.p != NULL || stat(source->path, &status) != 0)
+	if (source->path == NULL || source->text.p != NULL ||
+	    stat(source->path, &status) != 0)
 		return 0644;
 	*size_r = (size_t)status.st_size;
 	return source->default_mode ? 0644 : status.st_mode & 0666;
 }
 
-static bool build_with(struct str name, const char *suffix, const struct table_source *source,
-    struct buf *error)
+static bool build_with(struct str name, const char *suffix,
+    const struct table_source *source, struct buf *error)
 {
 	CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_MAX);
 	size_t size = 0;
@@ -267,10 +270,10 @@ static bool build_with(struct str name, const char *suffix, const struct table_s
 	}
 	bool copy = source->incremental && stat(buf_cstr(&path), &status) == 0;
 	struct building b = {.source = source, .path = buf_cstr(&path), .error = error};
-	b.index = index_begin(
-	    b.path, copy, size, copy ? status.st_mode & 0666 : mode, error);
+	b.index =
+	    index_begin(b.path, copy, size, copy ? status.st_mode & 0666 : mode, error);
 	bool ok = b.index != NULL && table_source_read(source, put_entry, &b, error) &&
-		  index_commit(b.index, error);
+	    index_commit(b.index, error);
 	index_close(b.index);
 	return ok;
 }

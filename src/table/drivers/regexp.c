@@ -1,7 +1,7 @@
 /*
- * regexp:/file, regexp:{{/pattern/flags result}, ...}: POSIX extended regular expressions,
- * the first match wins; $1 ... in a result stand for what the groups matched. Compiled when
- * opened, on the main stack.
+ * regexp:/file, regexp:{{/pattern/flags result}, ...}: POSIX extended regular
+ * expressions, the first match wins; $1 ... in a result stand for what the groups
+ * matched. Compiled when opened, on the main stack.
  */
 #include <regex.h>
 
@@ -14,11 +14,11 @@
 
 struct pattern {
 	regex_t main;
-	bool has_main; /* compiled */
+	bool has_main;  /* compiled */
 	regex_t except; /* /main/!/except/: matches only where this does not */
 	bool has_except;
 	bool substitutes; /* $1 in the result */
-	size_t groups;	  /* highest number in the result */
+	size_t groups;    /* highest number in the result */
 };
 
 static void free_pattern(void *state)
@@ -34,8 +34,8 @@ static void free_pattern(void *state)
 }
 
 /* Flags switch: "ii" is what no flag is. */
-static bool parse_flags(const struct rules *r, const struct rule *rule, struct str *text,
-    int *flags)
+static bool parse_flags(
+    const struct rules *r, const struct rule *rule, struct str *text, int *flags)
 {
 	*flags = REG_EXTENDED | REG_ICASE;
 	while (text->len > 0 && !ascii_is_space(text->p[0]) && text->p[0] != '!') {
@@ -51,7 +51,8 @@ static bool parse_flags(const struct rules *r, const struct rule *rule, struct s
 			break;
 		default:
 			rule_warn(r, rule,
-			    "unknown regexp option \"%c\": skipping this rule", text->p[0]);
+			    "unknown regexp option \"%c\": skipping this rule",
+			    text->p[0]);
 			return false;
 		}
 		*text = str_skip(*text, 1);
@@ -72,8 +73,8 @@ static bool take_pattern(const struct rules *r, const struct rule *rule, struct 
 	while (i < text->len && text->p[i] != delimiter)
 		i += text->p[i] == '\\' && i + 1 < text->len ? 2 : 1;
 	if (i >= text->len) {
-		rule_warn(r, rule, "no closing regexp delimiter \"%c\": skipping this rule",
-		    delimiter);
+		rule_warn(r, rule,
+		    "no closing regexp delimiter \"%c\": skipping this rule", delimiter);
 		return false;
 	}
 	*pattern_r = str_slice(*text, 1, i);
@@ -81,8 +82,8 @@ static bool take_pattern(const struct rules *r, const struct rule *rule, struct 
 	return true;
 }
 
-static bool compile(const struct rules *r, const struct rule *rule, struct str text, int flags,
-    regex_t *regex)
+static bool compile(const struct rules *r, const struct rule *rule, struct str text,
+    int flags, regex_t *regex)
 {
 	char reason[200];
 	char *copy = memory_alloc(text.len + 1);
@@ -96,13 +97,13 @@ static bool compile(const struct rules *r, const struct rule *rule, struct str t
 	return false;
 }
 
-static bool take_regex(const struct rules *r, const struct rule *rule, struct str *text,
-    regex_t *regex)
+static bool take_regex(
+    const struct rules *r, const struct rule *rule, struct str *text, regex_t *regex)
 {
 	struct str pattern;
 	int flags = 0;
-	return take_pattern(r, rule, text, &pattern) && parse_flags(r, rule, text, &flags) &&
-	       compile(r, rule, pattern, flags, regex);
+	return take_pattern(r, rule, text, &pattern) &&
+	    parse_flags(r, rule, text, &flags) && compile(r, rule, pattern, flags, regex);
 }
 
 /* Which groups a result names, found by expanding it once. */
@@ -163,8 +164,8 @@ static bool check_result(const struct rules *r, const struct rule *rule,
 	return true;
 }
 
-static bool parse_parts(const struct rules *r, struct str text, struct rule *rule,
-    struct pattern *p)
+static bool parse_parts(
+    const struct rules *r, struct str text, struct rule *rule, struct pattern *p)
 {
 	p->has_main = take_regex(r, rule, &text, &p->main);
 	if (!p->has_main)

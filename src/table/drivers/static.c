@@ -9,8 +9,8 @@ static void *open_static(struct str name, UNUSED unsigned flags, struct buf *err
 	if (name.p[0] == '{') {
 		const char *problem = braces_strip(&text);
 		if (problem != NULL) {
-			buf_printf(error, "bad static:name syntax: %s in \"%.*s\"", problem,
-			    STR_ARG(name));
+			buf_printf(error, "bad static:name syntax: %s in \"%.*s\"",
+			    problem, STR_ARG(name));
 			return NULL;
 		}
 	}

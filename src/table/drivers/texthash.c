@@ -35,8 +35,8 @@ static enum table_result lookup(
 	return text_map_lookup(state, key, value);
 }
 
-static enum table_result next(void *state, bool first, struct buf *key, struct buf *value,
-    UNUSED struct buf *error)
+static enum table_result next(
+    void *state, bool first, struct buf *key, struct buf *value, UNUSED struct buf *error)
 {
 	return text_map_next(state, first, key, value);
 }

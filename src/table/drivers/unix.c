@@ -65,7 +65,8 @@ static void group_job(void *argument)
 	buf_printf(&job->line, "%s:%s:%lu:", found->gr_name, found->gr_passwd,
 	    (unsigned long)found->gr_gid);
 	for (char **member = found->gr_mem; *member != NULL; member++)
-		buf_printf(&job->line, "%s%s", member == found->gr_mem ? "" : ",", *member);
+		buf_printf(
+		    &job->line, "%s%s", member == found->gr_mem ? "" : ",", *member);
 }
 
 static void free_job(void *argument)
@@ -103,10 +104,11 @@ static void close_unix(void *state)
 static bool means_absent(int status)
 {
 	return status == 0 || status == ENOENT || status == ESRCH || status == EBADF ||
-	       status == EPERM;
+	    status == EPERM;
 }
 
-static enum table_result result_of(const struct job *job, struct buf *value, struct buf *error)
+static enum table_result result_of(
+    const struct job *job, struct buf *value, struct buf *error)
 {
 	if (job->line.len > 0) {
 		buf_add_str(value, buf_str(&job->line));
@@ -130,8 +132,8 @@ static enum table_result lookup(
 	}
 	if (fiber_self() == NULL)
 		a->look_up(job);
-	else if (run_elsewhere(
-		     a->pool, a->look_up, job, free_job, clock_ms() + DEADLINE_MS) != RUN_DONE) {
+	else if (run_elsewhere(a->pool, a->look_up, job, free_job,
+		     clock_ms() + DEADLINE_MS) != RUN_DONE) {
 		buf_add_cstr(error, "the account database does not answer");
 		return TABLE_TRY_LATER;
 	}

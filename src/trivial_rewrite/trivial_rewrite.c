@@ -1,0 +1,150 @@
+/*
+ * trivial-rewrite: completes addresses, and decides for each where it goes: class,
+ * transport, next hop.
+ *
+ * Reads from strangers: addresses, handed on by other services. Runs as mail_owner, may
+ * be jailed; tables are opened before. If it died here, the same question would be asked
+ * again.
+ */
+#include "trivial_rewrite/trivial_rewrite.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "client/service_client.h"
+
+#define REQUEST_ARENA (32 * 1024 * 1024)
+#define OWN_MAX       1024
+
+struct rewriter rewriter;
+
+static bool serve_rewrite(struct ipc_exchange *x, struct str payload, struct arena *a)
+{
+	struct rewrite_request request;
+	if (!rewrite_request_read(payload, a, &request))
+		return false;
+	for (uint32_t i = 0; i < request.addresses_count; i++) {
+		struct rewrite_address *r = &request.addresses[i];
+		r->address = rewrite_address_text(
+		    a, (enum rewrite_context)request.context, r->address);
+		if (r->address.p == NULL)
+			return false;
+	}
+	struct rewrite_reply reply = {
+	    .addresses = request.addresses, .addresses_count = request.addresses_count};
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
+	rewrite_reply_write(&bytes, &reply);
+	return buf_ok(&bytes) && ipc_reply(x, rewrite_reply_type, buf_str(&bytes)) == 0;
+}
+
+static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct arena *a)
+{
+	struct resolve_request request;
+	if (!resolve_request_read(payload, a, &request))
+		return false;
+	struct resolve_reply reply = {
+	    .results =
+		arena_alloc_array(a, request.addresses_count, sizeof(*reply.results)),
+	    .results_count = request.addresses_count,
+	};
+	if (reply.results == NULL)
+		return false;
+	for (uint32_t i = 0; i < request.addresses_count; i++)
+		reply.results[i] = resolve_address(a, request.addresses[i].address);
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
+	resolve_reply_write(&bytes, &reply);
+	return buf_ok(&bytes) && ipc_reply(x, resolve_reply_type, buf_str(&bytes)) == 0;
+}
+
+/* An unanswered exchange is cancelled, which the client takes as trouble. */
+static void exchange(struct ipc_exchange *x)
+{
+	uint16_t type;
+	struct str payload;
+	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
+	    0)
+		return;
+	struct arena *a = arena_new(REQUEST_ARENA);
+	bool served = type == rewrite_request_type ? serve_rewrite(x, payload, a)
+	    : type == resolve_request_type         ? serve_resolve(x, payload, a)
+						   : false;
+	if (!served)
+		log_warning("malformed request, or one that is too large");
+	arena_free(a);
+}
+
+static unsigned parents_match(const char *list)
+{
+	struct str names = str_of(service_common()->parent_domain_matches_subdomains),
+		   name;
+	while (str_next(&names, " \t\r\n,", &name))
+		if (str_is(name, list))
+			return MATCH_PARENTS;
+	return 0;
+}
+
+static struct match_list *open_domains(const char *title, const char *text)
+{
+	return match_list_open(title, text, MATCH_DOMAINS, parents_match(title));
+}
+
+/* inet_interfaces and proxy_interfaces: "all", or numeric addresses. */
+static void add_own(const char *list)
+{
+	struct str words = str_of(list), word;
+	while (rewriter.own_count < OWN_MAX && str_next(&words, " \t\r\n,", &word)) {
+		struct net_prefix *next = &rewriter.own[rewriter.own_count];
+		if (str_is_nocase(word, "all")) {
+			int count = net_own_addresses(next, OWN_MAX - rewriter.own_count);
+			rewriter.own_count += count > 0 ? (size_t)count : 0;
+		} else if (str_is_nocase(word, "loopback-only") ||
+		    str_is_nocase(word, "localhost")) {
+			rewriter.own_count +=
+			    net_address_parse(STR("127.0.0.1"), 0, &next->address);
+		} else if (net_address_parse(word, 0, &next->address)) {
+			rewriter.own_count++;
+		}
+	}
+}
+
+static void before_jail(void)
+{
+	const struct trivial_rewrite_params *p = &rewriter.params;
+	const struct common_params *common = service_common();
+	rewriter.local_domains = open_domains("mydestination", common->mydestination);
+	rewriter.virtual_alias_domains =
+	    open_domains("virtual_alias_domains", p->virtual_alias_domains);
+	rewriter.virtual_mailbox_domains =
+	    open_domains("virtual_mailbox_domains", p->virtual_mailbox_domains);
+	rewriter.relay_domains = open_domains("relay_domains", common->relay_domains);
+	rewriter.transports = maps_open("transport_maps", p->transport_maps, TABLE_FOLD);
+	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
+	rewriter.own = memory_alloc_array(OWN_MAX, sizeof(*rewriter.own));
+	add_own(common->inet_interfaces);
+	add_own(common->proxy_interfaces);
+}
+
+static bool stale(void)
+{
+	return match_list_changed(rewriter.local_domains) ||
+	    match_list_changed(rewriter.virtual_alias_domains) ||
+	    match_list_changed(rewriter.virtual_mailbox_domains) ||
+	    match_list_changed(rewriter.relay_domains) ||
+	    maps_changed(rewriter.transports) || maps_changed(rewriter.relocated);
+}
+
+static const struct service rewrite_service = {
+    .name = "trivial-rewrite",
+    .params = trivial_rewrite_param_table,
+    .values = &rewriter.params,
+    .sandbox = SANDBOX_TABLE,
+    .before_jail = before_jail,
+    .exchange = exchange,
+    .stale = stale,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&rewrite_service, argc, argv);
+}
