@@ -33,7 +33,7 @@ static int remove_entry(const char *path, UNUSED const struct stat *status,
 	return remove(path);
 }
 
-static char directories[64][64];
+static char directories[1024][64];
 static size_t directory_count;
 static pid_t directory_owner;
 

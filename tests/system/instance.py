@@ -1,0 +1,206 @@
+"""An instance of Posthouse for tests: made by `posthouse init`, driven by its own commands."""
+import json
+import os
+import pwd
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(ROOT, "build/bin")
+LIBEXEC = os.path.join(ROOT, "build/libexec")
+USER = pwd.getpwuid(os.geteuid()).pw_name
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(condition, seconds=20, what="condition"):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class Instance:
+    def __init__(self, directory, port=None):
+        self.directory = directory
+        self.port = port or free_port()
+        self.etc = f"{directory}/etc"
+        self.queue = f"{directory}/queue"
+        self.log_path = f"{directory}/log/mail.log"
+        self.environment = {}
+        subprocess.run([f"{BIN}/posthouse", "init", directory, "--port", str(self.port)], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def configure(self, main=(), master=(), replace=()):
+        """Adds lines to main.cf and master.cf; `replace` is (old, new) pairs in master.cf."""
+        with open(f"{self.etc}/main.cf", "a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in main))
+        with open(f"{self.etc}/master.cf", encoding="utf-8") as file:
+            text = file.read()
+        for old, new in replace:
+            assert old in text
+            text = text.replace(old, new)
+        with open(f"{self.etc}/master.cf", "w", encoding="utf-8") as file:
+            file.write(text + "".join(line + "\n" for line in master))
+
+    def command(self, name, *arguments, check=True, **options):
+        options.setdefault("capture_output", True)
+        options.setdefault("timeout", 60)
+        env = dict(os.environ, **self.environment)
+        done = subprocess.run([f"{BIN}/{name}", "-c", self.etc, *arguments], text=True, env=env, **options)
+        if check:
+            assert done.returncode == 0, (name, arguments, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def sendmail(self, message, *arguments, check=True):
+        env = dict(os.environ, MAIL_CONFIG=self.etc)
+        done = subprocess.run([f"{BIN}/sendmail", *arguments], input=message, text=True, env=env, capture_output=True,
+                              timeout=60)
+        if check:
+            assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+        return done
+
+    def start(self):
+        # Not captured: daemons would hold the pipe open.
+        with open(f"{self.directory}/start.out", "w+", encoding="utf-8") as out:
+            done = self.command("posthouse", "start", check=False, capture_output=False, stdout=out, stderr=out,
+                                stdin=subprocess.DEVNULL)
+            out.seek(0)
+            assert done.returncode == 0, out.read() + self.log()
+
+    def stop(self):
+        return self.command("posthouse", "stop")
+
+    def reload(self):
+        return self.command("posthouse", "reload")
+
+    def is_up(self):
+        return self.command("posthouse", "status", check=False).returncode == 0
+
+    def master_pid(self):
+        with open(f"{self.queue}/pid/master.pid", encoding="utf-8") as file:
+            return int(file.read())
+
+    def processes(self, name=None):
+        """Pids of this instance's daemons, by program name or all."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                cwd = os.readlink(f"/proc/{pid}/cwd")
+                program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            except OSError:
+                continue
+            if cwd == self.queue and (name is None or program == name):
+                found.append(int(pid))
+        return found
+
+    def destroy(self):
+        try:
+            self.command("posthouse", "stop", check=False, timeout=40)
+        except subprocess.TimeoutExpired:
+            pass
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    # --- what can be seen ---
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_log(self, pattern, seconds=20, count=1):
+        def found():
+            matches = list(re.finditer(pattern, self.log(), re.M))
+            return matches[count - 1] if len(matches) >= count else None
+        try:
+            return wait_until(found, seconds, f"log line {pattern!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
+
+    def mailbox(self, user=USER):
+        """The messages in a maildir, as bytes, oldest first."""
+        folder = f"{self.directory}/mail/{user}/new"
+        if not os.path.isdir(folder):
+            return []
+        paths = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
+        messages = []
+        for path in paths:
+            with open(path, "rb") as file:
+                messages.append(file.read())
+        return messages
+
+    def wait_mail(self, count=1, user=USER, seconds=20):
+        try:
+            wait_until(lambda: len(self.mailbox(user)) >= count, seconds, f"{count} messages for {user}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
+        return self.mailbox(user)
+
+    def queued(self):
+        """The queue as `postqueue -j` tells it."""
+        return [json.loads(line) for line in self.command("postqueue", "-j").stdout.splitlines()]
+
+    def wait_empty(self, seconds=30):
+        wait_until(lambda: not self.queued(), seconds, "an empty queue\n" + self.log()[-3000:])
+
+    # --- clients ---
+
+    def smtp(self, **options):
+        return smtplib.SMTP("127.0.0.1", self.port, timeout=30, **options)
+
+    def connect(self, source="127.0.0.1"):
+        return Wire(self.port, source)
+
+
+class Wire:
+    """A client that says exactly what a test wants, and reads replies."""
+
+    def __init__(self, port, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", port), 20, (source, 0))
+        self.file = self.socket.makefile("rb")
+        self.greeting = self.reply()
+
+    def raw(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        """All lines of one reply joined by newlines; "" when the server closed."""
+        lines = []
+        while True:
+            line = self.file.readline().decode("utf-8", "replace")
+            if not line:
+                return "\n".join(lines)
+            lines.append(line.rstrip("\r\n"))
+            if line[3:4] != "-":
+                return "\n".join(lines)
+
+    def say(self, line):
+        self.raw(line.encode() + b"\r\n" if isinstance(line, str) else line + b"\r\n")
+        return self.reply()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
