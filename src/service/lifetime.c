@@ -2,6 +2,7 @@
 #include "service/service_private.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
