@@ -102,6 +102,23 @@ void command_start(const struct command *c, const char *directory)
 	}
 }
 
+/* Loads into new memory; the old configuration stays, because others hold its strings. */
+bool command_reload(const struct command *c)
+{
+	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
+	struct common_params common;
+	struct conf *fresh = conf_load(command_directory(), &error);
+	if (fresh == NULL || !conf_fill(fresh, common_param_table, &common, &error) ||
+	    (c->params != NULL && !conf_fill(fresh, c->params, c->values, &error))) {
+		log_error("%s", buf_cstr(&error));
+		conf_free(fresh);
+		return false;
+	}
+	command.conf = fresh;
+	command.common = common;
+	return true;
+}
+
 void command_enter_queue(void)
 {
 	if (chdir(command.common.queue_directory) != 0)
