@@ -15,7 +15,7 @@ struct command {
 	const struct param *params; /* or NULL */
 	void *values;
 	int fatal_status; /* 1, 69 (postqueue), 75 (sendmail) */
-	bool logs;	  /* also logs to syslog / maillog_file, not only standard error */
+	bool logs; /* also logs to syslog / maillog_file, not only standard error */
 };
 
 /*
@@ -33,7 +33,8 @@ void command_enter_queue(void);
 
 /*
  * Where our programs lie: daemons in ../libexec beside a running build/bin binary; else
- * daemon_directory if it holds our stamp file "posthouse.stamp", else the built-in one with one warning.
+ * daemon_directory if it holds our stamp file "posthouse.stamp", else the built-in one
+ * with one warning.
  */
 const char *program_daemon_directory(const struct common_params *common);
 const char *program_command_directory(const struct common_params *common);
