@@ -94,8 +94,11 @@ static void clear_host_bits(unsigned char *address, size_t bytes, int64_t prefix
 {
 	for (size_t i = 0; i < bytes; i++) {
 		int64_t keep = prefix - (int64_t)i * 8;
-		if (keep < 8)
-			address[i] &= keep <= 0 ? 0 : (unsigned char)(0xff << (8 - keep));
+		if (keep <= 0)
+			address[i] = 0;
+		else if (keep < 8)
+			address[i] =
+			    (unsigned char)(address[i] >> (8 - keep) << (8 - keep));
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
  * Mail addresses. Inside Posthouse an address is in internal form: local part without
- * quotes and escapes, '@', domain ("a b@example.com"). On the wire, in headers and in logs
- * it is in external form ("\"a b\"@example.com"). Functions say which.
+ * quotes and escapes, '@', domain ("a b@example.com"). On the wire, in headers and in
+ * logs it is in external form ("\"a b\"@example.com"). Functions say which.
  */
 #ifndef MAIL_ADDRESS_H
 #define MAIL_ADDRESS_H
@@ -24,9 +24,10 @@ void address_unquote(struct buf *out, struct str external);
 void address_quote(struct buf *out, struct str internal);
 
 /*
- * The path of MAIL FROM or RCPT TO (RFC 5321 4.1.2), as lenient as Postfix: angle brackets
- * optional unless `strict` (strict_rfc821_envelopes); a source route is stripped; the empty path only where `null_ok`. `path` is what
- * follows the colon up to the first unquoted blank outside brackets; *rest_r gets the parameters behind it.
+ * The path of MAIL FROM or RCPT TO (RFC 5321 4.1.2), as lenient as Postfix: angle
+ * brackets optional unless `strict` (strict_rfc821_envelopes); a source route is
+ * stripped; the empty path only where `null_ok`. `path` is what follows the colon up to
+ * the first unquoted blank outside brackets; *rest_r gets the parameters behind it.
  * Result in internal form. False: syntax (501).
  */
 struct address_path_rules {
@@ -42,8 +43,8 @@ struct address_extension {
 	struct str base, extension;
 	char delimiter;
 };
-struct address_extension address_split_extension(struct str local, const char *delimiters,
-    const char *double_bounce);
+struct address_extension address_split_extension(
+    struct str local, const char *delimiters, const char *double_bounce);
 
 /* Host names: labels of letters, digits, '-', '_' (8-bit when utf8), 1..63, total <= 255,
  * not numeric only; false says why in *reason_r when not NULL. */

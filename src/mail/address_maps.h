@@ -1,8 +1,8 @@
 /*
  * Looks up an address in maps with Postfix's search order: user+ext@domain, user@domain,
- * then, when the domain is local (MAPS_LOCAL_FORMS and `is_local`), user+ext and user, then @domain. Partial
- * keys are asked in fixed-string tables only. The unmatched extension is given back, for
- * propagate_unmatched_extensions.
+ * then, when the domain is local (MAPS_LOCAL_FORMS and `is_local`), user+ext and user,
+ * then @domain. Partial keys are asked in fixed-string tables only. The unmatched
+ * extension is given back, for propagate_unmatched_extensions.
  */
 #ifndef MAIL_ADDRESS_MAPS_H
 #define MAIL_ADDRESS_MAPS_H
@@ -10,12 +10,15 @@
 #include "mail/address.h"
 #include "table/maps.h"
 
-enum address_maps_flags { ADDRESS_MAPS_USER = 1, /* bare user forms for local domains */
-	ADDRESS_MAPS_DOMAIN = 2, /* @domain */ };
+enum address_maps_flags {
+	ADDRESS_MAPS_USER = 1, /* bare user forms for local domains */
+	ADDRESS_MAPS_DOMAIN = 2,
+	/* @domain */
+};
 
 struct address_maps_query {
 	struct maps *maps;
-	const char *delimiters;	   /* recipient_delimiter */
+	const char *delimiters;    /* recipient_delimiter */
 	const char *double_bounce; /* double_bounce_sender */
 	unsigned flags;
 	bool (*is_local)(void *context, struct str domain); /* NULL: no bare-user forms */

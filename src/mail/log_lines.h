@@ -1,6 +1,6 @@
 /*
- * Log lines that tools parse (pflogsumm, fail2ban), each shape written once. Addresses come
- * in internal form and are shown as info_log_address_format says.
+ * Log lines that tools parse (pflogsumm, fail2ban), each shape written once. Addresses
+ * come in internal form and are shown as info_log_address_format says.
  */
 #ifndef MAIL_LOG_LINES_H
 #define MAIL_LOG_LINES_H
@@ -17,31 +17,33 @@ struct log_delays {
 
 struct log_delivery {
 	struct str queue_id, recipient, original; /* original: empty when the same */
-	struct str relay;			  /* "none", "local", "host[ip]:port" */
-	unsigned reused;			  /* conn_use=, shown when > 1 */
+	struct str relay;                         /* "none", "local", "host[ip]:port" */
+	unsigned reused;                          /* conn_use=, shown when > 1 */
 	struct log_delays delays;
-	struct str status;			  /* "2.0.0" */
-	const char *word;			  /* sent bounced deferred SOFTBOUNCE ... */
+	struct str status; /* "2.0.0" */
+	const char *word;  /* sent bounced deferred SOFTBOUNCE ... */
 	struct str text;
 };
 
-/* QID: to=<a>, orig_to=<b>, relay=r, conn_use=n, delay=D, delays=a/b/c/d, dsn=X, status=word (text) */
+/* QID: to=<a>, orig_to=<b>, relay=r, conn_use=n, delay=D, delays=a/b/c/d, dsn=X,
+ * status=word (text) */
 void log_delivery(const struct log_delivery *d);
 void log_delays_digits(int digits); /* delay_logging_resolution_limit */
 /* QID: from=<a>, size=N, nrcpt=N (queue active) */
-void log_queue_active(struct str queue_id, struct str sender, int64_t size, uint32_t nrcpt);
+void log_queue_active(
+    struct str queue_id, struct str sender, int64_t size, uint32_t nrcpt);
 void log_expired(struct str queue_id, struct str sender, bool forced);
 void log_removed(struct str queue_id);
 void log_message_id(struct str queue_id, struct str message_id, bool resent);
 /* QID|NOQUEUE: reject: RCPT from S: text; from=<> to=<> proto=P helo=<h> */
 struct log_reject {
-	struct str queue_id;	/* empty: NOQUEUE */
-	const char *action;	/* reject, reject_warning, hold, ... */
-	const char *where;	/* RCPT, CONNECT, END-OF-MESSAGE */
-	struct str client;	/* host[addr] */
+	struct str queue_id; /* empty: NOQUEUE */
+	const char *action;  /* reject, reject_warning, hold, ... */
+	const char *where;   /* RCPT, CONNECT, END-OF-MESSAGE */
+	struct str client;   /* host[addr] */
 	struct str text;
 	const struct str *sender, *recipient; /* NULL: not known yet, left out */
-	struct str protocol, helo;	      /* empty: left out */
+	struct str protocol, helo;            /* empty: left out */
 };
 void log_reject(const struct log_reject *r);
 

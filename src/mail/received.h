@@ -14,6 +14,7 @@ struct received {
 /* Lines separated by "\n", continuation with a tab, no final "\n". */
 void received_write(struct buf *out, const struct received *r);
 /* "20261122032857.76E1142C@mx.lab.test" in <>, time in UTC as Postfix shows it */
-void message_id_write(struct buf *out, struct str queue_id, struct str myhostname, int64_t wall_seconds);
+void message_id_write(
+    struct buf *out, struct str queue_id, struct str myhostname, int64_t wall_seconds);
 
 #endif

@@ -9,16 +9,16 @@
 #include "base/buf.h"
 #include "mail/why.h"
 
-#define REPLY_TEXT_MAX 16384 /* bytes kept of all lines of one reply */
+#define REPLY_TEXT_MAX  16384 /* bytes kept of all lines of one reply */
 #define REPLY_LINES_MAX 1000
 
 struct reply {
-	int code;	     /* 200..599 */
-	char status[10];     /* enhanced code of the last line or "" */
-	struct buf text;     /* all lines, codes and status kept, joined by one blank */
-	struct buf lines;    /* the same with "\n" between (EHLO) */
-	unsigned count;	     /* lines so far */
-	bool complete;	     /* the next line starts a new reply */
+	int code;         /* 200..599 */
+	char status[10];  /* enhanced code of the last line or "" */
+	struct buf text;  /* all lines, codes and status kept, joined by one blank */
+	struct buf lines; /* the same with "\n" between (EHLO) */
+	unsigned count;   /* lines so far */
+	bool complete;    /* the next line starts a new reply */
 };
 
 void reply_init(struct reply *r);

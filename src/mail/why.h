@@ -26,8 +26,10 @@ void why_copy(struct why *to, const struct why *from);
 
 /* Both return false, so that a function can end with: return why_later(w, ...). `status`
  * "4.4.1"; its first digit is made to fit. `w` may be NULL. */
-bool why_later(struct why *w, const char *status, const char *format, ...) PRINTF_LIKE(3, 4);
-bool why_never(struct why *w, const char *status, const char *format, ...) PRINTF_LIKE(3, 4);
+bool why_later(struct why *w, const char *status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+bool why_never(struct why *w, const char *status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* 4.3.0-style trouble of this system, "...: strerror". */
 bool why_system(struct why *w, int error, const char *format, ...) PRINTF_LIKE(3, 4);
 /* What a remote server said (RFC 3464 Diagnostic-Code smtp;...). */

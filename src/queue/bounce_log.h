@@ -1,7 +1,7 @@
 /*
  * Logs of delivery status per message (queues bounce, defer, trace): blocks of name=value
- * lines (inventory g). Written by bounce, read by bounce and showq. Values hold no control
- * bytes; lines longer than BOUNCE_LOG_LINE are cut.
+ * lines (inventory g). Written by bounce, read by bounce and showq. Values hold no
+ * control bytes; lines longer than BOUNCE_LOG_LINE are cut.
  */
 #ifndef QUEUE_BOUNCE_LOG_H
 #define QUEUE_BOUNCE_LOG_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 
-#define BOUNCE_LOG_LINE 8192
+#define BOUNCE_LOG_LINE     8192
 #define BOUNCE_LOG_SIZE_MAX (64 * 1024 * 1024)
 
 struct bounce_entry {
@@ -30,7 +30,8 @@ struct bounce_log_reader {
 };
 void bounce_log_reader_init(struct bounce_log_reader *r, struct str text);
 void bounce_log_reader_free(struct bounce_log_reader *r);
-/* Next well-formed entry (others are skipped); false at the end. Valid until the next call. */
+/* Next well-formed entry (others are skipped); false at the end. Valid until the next
+ * call. */
 MUST_USE bool bounce_log_next(struct bounce_log_reader *r, struct bounce_entry *e_r);
 
 #endif

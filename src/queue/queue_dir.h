@@ -30,14 +30,15 @@ void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
 /* Renames between queues; makes the hash directory when it is missing. 0 or -errno. */
 MUST_USE int queue_move(struct str id, const char *from, const char *to);
 MUST_USE int queue_remove(const char *queue, struct str id);
-/* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed. Descriptor or -errno
+/* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed.
+ * Descriptor or -errno
  * (-EPERM: not a regular file or wrong owner). */
 MUST_USE int queue_open(const char *queue, struct str id, int flags, uid_t owner);
 /* Opens for appending, creating the hash directory and the file (0600). */
 MUST_USE int queue_open_log(const char *queue, struct str id);
 
-/* Walks the names of a queue, hashed directories included; names that are no queue ids are
- * skipped. Steps are small, so a fiber can scan a huge queue and yield in between. */
+/* Walks the names of a queue, hashed directories included; names that are no queue ids
+ * are skipped. Steps are small, so a fiber can scan a huge queue and yield in between. */
 struct queue_scan;
 struct queue_scan *queue_scan_new(const char *queue); /* NULL: cannot open (errno) */
 /* False at the end. */

@@ -29,24 +29,27 @@ static int check_state(const struct queue_file *f)
 	return (f->status.st_mode & STATE_BITS) == QUEUE_MODE_READY ? 0 : -EAGAIN;
 }
 
+static int lock_and_take(struct queue_file *f, int fd, bool lock)
+{
+	int error = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
+	if (error == 0)
+		error = queue_file_take(f, fd);
+	return error < 0 ? error : check_state(f);
+}
+
 int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool write,
     bool lock, uid_t owner)
 {
-	CLEANUP(file_close)
+	struct queue_file opened = {.fd = -1};
 	int fd = queue_open(queue, id, write ? O_RDWR : O_RDONLY, owner);
 	if (fd < 0)
 		return fd;
-	int error = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
-	struct queue_file opened;
-	if (error == 0)
-		error = queue_file_take(&opened, fd);
-	if (error == 0)
-		error = check_state(&opened);
+	int error = lock_and_take(&opened, fd, lock);
 	if (error < 0)
-		return error;
-	*f = opened;
-	fd = -1;
-	return 0;
+		file_close(&fd);
+	else
+		*f = opened;
+	return error;
 }
 
 void queue_file_close(struct queue_file *f)

@@ -1,8 +1,8 @@
 /*
  * A queue file as its users see it: the envelope read strictly, recipients in bounded
  * portions, the content as lines, and the marks that agents make. See doc/queue-file.md.
- * Modes: 0600 being written, 0700 ready (test mode & 0700), 0400 corrupt; 0040 and 0010 are
- * flags (unthrottle, expire).
+ * Modes: 0600 being written, 0700 ready (test mode & 0700), 0400 corrupt; 0040 and 0010
+ * are flags (unthrottle, expire).
  */
 #ifndef QUEUE_QUEUE_FILE_H
 #define QUEUE_QUEUE_FILE_H
@@ -16,9 +16,9 @@
 #include "queue/queue_dir.h"
 #include "queue/record.h"
 
-#define QUEUE_MODE_WRITING 0600
-#define QUEUE_MODE_READY   0700
-#define QUEUE_MODE_CORRUPT 0400
+#define QUEUE_MODE_WRITING    0600
+#define QUEUE_MODE_READY      0700
+#define QUEUE_MODE_CORRUPT    0400
 #define QUEUE_MODE_UNTHROTTLE 0040
 #define QUEUE_MODE_EXPIRE     0010
 
@@ -27,11 +27,11 @@ struct queue_attribute {
 };
 
 struct queue_recipient {
-	int64_t offset;	       /* of the R record: what a mark goes to */
-	struct str address;    /* internal form */
-	struct str original;   /* "" when none recorded */
-	struct str dsn_orcpt;  /* "rfc822;..." or "" */
-	uint32_t notify;       /* enum dsn_notify, 0 = default */
+	int64_t offset;       /* of the R record: what a mark goes to */
+	struct str address;   /* internal form */
+	struct str original;  /* "" when none recorded */
+	struct str dsn_orcpt; /* "rfc822;..." or "" */
+	uint32_t notify;      /* enum dsn_notify, 0 = default */
 };
 
 #define QUEUE_ATTRIBUTES_MAX 100 /* queue_file_attribute_count_limit */
@@ -58,39 +58,43 @@ struct queue_file {
 	int fd;
 	struct stat status; /* at open */
 	struct record_reader reader;
-	int64_t walked;	   /* bytes of records since the walk began: a pointer loop shows here */
+	int64_t
+	    walked; /* bytes of records since the walk began: a pointer loop shows here */
 	int64_t extracted; /* offset of the X record, 0: not known yet */
 };
 
 /* For files that are not in a queue (postcat, tests): takes over an open descriptor. */
 MUST_USE int queue_file_take(struct queue_file *f, int fd);
 
-/* Opens (locked with flock when `lock`). 0; -EWOULDBLOCK: somebody else holds it; -EAGAIN: mode not ready
- * yet; -errno. `write`: for marking. */
+/* Opens (locked with flock when `lock`). 0; -EWOULDBLOCK: somebody else holds it;
+ * -EAGAIN: mode not ready yet; -errno. `write`: for marking. */
 MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str id,
     bool write, bool lock, uid_t owner);
 void queue_file_close(struct queue_file *f);
 
-/* Strict reading of everything but recipients; checks that the end record is there and that
- * the size record fits. Strings live in the arena. -EBADMSG: corrupt, `reason` says how, in
- * the words of the log ("missing end record"). */
+/* Strict reading of everything but recipients; checks that the end record is there and
+ * that the size record fits. Strings live in the arena. -EBADMSG: corrupt, `reason` says
+ * how, in the words of the log ("missing end record"). */
 MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
 
-/* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset moves on, and is -1
- * after the last one (extracted segment included). Count or -EBADMSG, -errno. */
+/* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset
+ * moves on, and is -1 after the last one (extracted segment included). Count or -EBADMSG,
+ * -errno. */
 MUST_USE ssize_t queue_file_recipients(struct queue_file *f, struct arena *a,
     int64_t *offset, struct queue_recipient *out, size_t max);
 
-const char *queue_attribute(const struct queue_envelope *e, const char *name); /* or NULL */
+const char *queue_attribute(
+    const struct queue_envelope *e, const char *name); /* or NULL */
 
-/* Content, line by line: data without line end; *whole_r false for a part of a longer line (L). 1, 0 at the end
- * of the segment, -EBADMSG, -errno. Follows pointers. */
+/* Content, line by line: data without line end; *whole_r false for a part of a longer
+ * line (L). 1, 0 at the end of the segment, -EBADMSG, -errno. Follows pointers. */
 void queue_file_content_start(struct queue_file *f, const struct queue_envelope *e);
-MUST_USE int queue_file_content_next(struct queue_file *f, struct str *line_r, bool *whole_r);
+MUST_USE int queue_file_content_next(
+    struct queue_file *f, struct str *line_r, bool *whole_r);
 
-/* Turns R at `offset` into D after checking that an R record stands there (D already: fine).
- * 0, -EBADMSG, -errno. The caller has synced what the mark stands for. */
+/* Turns R at `offset` into D after checking that an R record stands there (D already:
+ * fine). 0, -EBADMSG, -errno. The caller has synced what the mark stands for. */
 MUST_USE int queue_file_mark_done(int fd, int64_t offset);
 /* Rewrites the time of the W record in place. */
 MUST_USE int queue_file_set_warn(int fd, int64_t offset, int64_t when);

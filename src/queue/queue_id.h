@@ -13,7 +13,8 @@
 
 #define QUEUE_ID_MAX 64
 
-void queue_id_make(char id[QUEUE_ID_MAX], struct timeval when, uint64_t inode, bool long_form);
+void queue_id_make(
+    char id[QUEUE_ID_MAX], struct timeval when, uint64_t inode, bool long_form);
 /* Letters and digits, 5 to QUEUE_ID_MAX - 1: safe as a file name. */
 bool queue_id_valid(struct str id);
 /* The microseconds in a long id; false: not a long id. */

@@ -9,38 +9,39 @@
 #include <stdbool.h>
 #include "base/buf.h"
 
-/* The characters are the bytes in the file. One row each: name, byte, label of postcat. */
-#define RECORD_TYPES(R)                                                                  \
-	R(SIZE, 'C', "message_size")                                                     \
-	R(TIME, 'T', "message_arrival_time")                                             \
-	R(CREATED, 'c', "create_time")                                                   \
-	R(FULL_NAME, 'F', "sender_fullname")                                             \
-	R(INSPECTOR, 'I', "content_inspector")                                           \
-	R(FILTER, 'L', "content_filter")                                                 \
-	R(SENDER, 'S', "sender")                                                         \
-	R(DONE, 'D', "done_recipient")                                                   \
-	R(RECIPIENT, 'R', "recipient")                                                   \
-	R(ORIGINAL, 'O', "original_recipient")                                           \
-	R(CANCELLED, '/', "canceled_recipient")                                          \
-	R(WARN, 'W', "warning_message_time")                                             \
-	R(ATTRIBUTE, 'A', "named_attribute")                                             \
-	R(KILLED, 'K', "killed_record")                                                  \
-	R(REDIRECT, '>', "redirect_to")                                                  \
-	R(FLAGS, 'f', "flags")                                                           \
-	R(DELAY, 'd', "message_delay")                                                   \
-	R(MESSAGE, 'M', "message_content")                                               \
-	R(LINE, 'N', "regular_text")                                                     \
-	R(PADDING, 'w', "padding")                                                       \
-	R(EXTRACTED, 'X', "header_extracted")                                            \
-	R(RETURN_RECEIPT, 'r', "return_receipt")                                         \
-	R(ERRORS_TO, 'e', "errors_to")                                                   \
-	R(PRIORITY, 'P', "priority")                                                     \
-	R(POINTER, 'p', "pointer_record")                                                \
-	R(VERP, 'V', "verp_delimiters")                                                  \
-	R(DSN_RET, '<', "dsn_return_flags")                                              \
-	R(DSN_ENVID, 'i', "dsn_envelope_id")                                             \
-	R(DSN_ORCPT, 'o', "dsn_original_recipient")                                      \
-	R(DSN_NOTIFY, 'n', "dsn_notify_flags")                                           \
+/* The characters are the bytes in the file. One row each: name, byte, label of postcat.
+ */
+#define RECORD_TYPES(R)                             \
+	R(SIZE, 'C', "message_size")                \
+	R(TIME, 'T', "message_arrival_time")        \
+	R(CREATED, 'c', "create_time")              \
+	R(FULL_NAME, 'F', "sender_fullname")        \
+	R(INSPECTOR, 'I', "content_inspector")      \
+	R(FILTER, 'L', "content_filter")            \
+	R(SENDER, 'S', "sender")                    \
+	R(DONE, 'D', "done_recipient")              \
+	R(RECIPIENT, 'R', "recipient")              \
+	R(ORIGINAL, 'O', "original_recipient")      \
+	R(CANCELLED, '/', "canceled_recipient")     \
+	R(WARN, 'W', "warning_message_time")        \
+	R(ATTRIBUTE, 'A', "named_attribute")        \
+	R(KILLED, 'K', "killed_record")             \
+	R(REDIRECT, '>', "redirect_to")             \
+	R(FLAGS, 'f', "flags")                      \
+	R(DELAY, 'd', "message_delay")              \
+	R(MESSAGE, 'M', "message_content")          \
+	R(LINE, 'N', "regular_text")                \
+	R(PADDING, 'w', "padding")                  \
+	R(EXTRACTED, 'X', "header_extracted")       \
+	R(RETURN_RECEIPT, 'r', "return_receipt")    \
+	R(ERRORS_TO, 'e', "errors_to")              \
+	R(PRIORITY, 'P', "priority")                \
+	R(POINTER, 'p', "pointer_record")           \
+	R(VERP, 'V', "verp_delimiters")             \
+	R(DSN_RET, '<', "dsn_return_flags")         \
+	R(DSN_ENVID, 'i', "dsn_envelope_id")        \
+	R(DSN_ORCPT, 'o', "dsn_original_recipient") \
+	R(DSN_NOTIFY, 'n', "dsn_notify_flags")      \
 	R(END, 'E', "message_end")
 /* In the content segment 'L' is text without line end ("unterminated_text"). */
 #define RECORD_PART RECORD_FILTER
@@ -51,7 +52,8 @@ enum record_type {
 #undef RECORD_ENUM
 };
 
-#define RECORD_DATA_MAX 102400u /* longest data the reader accepts (a pointer edit included) */
+#define RECORD_DATA_MAX \
+	102400u /* longest data the reader accepts (a pointer edit included) */
 
 const char *record_label(int type, bool in_content); /* NULL: unknown type */
 
@@ -66,7 +68,7 @@ MUST_USE int record_read(struct str *in, int *type_r, struct str *data_r);
 /* Reads records from a file through a window of 64 KB, at any offset. */
 struct record_reader {
 	int fd;
-	off_t offset;	   /* of the record that comes next */
+	off_t offset;      /* of the record that comes next */
 	off_t last_offset; /* of the record given last */
 	off_t window_at;
 	struct buf window;
@@ -74,8 +76,9 @@ struct record_reader {
 void record_reader_init(struct record_reader *r, int fd, off_t offset);
 void record_reader_free(struct record_reader *r);
 void record_reader_seek(struct record_reader *r, off_t offset);
-/* 1 a record (data valid until the next call), 0 end of file at a record boundary, -EBADMSG
- * malformed or cut, -errno. Pointers are given as records; queue_file follows them. */
+/* 1 a record (data valid until the next call), 0 end of file at a record boundary,
+ * -EBADMSG malformed or cut, -errno. Pointers are given as records; queue_file follows
+ * them. */
 MUST_USE int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r);
 
 #endif

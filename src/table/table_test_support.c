@@ -19,9 +19,15 @@ void write_file(
 
 struct table *open_file_table(const char *type, const char *text, unsigned flags)
 {
+	static const char *directory;
+	static unsigned count;
+	CLEANUP(buf_free) struct buf file = BUF_INIT(100);
 	CLEANUP(buf_free) struct buf path = BUF_INIT(1000);
 	CLEANUP(buf_free) struct buf name = BUF_INIT(1000);
-	write_file(unit_directory(), "table", text, &path);
+	if (directory == NULL)
+		directory = unit_directory();
+	buf_printf(&file, "table%u", ++count);
+	write_file(directory, buf_cstr(&file), text, &path);
 	buf_printf(&name, "%s:%s", type, buf_cstr(&path));
 	return table_open(buf_str(&name), flags);
 }

@@ -29,14 +29,14 @@ static bool parse(const struct rules *r, struct str text, struct rule *rule)
 		rule_warn(r, rule, "no address pattern: skipping this rule");
 		return false;
 	}
-	if (!rule->is_if && result.len == 0) {
-		rule_warn(r, rule, "no lookup result: skipping this rule");
-		return false;
-	}
 	struct net_prefix prefix;
 	const char *why = NULL;
 	if (!net_prefix_parse(pattern, true, &prefix, &why)) {
 		warn_pattern(r, rule, pattern, why);
+		return false;
+	}
+	if (!rule->is_if && result.len == 0) {
+		rule_warn(r, rule, "no lookup result: skipping this rule");
 		return false;
 	}
 	rule->pattern = memory_alloc(sizeof(prefix));

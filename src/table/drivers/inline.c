@@ -31,14 +31,15 @@ static bool add_pair(struct filling *f, struct str word, struct buf *error)
 	if (word.p[0] == '{') {
 		const char *problem = braces_strip(&word);
 		if (problem != NULL) {
-			buf_printf(error, "%s in \"%.*s\": ", problem, STR_ARG(word));
-			return bad_syntax(f->name, "bad syntax", error);
+			CLEANUP(buf_free) struct buf what = BUF_INIT(1000);
+			buf_printf(&what, "%s in \"%.*s\"", problem, STR_ARG(word));
+			return bad_syntax(f->name, buf_cstr(&what), error);
 		}
 	}
 	ptrdiff_t equals = str_find(word, '=');
-	if (equals < 0)
+	struct str key = str_trim(str_slice(word, 0, equals < 0 ? 0 : (size_t)equals));
+	if (equals < 0 || str_find_any(key, " \t\r\n") >= 0)
 		return bad_syntax(f->name, "missing '=' after attribute name", error);
-	struct str key = str_trim(str_slice(word, 0, (size_t)equals));
 	struct str value = str_trim(str_skip(word, (size_t)equals + 1));
 	if (key.len == 0)
 		return bad_syntax(f->name, "missing attribute name", error);

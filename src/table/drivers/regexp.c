@@ -231,12 +231,13 @@ struct query {
 	regmatch_t groups[GROUPS_MAX + 1];
 };
 
-/* With REG_STARTEND the subject is a range: no copy, and a NUL in it is a byte. */
+/* With REG_STARTEND the subject is a range, and a NUL in it is a byte like others. */
 static bool run(const regex_t *regex, struct query *q, size_t groups)
 {
-	q->groups[0].rm_so = 0;
-	q->groups[0].rm_eo = (regoff_t)q->key.len;
-	return regexec(regex, q->key.p, groups, q->groups, REG_STARTEND) == 0;
+	regmatch_t *found = q->groups;
+	found[0].rm_so = 0;
+	found[0].rm_eo = (regoff_t)q->key.len;
+	return regexec(regex, q->key.p, groups, found, REG_STARTEND) == 0;
 }
 
 static bool matches(const struct rule *rule, void *context)
@@ -271,7 +272,10 @@ static const char *group_text(void *context, struct str name, bool *expand_r)
 static enum table_result lookup(
     void *state, struct str key, struct buf *value, struct buf *error)
 {
-	struct query query = {.key = key};
+	/* A NUL behind the key too: sanitizers look for it. */
+	CLEANUP(buf_free) struct buf copy = BUF_INIT(key.len);
+	buf_add_str(&copy, key);
+	struct query query = {.key = {buf_cstr(&copy), key.len}};
 	const struct rule *rule = rules_find(state, matches, &query);
 	if (rule == NULL)
 		return TABLE_ABSENT;

@@ -1,0 +1,101 @@
+/*
+ * The SMTP client's objects.
+ *
+ *	smtp.c       main; one delivery: each destination, each host in turn
+ *	hosts.c      next hop into addresses: MX, A and AAAA, literals
+ *	session.c    a connection to a server: greeting, EHLO, farewell; kept ones
+ *	message.c    one message over a session: MAIL, RCPT, DATA
+ *	trouble.c    the words for what went wrong
+ *
+ * Many deliveries run in one process, a fiber each.
+ */
+#ifndef SMTP_SMTP_H
+#define SMTP_SMTP_H
+
+#include "base/list.h"
+#include "deliver/delivery.h"
+#include "dns/lookup.h"
+#include "mail/reply.h"
+#include "net/stream.h"
+#include "service/service.h"
+#include "smtp_params.h"
+
+#define HOSTS_MAX 100
+
+struct smtp_state {
+	struct smtp_params params;
+	struct net_prefix *own;
+	size_t own_count;
+	uint32_t discard_keywords;
+};
+extern struct smtp_state smtp;
+
+struct host {
+	struct str name;            /* as in the log */
+	struct net_address address; /* with port */
+	unsigned preference;
+};
+
+struct host_list {
+	struct host hosts[HOSTS_MAX];
+	size_t count;
+};
+
+/* "domain", "domain:port", "[host]", "[1.2.3.4]:port". */
+struct destination {
+	struct str name;
+	uint16_t port;
+	bool no_mx;
+	bool explicit_port;
+};
+
+struct session {
+	struct stream *stream;
+	struct host host;
+	char *key;   /* the next hop this connection may serve again */
+	char *relay; /* "host[ip]:port" */
+	char *peer;  /* "host[ip]" */
+	uint32_t capabilities;
+	int64_t size_limit; /* 0: none told */
+	unsigned uses;
+	const char *doing; /* for "lost connection ... while DOING" */
+	bool broken;
+	int64_t born, idle_until;
+	struct list_link link; /* in the list of kept sessions */
+};
+
+/* --- hosts.c --- */
+bool destination_parse(struct str text, struct destination *r, struct why *why);
+/* Addresses in the order in which they are to be tried. */
+bool hosts_find(const struct destination *d, struct arena *a, struct host_list *list,
+    struct why *why);
+
+/* --- session.c --- */
+/* Connects and says EHLO. False: `why`; *hard_r when this host's refusal is final. */
+bool session_open(
+    const struct host *h, struct str key, struct session **session_r, struct why *why);
+struct session *session_reuse(struct str key); /* NULL: none is kept */
+/* Keeps it for a while when `keep`, else says QUIT. */
+void session_close(struct session *s, bool keep);
+/* Sends a command line (without CRLF), not flushed. */
+void session_send(struct session *s, const char *doing, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Flushes and reads a reply within `seconds`. False: the connection is broken, `why` says
+ * how. */
+bool session_reply(struct session *s, const char *doing, int64_t seconds, struct reply *r,
+    struct why *why);
+
+/* --- message.c --- */
+/* Tries all recipients that are still pending. Temporary failures leave them pending with
+ * `why` set, unless `last`. */
+void message_send(struct session *s, struct delivery *d, bool last, struct why *why);
+
+/* --- trouble.c --- */
+bool trouble_connect(struct why *why, const struct host *h, int error);
+bool trouble_lost(struct why *why, const struct session *s, int error);
+/* "host H[a] said: 550 ... (in reply to X command)" */
+bool trouble_said(
+    struct why *why, const struct session *s, const struct reply *r, const char *command);
+void host_text(struct buf *out, const struct host *h, bool with_port);
+
+#endif
