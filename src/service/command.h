@@ -24,6 +24,9 @@ struct command {
  * Exports MAIL_CONFIG for programs started from here.
  */
 void command_start(const struct command *c, const char *directory);
+/* Reads the configuration again (master). False: the reason is logged, the earlier one
+ * stays. All strings of the earlier one are gone after success. */
+MUST_USE bool command_reload(const struct command *c);
 const struct common_params *command_common(void);
 struct conf *command_conf(void);
 const char *command_directory(void); /* the configuration directory in use */
