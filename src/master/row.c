@@ -14,8 +14,37 @@
 #define FILE_ARENA (4 * 1024 * 1024)
 #define PATH_ROOM  4096
 
-/* These carry one client a process, because they fork and block for it. */
-static const char *const one_client[] = {"local", "virtual", "pipe", "spawn"};
+/*
+ * How maxproc is to be read. Mostly it bounds clients. Programs that carried many clients
+ * a process in Postfix already keep it as a number of processes; those that fork and
+ * block for a client carry one.
+ */
+enum program_style { CLIENTS_OF_ALL, ONE_CLIENT, MANY_CLIENTS };
+static const struct {
+	const char *program;
+	enum program_style style;
+} styles[] = {
+    {"local", ONE_CLIENT},
+    {"virtual", ONE_CLIENT},
+    {"pipe", ONE_CLIENT},
+    {"spawn", ONE_CLIENT},
+    {"qmgr", MANY_CLIENTS},
+    {"pickup", MANY_CLIENTS},
+    {"trivial-rewrite", MANY_CLIENTS},
+    {"proxymap", MANY_CLIENTS},
+    {"tlsmgr", MANY_CLIENTS},
+    {"verify", MANY_CLIENTS},
+    {"anvil", MANY_CLIENTS},
+    {"scache", MANY_CLIENTS},
+};
+
+static enum program_style style_of(const char *program)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(styles); i++)
+		if (strcmp(program, styles[i].program) == 0)
+			return styles[i].style;
+	return CLIENTS_OF_ALL;
+}
 
 /* Services of ours that a stock master.cf lacks get a row from here. None yet. */
 static const char built_in_rows[] = "";
@@ -37,19 +66,13 @@ static char *format(const char *a, const char *separator, const char *b)
 	return text;
 }
 
-static uint32_t default_limit(const char *program)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(one_client); i++)
-		if (strcmp(program, one_client[i]) == 0)
-			return 1;
-	return (uint32_t)master.common.service_client_limit;
-}
-
 /* "<service>_client_limit" for the row, or for the program. */
 static uint32_t client_limit(const struct master_row *source)
 {
 	const char *names[] = {source->name, source->command};
-	int64_t limit = default_limit(source->command);
+	int64_t limit = style_of(source->command) == ONE_CLIENT
+	    ? 1
+	    : master.common.service_client_limit;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char *parameter = format(names[i], "_client_limit", "");
 		int64_t value;
@@ -65,11 +88,13 @@ static uint32_t client_limit(const struct master_row *source)
 	return (uint32_t)(limit < UINT32_MAX ? limit : UINT32_MAX);
 }
 
-static uint32_t client_total(const struct master_row *source)
+static uint32_t client_total(const struct master_row *source, uint32_t limit)
 {
 	int64_t total = source->maxproc == MASTER_DEFAULT
 	    ? master.params.default_process_limit
 	    : source->maxproc;
+	if (style_of(source->command) == MANY_CLIENTS)
+		total = total < INT32_MAX ? total * limit : INT32_MAX;
 	return (uint32_t)(total < INT32_MAX ? total : INT32_MAX);
 }
 
@@ -106,7 +131,7 @@ static void take_settings(struct row *r, const struct master_row *source)
 	r->unpriv = source->unpriv != 0;
 	r->chroot = source->chroot == 1;
 	r->limit = client_limit(source);
-	r->clients = client_total(source);
+	r->clients = client_total(source, r->limit);
 	r->wakeup = source->wakeup == MASTER_DEFAULT ? 0 : source->wakeup;
 	r->wakeup_if_used = source->wakeup_if_used;
 	r->missing = stat(r->program, &status) != 0;
