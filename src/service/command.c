@@ -44,6 +44,16 @@ static struct conf *load(const char *directory)
 	return c;
 }
 
+static bool fill(struct conf *conf, const struct command *c, struct buf *error)
+{
+	CLEANUP(buf_free) struct buf pid = BUF_INIT(20);
+	buf_add_i64(&pid, getpid());
+	conf_computed(conf, "process_id", buf_str(&pid));
+	conf_computed(conf, "process_name", str_of(c->name));
+	return conf_fill(conf, common_param_table, &command.common, error) &&
+	    (c->params == NULL || conf_fill(conf, c->params, c->values, error));
+}
+
 static bool is_listed(struct conf *c, const char *parameter, const char *directory)
 {
 	CLEANUP(buf_free) struct buf list = BUF_INIT(CONF_VALUE_MAX);
@@ -77,7 +87,7 @@ static void check_directory(const char *directory)
 
 void command_start(const struct command *c, const char *directory)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
+	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
 	fault_init(c->name);
 	log_stderr_name(c->name);
 	fatal_exit_status(c->fatal_status);
@@ -89,34 +99,31 @@ void command_start(const struct command *c, const char *directory)
 	if (setenv("MAIL_CONFIG", directory, 1) != 0)
 		fatal("setenv: %s", strerror(errno));
 	command.conf = load(directory);
-	buf_printf(&text, "%d", (int)getpid());
-	conf_computed(command.conf, "process_id", buf_str(&text));
-	conf_computed(command.conf, "process_name", str_of(c->name));
-	buf_clear(&text);
-	if (!conf_fill(command.conf, common_param_table, &command.common, &text) ||
-	    (c->params != NULL && !conf_fill(command.conf, c->params, c->values, &text)))
-		fatal("%s", buf_cstr(&text));
+	if (!fill(command.conf, c, &error))
+		fatal("%s", buf_cstr(&error));
 	if (c->logs) {
 		log_setup(&command.common, c->name);
 		log_also_stderr(true);
 	}
 }
 
-/* Loads into new memory; the old configuration stays, because others hold its strings. */
 bool command_reload(const struct command *c)
 {
 	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
-	struct common_params common;
+	CLEANUP(buf_free) struct buf ignored = BUF_INIT(ERROR_MAX);
 	struct conf *fresh = conf_load(command_directory(), &error);
-	if (fresh == NULL || !conf_fill(fresh, common_param_table, &common, &error) ||
-	    (c->params != NULL && !conf_fill(fresh, c->params, c->values, &error))) {
-		log_error("%s", buf_cstr(&error));
-		conf_free(fresh);
-		return false;
+	if (fresh != NULL && fill(fresh, c, &error)) {
+		conf_free(command.conf);
+		command.conf = fresh;
+		return true;
 	}
-	command.conf = fresh;
-	command.common = common;
-	return true;
+	log_error("%s", buf_cstr(&error));
+	if (fresh == NULL)
+		return false;
+	/* It may have filled a part: back to what was good before. */
+	ENSURE(fill(command.conf, c, &ignored));
+	conf_free(fresh);
+	return false;
 }
 
 void command_enter_queue(void)

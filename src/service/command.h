@@ -24,9 +24,8 @@ struct command {
  * Exports MAIL_CONFIG for programs started from here.
  */
 void command_start(const struct command *c, const char *directory);
-/* Reads the configuration again (master, at a reload). False: the reason is logged, all
- * stays as it was, but the values of c->params may be partly new. What was read before
- * stays valid: a reload costs its memory. */
+/* Reads the configuration again (master). False: the reason is logged, the earlier one
+ * stays. All strings of the earlier one are gone after success. */
 MUST_USE bool command_reload(const struct command *c);
 const struct common_params *command_common(void);
 struct conf *command_conf(void);

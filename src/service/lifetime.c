@@ -61,7 +61,7 @@ static void told_by_master(UNUSED void *argument)
 		return;
 	}
 	service_state.stress = order.stress != 0;
-	if (order.clients > 0) {
+	if (order.clients > 0 && !service_state.service->stays) {
 		service_state.limit = order.clients;
 		life.hooks.set_limit(order.clients);
 	}

@@ -77,6 +77,10 @@ static void set_limit(void)
 	const struct service_options *o = &service_state.options;
 	int64_t limit =
 	    o->limit > 0 ? o->limit : service_state.common.service_client_limit;
+	/* maxproc 1 says that there is one process, not one client. */
+	if (service_state.service->stays &&
+	    limit < service_state.common.service_client_limit)
+		limit = service_state.common.service_client_limit;
 	if (o->stand_alone)
 		limit = 1;
 	service_state.limit =

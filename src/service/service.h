@@ -50,7 +50,9 @@ struct service {
 	enum sandbox sandbox;
 	bool root;       /* keeps root (local, virtual, pipe, spawn) */
 	bool no_threads; /* run_inline_only */
-	bool stays;      /* one long-lived process: no max_use, no max_idle (qmgr) */
+	/* One long-lived process: no max_use, no max_idle, and maxproc 1 does not bound
+	 * its clients (qmgr). */
+	bool stays;
 	void (*before_jail)(void);
 	void (*started)(void); /* may start fibers; loop not yet running */
 	/* Exactly one of: */
