@@ -16,6 +16,7 @@
 #include "base/panic.h"
 #include "client/service_client.h"
 #include "mail/log_lines.h"
+#include "queue/queue_dir.h"
 
 struct cleanup_state cleanup;
 

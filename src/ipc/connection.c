@@ -368,7 +368,8 @@ static void readable(void *argument)
 			buf_advance(&c->partial, into_partial);
 		feed(c, (struct str){ipc.read_buffer, (size_t)n - into_partial});
 	}
-	/* After a report with an error the watch has stopped, though bytes may be left. */
+	/* After a report with an error the watch has stopped, though bytes may be left.
+	 */
 	if (!c->dead && !c->paused)
 		run_watch_on_readable(c->watch, readable, c);
 	connection_release(c);

@@ -290,6 +290,12 @@ void **ipc_connection_state(struct ipc_exchange *x)
 	return &x->connection->state;
 }
 
+uint16_t ipc_opening_type(const struct ipc_exchange *x)
+{
+	ENSURE(!list_empty(&x->packets));
+	return LIST_ENTRY(x->packets.next, struct packet, link)->type;
+}
+
 bool ipc_cancelled(const struct ipc_exchange *x)
 {
 	return x->error != 0;

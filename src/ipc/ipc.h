@@ -86,6 +86,9 @@ struct ipc_server_options {
 	/* Full (no free credit) or not any more; the service layer tells master. */
 	void (*busy_changed)(bool full);
 	void (*exchange_done)(void); /* counts uses */
+	/* Asked before a connection is accepted; false: leave it to another process (the
+	 * callback has retired the server). May be NULL. */
+	bool (*may_accept)(void);
 	/* Once, after ipc_server_retire: no connection and no handler is left. */
 	void (*drained)(void);
 };
@@ -105,6 +108,9 @@ size_t ipc_server_open(const struct ipc_server *s); /* exchanges under way or wa
 size_t ipc_server_connections(const struct ipc_server *s);
 void ipc_server_free(struct ipc_server *s); /* no handler may be running */
 
+/* Type of the message that opened the exchange: for handlers, before the first receive.
+ */
+uint16_t ipc_opening_type(const struct ipc_exchange *x);
 /* For handlers: a slot kept with the connection; set by the first handler that needs it.
  */
 void **ipc_connection_state(struct ipc_exchange *x);

@@ -194,6 +194,8 @@ static void accept_one(void *argument)
 		l->off = true;
 		return;
 	}
+	if (s->options.may_accept != NULL && !s->options.may_accept())
+		return;
 	int fault = fault_hit(FAULT_ACCEPT);
 	int fd =
 	    fault != 0 ? -1 : accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

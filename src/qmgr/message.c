@@ -198,6 +198,15 @@ static void read_portion(struct message *m, struct queue_file *f)
 	run_all();
 }
 
+/* The defer log of the attempt before. */
+static void forget_reasons(struct str id)
+{
+	int error = queue_remove(QUEUE_DEFER, id);
+	if (error != 0 && error != -ENOENT)
+		log_warning(
+		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
+}
+
 bool message_activate(const char *queue, struct str id)
 {
 	struct queue_file f;
@@ -211,7 +220,7 @@ bool message_activate(const char *queue, struct str id)
 	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
 	    m->envelope.recipient_count);
 	if (str_is(str_of(queue), QUEUE_DEFERRED))
-		(void)queue_remove(QUEUE_DEFER, id) /* reasons of the attempt before */;
+		forget_reasons(id);
 	m->reading = true;
 	m->next_offset = m->expire_now ? -1 : 0;
 	m->left = m->expire_now;

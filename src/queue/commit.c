@@ -160,17 +160,23 @@ static int give_name(struct commit *c, struct commit_slot *slot, const char *tem
 	return error;
 }
 
+static struct commit_slot *slot_new(const struct commit *c, int fd)
+{
+	struct commit_slot *slot = memory_alloc(sizeof(*slot));
+	slot->owner = c;
+	slot->fd = fd;
+	slot->queue = c->queue;
+	buf_init(&slot->bytes, COMMIT_MEMORY);
+	return slot;
+}
+
 int commit_reserve(struct commit *c, struct commit_slot **slot_r)
 {
 	char temporary[64];
 	int fd = open_temporary(c, temporary, sizeof(temporary));
 	if (fd < 0)
 		return fd;
-	struct commit_slot *slot = memory_alloc(sizeof(*slot));
-	slot->owner = c;
-	slot->fd = fd;
-	slot->queue = c->queue;
-	buf_init(&slot->bytes, COMMIT_MEMORY);
+	struct commit_slot *slot = slot_new(c, fd);
 	int error = give_name(c, slot, temporary);
 	if (error < 0) {
 		(void)unlinkat(c->dir, temporary, 0);
@@ -178,6 +184,70 @@ int commit_reserve(struct commit *c, struct commit_slot **slot_r)
 		free(slot);
 		return error;
 	}
+	*slot_r = slot;
+	return 0;
+}
+
+static bool is_reservation(const struct commit *c, const struct stat *status)
+{
+	return S_ISREG(status->st_mode) && (status->st_mode & 07777) == c->start_mode &&
+	    status->st_size == 0 && status->st_uid == geteuid();
+}
+
+/* Does the name lead to the file that we have locked? */
+static bool name_leads_to(const struct commit *c, const char *id, const struct stat *ours)
+{
+	struct stat there;
+	return ours->st_nlink > 0 && file_stat_at(c->dir, id, &there) == 0 &&
+	    there.st_dev == ours->st_dev && there.st_ino == ours->st_ino;
+}
+
+/* The left-over file of that name, locked. Descriptor, -ENOENT: it is gone, -EEXIST,
+ * -EWOULDBLOCK, -errno. */
+static int open_reservation(const struct commit *c, const char *id)
+{
+	struct stat status;
+	/* O_NONBLOCK: a FIFO put there must not hold us up. */
+	int fd = file_open_at(c->dir, id, O_RDWR | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0 && fstat(fd, &status) < 0)
+		error = -errno;
+	if (error == 0 && !is_reservation(c, &status))
+		error = -EEXIST;
+	if (error == 0 && !name_leads_to(c, id, &status))
+		error = -ENOENT;
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+static int create_reservation(const struct commit *c, const char *id)
+{
+	int fd = file_open_at(c->dir, id, O_RDWR | O_CREAT | O_EXCL, c->start_mode);
+	if (fd < 0)
+		return fd;
+	/* Held by somebody who adopts it between these two calls: then it is his. */
+	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+int commit_adopt(struct commit *c, struct str id, struct commit_slot **slot_r)
+{
+	char name[QUEUE_ID_MAX];
+	if (!queue_id_valid(id) || !str_to_cstr(id, name, sizeof(name)))
+		return -EINVAL;
+	int fd = open_reservation(c, name);
+	if (fd == -ENOENT)
+		fd = create_reservation(c, name);
+	if (fd < 0)
+		return fd;
+	struct commit_slot *slot = slot_new(c, fd);
+	memcpy(slot->id, name, sizeof(name));
+	slot->when = clock_wall();
 	*slot_r = slot;
 	return 0;
 }

@@ -44,6 +44,11 @@ void commit_close(struct commit *c);
 
 /* 0 or -errno. */
 MUST_USE int commit_reserve(struct commit *c, struct commit_slot **slot_r);
+/* Takes over an id that another process reserved and left: its empty file, or, when that
+ * is gone, a new one of exactly this name. -EWOULDBLOCK: its holder lives; -EEXIST: what
+ * lies there is no reservation (not empty, not ours, another mode); -EINVAL: no queue id.
+ * Does not wait. */
+MUST_USE int commit_adopt(struct commit *c, struct str id, struct commit_slot **slot_r);
 const char *commit_id(const struct commit_slot *slot);
 struct timeval commit_time(const struct commit_slot *slot); /* when it was reserved */
 MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why);

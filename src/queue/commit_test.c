@@ -208,6 +208,70 @@ TEST(an_id_is_never_given_twice_while_its_file_exists)
 	clock_fake_stop();
 }
 
+/* As a cleanup process leaves it behind that died. */
+static void leave_reservation(const char *id, mode_t mode, struct str content)
+{
+	char path[QUEUE_PATH_MAX];
+	queue_path(path, QUEUE_INCOMING, str_of(id));
+	CLEANUP(file_close)
+	int fd = file_open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_EXCL, mode);
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, content.p, content.len), 0);
+}
+
+TEST(an_id_that_its_process_left_is_taken_over)
+{
+	struct commit_slot *slot = NULL;
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	leave_reservation("ABCDE123", 0600, STR(""));
+	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &slot), 0);
+	assert_string_equal(commit_id(slot), "ABCDE123");
+	assert_true(commit_add(slot, STR("x"), NULL));
+	assert_true(commit_finish(slot, false, NULL));
+	assert_int_equal(access("incoming/ABCDE123", X_OK), 0);
+	assert_int_equal(files_in("incoming"), 1);
+	commit_close(c);
+}
+
+TEST(an_id_whose_file_went_with_its_process_gets_a_new_file)
+{
+	struct commit_slot *slot = NULL;
+	struct commit_slot *other = NULL;
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &slot), 0);
+	/* Held: nobody else gets it. */
+	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &other), -EWOULDBLOCK);
+	commit_cancel(slot);
+	assert_int_equal(files_in("incoming"), 0);
+	commit_close(c);
+}
+
+TEST(an_id_that_is_no_left_over_reservation_is_refused)
+{
+	struct commit_slot *slot = NULL;
+	struct commit_slot *other = NULL;
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_int_equal(commit_adopt(c, str_of(commit_id(slot)), &other), -EWOULDBLOCK);
+	commit_cancel(slot);
+	leave_reservation("AAAAA1", 0600, STR("x"));
+	leave_reservation("AAAAA2", 0700, STR(""));
+	assert_int_equal(mkdir("incoming/AAAAA3", 0600), 0);
+	assert_int_equal(mkfifo("incoming/AAAAA4", 0600), 0);
+	assert_int_equal(symlink("AAAAA1", "incoming/AAAAA5"), 0);
+	assert_int_equal(commit_adopt(c, STR("AAAAA1"), &slot), -EEXIST);
+	assert_int_equal(commit_adopt(c, STR("AAAAA2"), &slot), -EEXIST);
+	assert_int_equal(commit_adopt(c, STR("AAAAA3"), &slot), -EISDIR);
+	assert_int_equal(commit_adopt(c, STR("AAAAA4"), &slot), -EEXIST);
+	assert_int_equal(commit_adopt(c, STR("AAAAA5"), &slot), -ELOOP);
+	assert_int_equal(commit_adopt(c, STR("../hold/x"), &slot), -EINVAL);
+	assert_int_equal(files_in("incoming"), 5);
+	commit_close(c);
+}
+
 struct failure {
 	enum fault_point point;
 	unsigned nth;

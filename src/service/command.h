@@ -15,7 +15,7 @@ struct command {
 	const struct param *params; /* or NULL */
 	void *values;
 	int fatal_status; /* 1, 69 (postqueue), 75 (sendmail) */
-	bool logs;	  /* also logs to syslog / maillog_file, not only standard error */
+	bool logs; /* also logs to syslog / maillog_file, not only standard error */
 };
 
 /*
@@ -24,6 +24,9 @@ struct command {
  * Exports MAIL_CONFIG for programs started from here.
  */
 void command_start(const struct command *c, const char *directory);
+/* Reads the configuration again (master). False: the reason is logged, the earlier one
+ * stays. All strings of the earlier one are gone after success. */
+MUST_USE bool command_reload(const struct command *c);
 const struct common_params *command_common(void);
 struct conf *command_conf(void);
 const char *command_directory(void); /* the configuration directory in use */
@@ -33,7 +36,8 @@ void command_enter_queue(void);
 
 /*
  * Where our programs lie: daemons in ../libexec beside a running build/bin binary; else
- * daemon_directory if it holds our stamp file "posthouse.stamp", else the built-in one with one warning.
+ * daemon_directory if it holds our stamp file "posthouse.stamp", else the built-in one
+ * with one warning.
  */
 const char *program_daemon_directory(const struct common_params *common);
 const char *program_command_directory(const struct common_params *common);

@@ -1,7 +1,7 @@
 /*
  * Who mail files belong to. Normally mail_owner and setgid_group by name. In an instance
- * made by `posthouse init` (posthouse_single_user = yes) the caller owns all: no ids are changed,
- * group checks are off, other users are unknown.
+ * made by `posthouse init` (posthouse_single_user = yes) the caller owns all: no ids are
+ * changed, group checks are off, other users are unknown.
  */
 #ifndef SERVICE_OWNER_H
 #define SERVICE_OWNER_H
@@ -20,7 +20,8 @@ struct owner {
 
 /* Fatal when the account or group is missing or they share ids with root. */
 struct owner owner_of(const struct common_params *common);
-/* setgroups, setgid, setuid for good; fatal on failure; no-op in a single-user instance. */
+/* setgroups, setgid, setuid for good; fatal on failure; no-op in a single-user instance.
+ */
 void owner_become(const struct owner *o);
 
 #endif

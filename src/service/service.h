@@ -9,10 +9,21 @@
  * retired. Signals: TERM ends at once after flushing the log; HUP is master's business
  * (master starts a new generation and sends USR1 = retire to the old).
  *
- * Options, set by master or by hand: -n service name, -t type (inet unix pass), -c (chroot),
- * -u (drop privileges), -d (not from master: listen on descriptor 0's socket or, with -S,
- * serve standard input), -v, -V, -o name=value, -m max_use, -i max_idle,
- * -s count of listeners (descriptors 6...), -L clients this process carries, -z no limit.
+ * A process retires after max_use times client_limit clients, after max_idle without any,
+ * when `stale` says so, at USR1, and when master is gone: it takes nothing new, closes
+ * its listeners, lets sessions and exchanges end, calls `finished` and ends. The watchdog
+ * is the alarm signal: a loop that did not turn for daemon_timeout dies of signal 14.
+ *
+ * Log: maillog_file when set (the daemon opens it before the jail and appends by itself;
+ * a postlog service comes later), /dev/stdout included; else syslog with syslog_facility.
+ * The tag is syslog_name and the program's name.
+ *
+ * Options, set by master or by hand: -n service name, -t type (inet unix pass), -c
+ * (chroot), -u (drop privileges; done anyway unless .root), -d (not from master:
+ * descriptor 0 is the listener), -S (serve one client on standard input and output), -v,
+ * -V (log to standard error), -o name=value, -m max_use, -i max_idle, -s count of
+ * listeners (descriptors 6...), -L clients this process carries, -z no limit, -l and -D
+ * (accepted).
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -33,23 +44,32 @@ struct service_client {
 };
 
 struct service {
-	const char *name;	    /* program name: "smtpd" */
+	const char *name;           /* program name: "smtpd" */
 	const struct param *params; /* generated table, or NULL */
-	void *values;		    /* the generated struct */
+	void *values;               /* the generated struct */
 	enum sandbox sandbox;
-	bool root;	   /* keeps root (local, virtual, pipe, spawn) */
-	bool no_threads;   /* run_inline_only */
-	bool stays;	   /* one long-lived process: no max_use, no max_idle (qmgr) */
+	bool root;       /* keeps root (local, virtual, pipe, spawn) */
+	bool no_threads; /* run_inline_only */
+	/* One long-lived process: no max_use, no max_idle, and maxproc 1 does not bound
+	 * its clients (qmgr). */
+	bool stays;
 	void (*before_jail)(void);
 	void (*started)(void); /* may start fibers; loop not yet running */
 	/* Exactly one of: */
 	void (*serve)(struct service_client *client); /* stream clients, own fiber each */
 	void (*exchange)(struct ipc_exchange *x);     /* inner protocol */
-	/* Per-connection state of the inner protocol (ipc_connection_state); may be NULL. */
+	/* Master's wakeup timer of the row; in a fiber. May be NULL. */
+	void (*wakeup)(void);
+	/* Per-connection state of the inner protocol (ipc_connection_state); may be NULL.
+	 */
 	void (*connection_closed)(void *state);
-	/* Asked when idle: tables changed on disk; true = retire ("has changed -- restarting" is
-	 * logged by the hook). Called at most once a second. */
+	/* Asked before a client is taken and after one has gone, at most once a second:
+	 * tables changed on disk? true = retire ("has changed -- restarting" is logged by
+	 * the hook). */
 	bool (*stale)(void);
+	/* Asked when all else is over after retirement: work of its own is under way, do
+	 * not end yet. May be NULL. */
+	bool (*busy)(void);
 	/* Last words before exit when retired (flush state); may be NULL. */
 	void (*finished)(void);
 };
@@ -61,10 +81,6 @@ const struct common_params *service_common(void);
 struct conf *service_conf(void);
 const char *service_name(void); /* row name: "relay" for smtp run as relay */
 bool service_is_stress(void);
-/* Directory of the running binaries, for programs that start others. */
 bool service_draining(void); /* retired: finish, take nothing new */
-
-/* Client of another service by its parameter-given name: "private/" or "public/" + name. */
-struct ipc_client *service_ipc_client(const char *class_directory, const char *name);
 
 #endif

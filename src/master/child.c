@@ -1,0 +1,334 @@
+/*
+ * Processes of a row. maxproc bounds the clients of the row in total; each process gets a
+ * share of at most `limit`. A listener is watched only while no process has room, and
+ * then another is started, if a share is left for it. A process that dies at its first
+ * use throttles its row.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/master.h"
+#include "net/listen.h"
+#include "run/child.h"
+
+#define ARGUMENTS_MAX 200
+#define RESTART_MS    1000
+
+static bool is_live(const struct child *c)
+{
+	return c->state != MASTER_CHILD_RETIRED && !c->told_to_end;
+}
+
+/* Clients that nobody carries or may carry: draining ones count, draining processes do
+ * not. */
+static uint32_t clients_left(const struct row *r)
+{
+	const struct child *c;
+	uint64_t taken = 0, live = 0;
+	LIST_FOREACH (c, &r->children, struct child, link) {
+		taken += is_live(c) ? c->share : c->clients;
+		live += is_live(c);
+	}
+	if (r->clients == 0) /* no limit: as many processes as cores keep busy */
+		return live < master.cores || r->limit == 1 ? r->limit : 0;
+	return taken < r->clients ? (uint32_t)(r->clients - taken) : 0;
+}
+
+static uint32_t next_share(const struct row *r)
+{
+	uint32_t left = clients_left(r);
+	return left < r->limit ? left : r->limit;
+}
+
+static bool has_room(const struct row *r)
+{
+	const struct child *c;
+	LIST_FOREACH (c, &r->children, struct child, link)
+		if (is_live(c) && c->state == MASTER_CHILD_FREE)
+			return true;
+	return false;
+}
+
+static void send_order(const struct child *c)
+{
+	struct master_order order = {.clients = c->share};
+	if (send(c->status_fd, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+	    errno != EPIPE && errno != ECONNRESET)
+		log_warning(
+		    "process %d does not take orders: %s", (int)c->pid, strerror(errno));
+}
+
+/* A process that began with less than its limit, because old ones were draining, gets
+ * more. */
+void children_share(struct row *r)
+{
+	struct child *c;
+	LIST_FOREACH (c, &r->children, struct child, link) {
+		uint32_t left = clients_left(r);
+		if (!is_live(c) || r->clients == 0 || c->share >= r->limit || left == 0)
+			continue;
+		uint32_t more = r->limit - c->share;
+		c->share += more < left ? more : left;
+		send_order(c);
+	}
+}
+
+static void child_free(struct child *c)
+{
+	list_remove(&c->link);
+	run_watch_free(c->watch);
+	file_close(&c->status_fd);
+	free(c);
+}
+
+/* --- the end of a process --- */
+
+static void unthrottle(void *argument)
+{
+	struct row *r = argument;
+	r->throttled = false;
+	children_watch(r);
+}
+
+static void throttle(struct row *r)
+{
+	log_warning("%s: bad command startup -- throttling", r->program);
+	r->throttled = true;
+	if (r->throttle_timer == NULL)
+		r->throttle_timer = run_timer_new(unthrottle, r);
+	run_timer_set(r->throttle_timer,
+	    deadline_after_seconds(master.params.service_throttle_time));
+}
+
+static void report_end(const struct child *c, int status)
+{
+	const char *program = c->row->program;
+	if (WIFSIGNALED(status))
+		log_warning("process %s pid %d killed by signal %d", program, (int)c->pid,
+		    WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_warning("process %s pid %d exit status %d", program, (int)c->pid,
+		    WEXITSTATUS(status));
+}
+
+static void ended(void *argument, UNUSED pid_t pid, int status)
+{
+	struct child *c = argument;
+	struct row *r = c->row;
+	bool bad = status != 0 && !c->told_to_end;
+	master.children--;
+	if (bad && !master.ending) {
+		report_end(c, status);
+		if (c->uses == 0 && is_live(c))
+			throttle(r);
+		else if (r->wakeup >
+		    0) /* what it was working on must not wait for the timer */
+			run_timer_set(r->wakeup_timer, deadline_after_ms(RESTART_MS));
+	}
+	child_free(c);
+	if (master.ending) {
+		master_child_gone();
+		return;
+	}
+	children_share(r);
+	children_watch(r);
+}
+
+/* --- what a process says --- */
+
+static void heard(void *argument)
+{
+	struct child *c = argument;
+	struct row *r = c->row;
+	struct master_status status;
+	ssize_t got = recv(c->status_fd, &status, sizeof(status), MSG_DONTWAIT);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got != (ssize_t)sizeof(status) || status.state < MASTER_CHILD_FREE ||
+	    status.state > MASTER_CHILD_RETIRED) {
+		/* Closed, at its end; or nonsense, which is not listened to any more. */
+		if (got > 0)
+			log_warning("process %s pid %d reports nonsense", r->program,
+			    (int)c->pid);
+		run_watch_on_readable(c->watch, NULL, NULL);
+		return;
+	}
+	c->started = true;
+	if (c->state != MASTER_CHILD_RETIRED)
+		c->state = (enum master_child_state)status.state;
+	c->clients = status.clients;
+	c->uses = status.uses;
+	r->used = r->used || status.uses > 0;
+	if (!is_live(c))
+		children_share(r);
+	children_watch(r);
+}
+
+/* --- the start of a process --- */
+
+struct command_line {
+	char *words[ARGUMENTS_MAX + 1];
+	size_t count;
+};
+
+static void add_word(struct command_line *l, const char *word)
+{
+	if (l->count < ARGUMENTS_MAX)
+		l->words[l->count++] = memory_copy_cstr(word);
+}
+
+static void add_number(struct command_line *l, const char *option, uint64_t value)
+{
+	char text[32];
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	add_word(l, option);
+	add_word(l, text);
+}
+
+static void build_command(struct row *r, uint32_t share, struct command_line *l)
+{
+	const char *program = strrchr(r->program, '/') + 1;
+	add_word(l, program);
+	add_word(l, "-n");
+	add_word(l, r->name);
+	add_word(l, "-t");
+	add_word(l, r->kind == MASTER_FIFO ? "unix" : r->type);
+	add_number(l, "-s", r->listener_count);
+	add_number(l, "-L", share);
+	if (r->chroot)
+		add_word(l, "-c");
+	if (r->unpriv)
+		add_word(l, "-u");
+	if (r->clients == 0)
+		add_word(l, "-z");
+	for (int i = 0; i < master.verbose; i++)
+		add_word(l, "-v");
+	for (size_t i = 0; r->arguments[i] != NULL; i++)
+		add_word(l, r->arguments[i]);
+}
+
+static pid_t spawn(struct row *r, uint32_t share, int status_fd)
+{
+	int fds[MASTER_LISTEN_FD + LISTENERS_MAX] = {-1, -1, -1, -1};
+	struct command_line line = {.count = 0};
+	if (master.keep_stdout)
+		fds[1] = STDOUT_FILENO, fds[2] = STDERR_FILENO;
+	fds[MASTER_LIFE_FD] = master.life_fd;
+	fds[MASTER_STATUS_FD] = status_fd;
+	for (size_t i = 0; i < r->listener_count; i++)
+		fds[MASTER_LISTEN_FD + i] = r->listeners[i].fd;
+	build_command(r, share, &line);
+	struct child_plan plan = {
+	    .path = r->program,
+	    .argv = line.words,
+	    .environment = master.environment,
+	    .fds = fds,
+	    .fd_count = MASTER_LISTEN_FD + r->listener_count,
+	    .new_group = true,
+	};
+	pid_t pid = child_start(&plan);
+	for (size_t i = 0; i < line.count; i++)
+		free(line.words[i]);
+	return pid;
+}
+
+static void start(struct row *r, uint32_t share)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_warning("cannot start %s: %s", r->program, strerror(errno));
+		throttle(r);
+		return;
+	}
+	pid_t pid = spawn(r, share, pair[1]);
+	file_close(&pair[1]);
+	if (pid < 0) {
+		log_warning("fork: %s", strerror((int)-pid));
+		file_close(&pair[0]);
+		throttle(r);
+		return;
+	}
+	struct child *c = memory_alloc(sizeof(*c));
+	c->row = r;
+	c->pid = pid;
+	c->status_fd = pair[0];
+	c->watch = run_watch_new(c->status_fd);
+	c->state = MASTER_CHILD_FREE; /* until it says otherwise */
+	c->share = share;
+	list_append(&r->children, &c->link);
+	master.children++;
+	run_watch_on_readable(c->watch, heard, c);
+	child_on_exit(pid, ended, c);
+}
+
+/* A row without program: its clients are told by a closed connection. */
+static void refuse(struct row *r)
+{
+	struct net_address peer;
+	for (size_t i = 0; i < r->listener_count; i++) {
+		int fd = net_accept(r->listeners[i].fd, &peer);
+		file_close(&fd);
+	}
+}
+
+static void asked_for(void *argument)
+{
+	struct row *r = argument;
+	if (r->missing) {
+		refuse(r);
+		return;
+	}
+	r->used = true;
+	uint32_t share = next_share(r);
+	if (share > 0)
+		start(r, share);
+	children_watch(r);
+}
+
+void children_watch(struct row *r)
+{
+	bool watch = !master.ending && !r->throttled && !r->stale &&
+	    r->listener_count > 0 && !has_room(r) && (r->missing || next_share(r) > 0);
+	if (watch == r->watching)
+		return;
+	r->watching = watch;
+	for (size_t i = 0; i < r->listener_count; i++)
+		run_watch_on_readable(r->listeners[i].watch, watch ? asked_for : NULL, r);
+}
+
+void children_retire(struct row *r)
+{
+	struct child *c;
+	LIST_FOREACH (c, &r->children, struct child, link) {
+		if (c->state == MASTER_CHILD_RETIRED)
+			continue;
+		c->state = MASTER_CHILD_RETIRED;
+		c->told_to_end = !c->started; /* the signal may come before its handler */
+		(void)kill(c->pid, SIGUSR1);
+	}
+}
+
+void children_signal(struct row *r, int number)
+{
+	struct child *c;
+	LIST_FOREACH (c, &r->children, struct child, link) {
+		c->told_to_end = true;
+		(void)kill(c->pid, number);
+	}
+}
+
+void children_wakeup(struct row *r)
+{
+	bool wanted = !r->wakeup_if_used || r->used;
+	if (wanted && !r->throttled && !r->missing && r->wakeup_client != NULL)
+		ipc_notify(r->wakeup_client, WIRE_TYPE_WAKEUP, STR_EMPTY);
+}

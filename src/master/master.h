@@ -1,0 +1,114 @@
+/*
+ * master's objects: a row of master.cf that is served, and its processes.
+ *
+ *	master.c     main: options, locks, signals, reload, end
+ *	row.c        rows of master.cf into services, and the difference at a reload
+ *	sockets.c    listening sockets of a row
+ *	child.c      processes: start, status, end, throttling, shares of the clients
+ *
+ * All runs on the main stack of one loop. Nothing here reads what a stranger sent.
+ */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "common_params.h"
+#include "conf/master_cf.h"
+#include "ipc/ipc.h"
+#include "master_params.h"
+#include "run/loop.h"
+#include "run/wait.h"
+#include "service/master_status.h"
+#include "service/owner.h"
+
+#define LISTENERS_MAX 64
+
+struct listener {
+	int fd;
+	struct run_watch *watch;
+};
+
+struct row {
+	struct list_link link;
+	char *key;         /* "unix/cleanup" */
+	char *name, *type; /* as in master.cf */
+	char *program;     /* path */
+	char *path;        /* of the socket, for unix rows: "public/cleanup" */
+	char **arguments;
+	enum master_type kind;
+	bool unpriv, chroot, missing; /* missing: the program is not there */
+	int64_t wakeup;               /* seconds, 0 = never */
+	bool wakeup_if_used, used;
+	uint32_t clients; /* maxproc: clients in total; 0 = no limit */
+	uint32_t limit;   /* clients a process */
+	struct listener listeners[LISTENERS_MAX];
+	size_t listener_count;
+	char *endpoints; /* what the listeners are bound to, as text, for comparison */
+	struct list_link children;
+	struct run_timer *wakeup_timer, *throttle_timer;
+	struct ipc_client *wakeup_client;
+	bool throttled, watching;
+	bool stale; /* not in the new master.cf */
+};
+
+struct child {
+	struct list_link link;
+	struct row *row;
+	pid_t pid;
+	int status_fd;
+	struct run_watch *watch;
+	enum master_child_state state;
+	bool started;     /* it has said something */
+	uint32_t share;   /* clients it may carry */
+	uint32_t clients; /* as it last said */
+	uint64_t uses;
+	bool told_to_end;
+};
+
+struct master_state {
+	struct common_params common;
+	struct master_params params;
+	struct owner owner;
+	const char *directory; /* configuration */
+	const char *daemons;
+	struct list_link rows;
+	int life_fd; /* end of the pipe that children read: given to each */
+	bool keep_stdout, ending;
+	size_t children; /* alive */
+	unsigned cores;
+	char **environment;
+	int verbose;
+};
+extern struct master_state master;
+
+/* --- master.c --- */
+/* A process has ended: perhaps it was the last we waited for. */
+void master_child_gone(void);
+
+/* --- row.c --- */
+/* Reads master.cf and makes the rows so. False: nothing was changed, the reason is
+ * logged. */
+bool rows_load(void);
+
+/* --- sockets.c --- */
+/* Binds what the row listens on. False: logged; the row stays without. */
+bool sockets_open(struct row *r);
+void sockets_close(struct row *r);
+/* "0.0.0.0:25 [::]:25" for comparison; fills addresses when not NULL. */
+bool sockets_describe(const struct master_row *source, struct buf *out);
+
+/* --- child.c --- */
+/* Watches the listeners when every process is full, or there is none. */
+void children_watch(struct row *r);
+/* New generation: all processes of the row take nothing new. */
+void children_retire(struct row *r);
+void children_signal(struct row *r, int number);
+/* Hands out the clients of the row again (after an end, or a retirement). */
+void children_share(struct row *r);
+void children_wakeup(struct row *r);
+
+#endif

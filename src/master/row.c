@@ -1,0 +1,284 @@
+/* Rows of master.cf into services. At a reload sockets that stay the same stay open. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/master.h"
+#include "service/command.h"
+
+#define FILE_ARENA (4 * 1024 * 1024)
+#define PATH_ROOM  4096
+
+/*
+ * How maxproc is to be read. Mostly it bounds clients. Programs that carried many clients
+ * a process in Postfix already keep it as a number of processes; those that fork and
+ * block for a client carry one.
+ */
+enum program_style { CLIENTS_OF_ALL, ONE_CLIENT, MANY_CLIENTS };
+static const struct {
+	const char *program;
+	enum program_style style;
+} styles[] = {
+    {"local", ONE_CLIENT},
+    {"virtual", ONE_CLIENT},
+    {"pipe", ONE_CLIENT},
+    {"spawn", ONE_CLIENT},
+    {"qmgr", MANY_CLIENTS},
+    {"pickup", MANY_CLIENTS},
+    {"trivial-rewrite", MANY_CLIENTS},
+    {"proxymap", MANY_CLIENTS},
+    {"tlsmgr", MANY_CLIENTS},
+    {"verify", MANY_CLIENTS},
+    {"anvil", MANY_CLIENTS},
+    {"scache", MANY_CLIENTS},
+};
+
+static enum program_style style_of(const char *program)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(styles); i++)
+		if (strcmp(program, styles[i].program) == 0)
+			return styles[i].style;
+	return CLIENTS_OF_ALL;
+}
+
+/* Services of ours that a stock master.cf lacks get a row from here. None yet. */
+static const char built_in_rows[] = "";
+
+static struct row *find(const char *key)
+{
+	struct row *r;
+	LIST_FOREACH (r, &master.rows, struct row, link)
+		if (strcmp(r->key, key) == 0)
+			return r;
+	return NULL;
+}
+
+static char *format(const char *a, const char *separator, const char *b)
+{
+	size_t size = strlen(a) + strlen(separator) + strlen(b) + 1;
+	char *text = memory_alloc(size);
+	(void)snprintf(text, size, "%s%s%s", a, separator, b);
+	return text;
+}
+
+/* "<service>_client_limit" for the row, or for the program. */
+static uint32_t client_limit(const struct master_row *source)
+{
+	const char *names[] = {source->name, source->command};
+	int64_t limit = style_of(source->command) == ONE_CLIENT
+	    ? 1
+	    : master.common.service_client_limit;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char *parameter = format(names[i], "_client_limit", "");
+		int64_t value;
+		if (conf_is_set(command_conf(), str_of(parameter)) &&
+		    conf_get_int(command_conf(), str_of(parameter), limit, &value) &&
+		    value > 0) {
+			limit = value;
+			free(parameter);
+			break;
+		}
+		free(parameter);
+	}
+	return (uint32_t)(limit < UINT32_MAX ? limit : UINT32_MAX);
+}
+
+static uint32_t client_total(const struct master_row *source, uint32_t limit)
+{
+	int64_t total = source->maxproc == MASTER_DEFAULT
+	    ? master.params.default_process_limit
+	    : source->maxproc;
+	if (style_of(source->command) == MANY_CLIENTS)
+		total = total < INT32_MAX ? total * limit : INT32_MAX;
+	return (uint32_t)(total < INT32_MAX ? total : INT32_MAX);
+}
+
+static char **copy_arguments(const struct master_row *source)
+{
+	char **copy = memory_alloc_array(source->argument_count + 1, sizeof(char *));
+	for (size_t i = 0; i < source->argument_count; i++)
+		copy[i] = memory_copy_cstr(source->arguments[i]);
+	return copy;
+}
+
+static void free_arguments(char **arguments)
+{
+	for (size_t i = 0; arguments != NULL && arguments[i] != NULL; i++)
+		free(arguments[i]);
+	free(arguments);
+}
+
+static void wake(void *argument)
+{
+	struct row *r = argument;
+	children_wakeup(r);
+	run_timer_set(r->wakeup_timer, deadline_after_seconds(r->wakeup));
+}
+
+/* What may change at a reload while the sockets stay. */
+static void take_settings(struct row *r, const struct master_row *source)
+{
+	struct stat status;
+	free(r->program);
+	free_arguments(r->arguments);
+	r->program = format(master.daemons, "/", source->command);
+	r->arguments = copy_arguments(source);
+	r->unpriv = source->unpriv != 0;
+	r->chroot = source->chroot == 1;
+	r->limit = client_limit(source);
+	r->clients = client_total(source, r->limit);
+	r->wakeup = source->wakeup == MASTER_DEFAULT ? 0 : source->wakeup;
+	r->wakeup_if_used = source->wakeup_if_used;
+	r->missing = stat(r->program, &status) != 0;
+	if (r->missing)
+		log_warning(
+		    "%s/master.cf: line %u: service %s: no program %s: its clients are refused",
+		    master.directory, source->line, r->name, r->program);
+	run_timer_set(r->wakeup_timer, r->wakeup > 0 ? clock_ms() : CLOCK_NEVER);
+}
+
+static char *socket_path(const struct master_row *source)
+{
+	bool is_private = source->is_private != 0;
+	return format(is_private ? "private" : "public", "/", source->name);
+}
+
+static struct row *row_new(
+    const char *key, const struct master_row *source, const char *endpoints)
+{
+	struct row *r = memory_alloc(sizeof(*r));
+	struct ipc_client_options options = {.idle_ms = 1000, .ttl_ms = 1000};
+	r->key = memory_copy_cstr(key);
+	r->name = memory_copy_cstr(source->name);
+	r->type = memory_copy_cstr(source->type_name);
+	r->kind = source->type;
+	r->endpoints = memory_copy_cstr(endpoints);
+	list_init(&r->children);
+	r->wakeup_timer = run_timer_new(wake, r);
+	if (source->type != MASTER_INET) {
+		r->path = socket_path(source);
+		r->wakeup_client = ipc_client_new(r->path, r->name, &options);
+	}
+	list_append(&master.rows, &r->link);
+	return r;
+}
+
+static void row_free(struct row *r)
+{
+	list_remove(&r->link);
+	sockets_close(r);
+	run_timer_free(r->wakeup_timer);
+	run_timer_free(r->throttle_timer);
+	ipc_client_free(r->wakeup_client);
+	free_arguments(r->arguments);
+	free(r->endpoints);
+	free(r->program);
+	free(r->path);
+	free(r->type);
+	free(r->name);
+	free(r->key);
+	free(r);
+}
+
+static bool is_disabled(const char *key)
+{
+	struct str names = str_of(master.params.master_service_disable), name;
+	struct str own = str_of(key);
+	ptrdiff_t slash = str_find(own, '/');
+	struct str type = str_slice(own, 0, (size_t)slash),
+		   service = str_skip(own, (size_t)slash + 1);
+	while (str_next(&names, " \t\r\n,", &name)) {
+		ptrdiff_t at = str_find_last(name, '/');
+		if (at < 0 ? str_equal(name, type)
+			   : str_equal(str_slice(name, 0, (size_t)at), service) &&
+			    str_equal(str_skip(name, (size_t)at + 1), type))
+			return true;
+	}
+	return false;
+}
+
+static void apply(const struct master_row *source)
+{
+	char *key = format(source->type_name, "/", source->name);
+	CLEANUP(buf_free) struct buf endpoints = BUF_INIT(65536);
+	if (is_disabled(key) || !sockets_describe(source, &endpoints)) {
+		free(key);
+		return;
+	}
+	struct row *r = find(key);
+	bool same = r != NULL && strcmp(r->endpoints, buf_cstr(&endpoints)) == 0;
+	if (r != NULL && !same) {
+		children_signal(r, SIGTERM);
+		sockets_close(r);
+		free(r->endpoints);
+		r->endpoints = memory_copy_cstr(buf_cstr(&endpoints));
+	}
+	if (r == NULL)
+		r = row_new(key, source, buf_cstr(&endpoints));
+	r->stale = false;
+	take_settings(r, source);
+	if (!same)
+		(void)sockets_open(r);
+	children_retire(r);
+	children_watch(r);
+	free(key);
+}
+
+/* Rows that are gone: their sockets close at once, their processes end. */
+static void drop_stale(void)
+{
+	struct row *r, *after;
+	LIST_FOREACH_SAFE (r, after, &master.rows, struct row, link) {
+		if (!r->stale)
+			continue;
+		children_signal(r, SIGTERM);
+		sockets_close(r);
+		run_timer_set(r->wakeup_timer, CLOCK_NEVER);
+		if (list_empty(&r->children))
+			row_free(r);
+	}
+}
+
+static bool has_row(const struct master_cf *cf, const struct master_row *row)
+{
+	return master_cf_find(cf, str_of(row->name), str_of(row->type_name)) != NULL;
+}
+
+static void apply_built_in(const struct master_cf *cf, struct arena *a)
+{
+	struct master_cf own;
+	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
+	if (!master_cf_parse(str_of(built_in_rows), "built-in rows", a, &own, &error)) {
+		log_error("%s", buf_cstr(&error));
+		return;
+	}
+	for (size_t i = 0; i < own.count; i++)
+		if (!has_row(cf, &own.rows[i]))
+			apply(&own.rows[i]);
+}
+
+bool rows_load(void)
+{
+	char path[PATH_ROOM];
+	struct master_cf cf;
+	struct row *r;
+	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
+	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(FILE_ARENA);
+	(void)snprintf(path, sizeof(path), "%s/master.cf", master.directory);
+	if (!master_cf_read(path, a, &cf, &error)) {
+		log_error("%s", buf_cstr(&error));
+		return false;
+	}
+	LIST_FOREACH (r, &master.rows, struct row, link)
+		r->stale = true;
+	for (size_t i = 0; i < cf.count; i++)
+		apply(&cf.rows[i]);
+	apply_built_in(&cf, a);
+	drop_stale();
+	return true;
+}

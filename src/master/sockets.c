@@ -1,0 +1,172 @@
+/* Listening sockets: where a row listens is text first, so that a reload can compare. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "master/master.h"
+#include "net/listen.h"
+
+#define LEAST_BACKLOG 100
+
+static bool wants(int family)
+{
+	struct str protocols = str_of(master.common.inet_protocols), word;
+	while (str_next(&protocols, " \t\r\n,", &word))
+		if (str_is_nocase(word, "all") ||
+		    (family == AF_INET && str_is_nocase(word, "ipv4")) ||
+		    (family == AF_INET6 && str_is_nocase(word, "ipv6")))
+			return true;
+	return false;
+}
+
+static void describe_address(struct buf *out, const struct net_address *a, uint16_t port)
+{
+	bool six = net_address_family(a) == AF_INET6;
+	if (!wants(net_address_family(a)))
+		return;
+	buf_add_cstr(out, six ? "[" : "");
+	net_address_add_text(out, a);
+	buf_printf(out, "%s:%u ", six ? "]" : "", port);
+}
+
+/* A numeric address, or a name that the hosts file or resolver knows. */
+static bool describe_host(struct buf *out, struct str host, uint16_t port)
+{
+	struct net_address address;
+	char name[256];
+	struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM};
+	if (net_address_parse(host, 0, &address)) {
+		describe_address(out, &address, port);
+		return true;
+	}
+	if (!str_to_cstr(host, name, sizeof(name)) ||
+	    getaddrinfo(name, NULL, &hints, &found) != 0) {
+		log_warning("host not found: %.*s", STR_ARG(host));
+		return false;
+	}
+	for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
+		if (net_address_from(i->ai_addr, (socklen_t)i->ai_addrlen, &address))
+			describe_address(out, &address, port);
+	freeaddrinfo(found);
+	return true;
+}
+
+static bool describe_interfaces(struct buf *out, uint16_t port)
+{
+	struct str words = str_of(master.common.inet_interfaces), word;
+	bool good = true;
+	while (str_next(&words, " \t\r\n,", &word)) {
+		if (str_is_nocase(word, "all"))
+			good = describe_host(out, STR("0.0.0.0"), port) &&
+			    describe_host(out, STR("::"), port) && good;
+		else if (str_is_nocase(word, "loopback-only"))
+			good = describe_host(out, STR("127.0.0.1"), port) &&
+			    describe_host(out, STR("::1"), port) && good;
+		else
+			good = describe_host(out, word, port) && good;
+	}
+	return good;
+}
+
+/* "25", "smtp", "host:25", "[::1]:25". */
+static bool describe_inet(const struct master_row *source, struct buf *out)
+{
+	struct str name = str_of(source->name), host = STR_EMPTY, port = name;
+	ptrdiff_t colon = str_find_last(name, ':');
+	uint16_t number;
+	if (colon >= 0) {
+		host = str_slice(name, 0, (size_t)colon);
+		port = str_skip(name, (size_t)colon + 1);
+	}
+	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
+		host = str_slice(host, 1, host.len - 1);
+	if (!net_port_parse(port, &number)) {
+		log_error("%s/master.cf: line %u: unknown port: %s", master.directory,
+		    source->line, source->name);
+		return false;
+	}
+	return host.len > 0 ? describe_host(out, host, number)
+			    : describe_interfaces(out, number);
+}
+
+bool sockets_describe(const struct master_row *source, struct buf *out)
+{
+	if (source->type == MASTER_INET)
+		return describe_inet(source, out);
+	if (source->type == MASTER_DGRAM) {
+		log_warning(
+		    "%s/master.cf: line %u: service %s: type unix-dgram is not supported yet",
+		    master.directory, source->line, source->name);
+		return false;
+	}
+	buf_printf(
+	    out, "%s/%s", source->is_private != 0 ? "private" : "public", source->name);
+	return true;
+}
+
+static int bind_unix(const struct row *r, int backlog)
+{
+	struct net_address address;
+	int fd = net_address_unix(r->path, &address);
+	if (fd == 0)
+		fd = net_listen(&address, backlog);
+	if (fd >= 0 && !master.owner.single_user &&
+	    lchown(r->path, master.owner.uid, master.owner.gid) != 0)
+		log_warning("change owner of %s: %s", r->path, strerror(errno));
+	return fd;
+}
+
+static int bind_inet(struct str endpoint, int backlog)
+{
+	struct net_address address;
+	ptrdiff_t colon = str_find_last(endpoint, ':');
+	struct str host = str_slice(endpoint, 0, (size_t)colon);
+	int64_t port;
+	if (str_starts(host, STR("[")))
+		host = str_slice(host, 1, host.len - 1);
+	if (!str_to_range(str_skip(endpoint, (size_t)colon + 1), 1, 65535, &port) ||
+	    !net_address_parse(host, (uint16_t)port, &address))
+		return -EINVAL;
+	return net_listen(&address, backlog);
+}
+
+static void add_listener(struct row *r, int fd)
+{
+	struct listener *l = &r->listeners[r->listener_count++];
+	l->fd = fd;
+	l->watch = run_watch_new(fd);
+}
+
+bool sockets_open(struct row *r)
+{
+	struct str rest = str_of(r->endpoints), endpoint;
+	int backlog = r->clients > LEAST_BACKLOG ? (int)r->clients : LEAST_BACKLOG;
+	bool good = true;
+	while (r->listener_count < LISTENERS_MAX && str_next(&rest, " ", &endpoint)) {
+		int fd = r->kind == MASTER_INET ? bind_inet(endpoint, backlog)
+						: bind_unix(r, backlog);
+		if (fd >= 0) {
+			add_listener(r, fd);
+			continue;
+		}
+		log_error("bind %.*s: %s", STR_ARG(endpoint), strerror(-fd));
+		good = false;
+	}
+	return good;
+}
+
+void sockets_close(struct row *r)
+{
+	for (size_t i = 0; i < r->listener_count; i++) {
+		run_watch_free(r->listeners[i].watch);
+		file_close(&r->listeners[i].fd);
+	}
+	if (r->listener_count > 0 && r->path != NULL)
+		(void)unlink(r->path);
+	r->listener_count = 0;
+	r->watching = false;
+}

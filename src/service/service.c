@@ -1,0 +1,159 @@
+#include "service/service_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/panic.h"
+#include "run/loop.h"
+#include "run/signals.h"
+#include "run/worker.h"
+#include "service/log_setup.h"
+#include "service/master_status.h"
+
+#define ERROR_MAX 4096
+
+struct service_state service_state;
+
+const struct common_params *service_common(void)
+{
+	return &service_state.common;
+}
+
+struct conf *service_conf(void)
+{
+	return service_state.conf;
+}
+
+const char *service_name(void)
+{
+	return service_state.options.name;
+}
+
+bool service_is_stress(void)
+{
+	return service_state.stress;
+}
+
+/* --- configuration --- */
+
+static void fill(const struct param *table, void *values)
+{
+	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
+	if (table != NULL && !conf_fill(service_state.conf, table, values, &error))
+		fatal("%s", buf_cstr(&error));
+}
+
+static void load_configuration(const struct service *s)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
+	const char *directory = getenv("MAIL_CONFIG");
+	if (directory == NULL)
+		directory = param_find(STR("config_directory"))->initial;
+	service_state.conf = conf_load(directory, &text);
+	if (service_state.conf == NULL)
+		fatal("%s", buf_cstr(&text));
+	struct conf *c = service_state.conf;
+	buf_printf(&text, "%d", (int)getpid());
+	conf_computed(c, "process_id", buf_str(&text));
+	conf_computed(c, "process_name", str_of(s->name));
+	conf_computed(c, "service_name", str_of(service_name()));
+	const struct service_options *o = &service_state.options;
+	for (size_t i = 0; i < o->override_count; i++)
+		if (!conf_override(c, str_of(o->overrides[i])))
+			fatal("-o %s: missing '='", o->overrides[i]);
+	fill(common_param_table, &service_state.common);
+	fill(s->params, s->values);
+	buf_clear(&text);
+	service_state.stress =
+	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
+}
+
+static void set_limit(void)
+{
+	const struct service_options *o = &service_state.options;
+	int64_t limit =
+	    o->limit > 0 ? o->limit : service_state.common.service_client_limit;
+	/* maxproc 1 says that there is one process, not one client. */
+	if (service_state.service->stays &&
+	    limit < service_state.common.service_client_limit)
+		limit = service_state.common.service_client_limit;
+	if (o->stand_alone)
+		limit = 1;
+	service_state.limit =
+	    limit > WIRE_EXCHANGES_MAX ? WIRE_EXCHANGES_MAX : (uint32_t)limit;
+}
+
+/* --- what is inherited --- */
+
+static void check_descriptors(const struct service_options *o)
+{
+	struct stat status;
+	if (o->stand_alone || o->by_hand)
+		return;
+	if (fstat(MASTER_STATUS_FD, &status) != 0 || !S_ISSOCK(status.st_mode) ||
+	    fstat(MASTER_LIFE_FD, &status) != 0 || !S_ISFIFO(status.st_mode))
+		fatal(
+		    "this program is started by master(8); use -d or -S to run it by hand");
+	for (int i = 0; i < o->listeners; i++)
+		if (fstat(MASTER_LISTEN_FD + i, &status) != 0 ||
+		    !S_ISSOCK(status.st_mode))
+			fatal("listening descriptor %d is missing", MASTER_LISTEN_FD + i);
+}
+
+static void start_serving(const struct service *s)
+{
+	const struct service_options *o = &service_state.options;
+	int first = o->by_hand ? STDIN_FILENO : MASTER_LISTEN_FD;
+	int count = o->by_hand ? 1 : (int)o->listeners;
+	if (o->stand_alone && s->serve != NULL)
+		stand_alone_start();
+	else if (o->stand_alone)
+		fatal("%s cannot serve standard input", s->name);
+	else if (s->serve != NULL)
+		stream_serving_start(first, count);
+	else
+		inner_serving_start(first, count);
+}
+
+static void enter_queue_directory(void)
+{
+	if (chdir(service_state.common.queue_directory) != 0)
+		fatal("chdir(%s): %s", service_state.common.queue_directory,
+		    strerror(errno));
+}
+
+int service_main(const struct service *s, int argc, char **argv)
+{
+	ENSURE((s->serve != NULL) != (s->exchange != NULL));
+	service_state.service = s;
+	(void)umask(077);
+	(void)signal(SIGHUP, SIG_IGN);
+	fault_init(s->name);
+	log_setup_early(s->name);
+	service_options_parse(s, argc, argv, &service_state.options);
+	load_configuration(s);
+	log_setup(&service_state.common, s->name);
+	log_also_stderr(service_state.options.log_to_stderr);
+	check_descriptors(&service_state.options);
+	set_limit();
+	service_state.owner = owner_of(&service_state.common);
+	enter_queue_directory();
+	run_init();
+	run_ignore_sigpipe();
+	if (s->no_threads)
+		run_inline_only();
+	if (s->before_jail != NULL)
+		s->before_jail();
+	service_jail(&service_state);
+	if (s->started != NULL)
+		s->started();
+	start_serving(s);
+	run_loop();
+	ipc_flush();
+	log_flush();
+	return 0;
+}
