@@ -10,6 +10,7 @@
 #include "run/loop.h"
 #include "run/signals.h"
 #include "run/stack.h"
+#include "run/wait.h"
 #include "unit.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -86,6 +87,49 @@ TEST(fiber_deadline_fires_in_real_time)
 	run_main(sleep_once, &s);
 	assert_int_equal(s.outcome, FIBER_TIMEOUT);
 	assert_true(s.slept_ms >= 29 && s.slept_ms < 1000);
+}
+
+static void spin_to(long part_of_millisecond_ns)
+{
+	struct timespec now;
+
+	do {
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_nsec % 1000000 < part_of_millisecond_ns);
+}
+
+static void sleep_over_the_edge(void *argument)
+{
+	for (long i = 0; i < 100; i++) {
+		spin_to(997000 + i * 30);
+		(void)fiber_sleep_until(clock_ms() + 1);
+	}
+	*(bool *)argument = true;
+}
+
+static void nothing(UNUSED void *argument)
+{
+}
+
+/*
+ * The deadline may pass after we have set the timer and before libuv waits; with something
+ * else to wait for, it would wait without end.
+ */
+TEST(fiber_deadline_that_passes_just_before_the_wait_is_not_missed)
+{
+	bool done = false;
+	int fds[2];
+	struct run_watch *watch;
+
+	run_init();
+	assert_int_equal(pipe(fds), 0);
+	watch = run_watch_new(fds[0]);
+	run_watch_on_readable(watch, nothing, NULL);
+	run_main(sleep_over_the_edge, &done);
+	assert_true(done);
+	run_watch_free(watch);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
 }
 
 TEST(fiber_deadline_in_the_past_fires_at_once)

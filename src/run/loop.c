@@ -125,9 +125,11 @@ static void call_hooks(void)
 		state.hooks[i].call();
 }
 
+/* libuv runs timers before it waits, too: one that is due already must not let it wait. */
 static void on_wake(UNUSED uv_timer_t *timer)
 {
 	state.wake_set_to = CLOCK_NEVER;
+	uv_stop(&state.uv);
 }
 
 static void set_wake(int64_t deadline)

@@ -146,7 +146,8 @@ static void before_jail(void)
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
 	int count = net_own_addresses(smtp.own, OWN_ADDRESSES_MAX);
 	smtp.own_count = count > 0 ? (size_t)count : 0;
-	if (dns_open(NULL) != 0)
+	if (dns_open(
+		smtp.params.dns_servers[0] != '\0' ? smtp.params.dns_servers : NULL) != 0)
 		log_warning("cannot read the resolver's configuration");
 }
 

@@ -27,12 +27,13 @@ static int discard_line(struct stream *s, size_t max)
 	return 0;
 }
 
-/* A NUL would end a C string early somewhere; as a blank it is a plain syntax error. */
-static void blank_nuls(struct buf *line)
+/* A NUL would end a C string early somewhere; as another control byte it is a syntax
+ * error wherever it stands. */
+static void replace_nuls(struct buf *line)
 {
 	for (size_t i = 0; i < line->len; i++)
 		if (line->p[i] == '\0')
-			line->p[i] = ' ';
+			line->p[i] = '\177';
 }
 
 int smtp_command_read(
@@ -54,7 +55,7 @@ int smtp_command_read(
 	c.bare_lf = !cut && !str_ends(buf_str(line), STR("\r"));
 	if (str_ends(buf_str(line), STR("\r")))
 		buf_truncate(line, line->len - 1);
-	blank_nuls(line);
+	replace_nuls(line);
 	smtp_command_split(buf_str(line), &c);
 	*c_r = c;
 	return 0;

@@ -92,7 +92,7 @@ static void before_jail(void)
 	address_log_format(str_is(str_of(common->info_log_address_format), "external"));
 	open_restrictions();
 	open_own_addresses();
-	if (dns_open(NULL) != 0)
+	if (dns_open(p->dns_servers[0] != '\0' ? p->dns_servers : NULL) != 0)
 		log_warning("cannot read the resolver's configuration");
 }
 

@@ -135,10 +135,6 @@ struct resolved resolve_address(struct arena *a, struct str address)
 	bool trouble = false;
 	if (address.len == 0)
 		address = str_of(rewriter.params.empty_address_recipient);
-	if (!is_valid(address)) {
-		r.flags = RESOLVE_ERROR;
-		return r;
-	}
 	address = rewrite_address_text(a, REWRITE_LOCAL, address);
 	if (address.p != NULL)
 		address = peel(a, address, &trouble);
