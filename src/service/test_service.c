@@ -45,7 +45,7 @@ static bool obey(struct service_client *c, struct str line, struct buf *answer)
 	    str_to_range(str_skip(line, 5), 0, 255, &status))
 		_exit((int)status);
 	else if (str_is(line, "crash"))
-		(void)raise(SIGSEGV);
+		(void)raise(SIGKILL);
 	else if (str_is(line, "spin"))
 		for (volatile bool forever = true; forever;)
 			continue;

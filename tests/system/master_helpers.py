@@ -1,5 +1,6 @@
 """A master with rows of the test service alone: no mail, so that processes can be counted and provoked."""
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -27,8 +28,9 @@ def find_test_service():
 class Master:
     """Programs are copied, because they find each other beside the running file."""
 
-    def __init__(self, directory, rows, main=()):
+    def __init__(self, directory, rows, main=(), owner=None):
         self.directory = str(directory)
+        self.owner = owner
         self.etc, self.queue = f"{self.directory}/etc", f"{self.directory}/queue"
         self.log_path = f"{self.directory}/mail.log"
         self.port = free_port()
@@ -37,13 +39,21 @@ class Master:
         shutil.copy(f"{LIBEXEC}/master", f"{self.directory}/libexec/master")
         for name in ("test-stream", "test-inner"):
             shutil.copy(find_test_service(), f"{self.directory}/libexec/{name}")
+        if owner:
+            os.chmod(self.directory, 0o755)
+            user = pwd.getpwnam(owner)
+            for name in ("data", "queue/public", "queue/private"):
+                os.chown(f"{self.directory}/{name}", user.pw_uid, user.pw_gid)
         self.write_main(main)
         self.write_rows(rows)
-        self.process = None
 
     def write_main(self, lines=()):
         with open(f"{self.etc}/main.cf", "w", encoding="utf-8") as file:
-            file.write(f"posthouse_single_user = yes\nmail_owner = {USER}\nqueue_directory = {self.queue}\n"
+            if self.owner:
+                file.write(f"mail_owner = {self.owner}\nsetgid_group = mail\n")
+            else:
+                file.write(f"posthouse_single_user = yes\nmail_owner = {USER}\n")
+            file.write(f"queue_directory = {self.queue}\n"
                        f"data_directory = {self.directory}/data\nmaillog_file = {self.log_path}\n"
                        "inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n")
             file.write("".join(line + "\n" for line in lines))

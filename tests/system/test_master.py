@@ -1,8 +1,11 @@
 """master and the frame of its services: processes on demand, limits, retirement, throttling, reload, stop."""
 import os
+import pwd
+import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -210,7 +213,7 @@ def test_a_crash_later_on_does_not_throttle(make):
         first = client.pid()
         client.send("crash")
         assert client.receive() == ""
-    master.wait_log(f"pid {first} killed by signal 11")
+    master.wait_log(f"pid {first} killed by signal 9")
     with master.client() as client:
         second = client.pid()
         assert second != first
@@ -390,6 +393,51 @@ def test_a_wakeup_with_a_question_mark_waits_for_the_first_use(make):
     client.frame(1, MESSAGE, END, 1)
     assert client.receive()[1] == HELLO
     master.wait_log("woken up")
+
+
+# --- rights ---
+
+@pytest.fixture
+def root_master():
+    """One that root runs for another owner, in a directory that everyone may enter."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    directory = tempfile.mkdtemp(prefix="posthouse-")
+    master = Master(directory, [stream(), "jailed unix - - y - - test-stream", "rooted unix - n n - - test-stream"],
+                    owner="nobody")
+    yield master.start()
+    master.destroy()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_daemons_of_root_run_as_mail_owner(root_master):
+    user = pwd.getpwnam("nobody")
+    for path in (None, "private/rooted"):
+        with root_master.client(path) as client, open(f"/proc/{client.pid()}/status", encoding="utf-8") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert status["Uid"].split() == [str(user.pw_uid)] * 4
+        assert status["Gid"].split() == [str(user.pw_gid)] * 4
+        assert status["Groups"].split() == [str(user.pw_gid)]
+    socket_file = os.stat(f"{root_master.queue}/private/jailed")
+    assert (socket_file.st_uid, socket_file.st_gid) == (user.pw_uid, user.pw_gid)
+    root_master.stop()
+    assert root_master.processes() == []
+
+
+def test_a_row_with_chroot_is_jailed_in_the_queue_directory(root_master):
+    with root_master.client("private/jailed") as client:
+        assert os.readlink(f"/proc/{client.pid()}/root") == root_master.queue
+    with root_master.client() as client:
+        assert os.readlink(f"/proc/{client.pid()}/root") == "/"
+    # What it logs still arrives: the file was opened before.
+    root_master.signal(signal.SIGHUP)
+    root_master.wait_log("finished", count=2)
+
+
+def test_only_root_starts_a_master_for_others(root_master):
+    done = subprocess.run(root_master.command("-t"), capture_output=True, text=True, timeout=20, check=False,
+                          user="daemon", group="daemon", extra_groups=[])
+    assert done.returncode != 0 and "must be started by root" in done.stderr
 
 
 # --- by hand ---
