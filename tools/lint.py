@@ -79,7 +79,8 @@ def functions(text):
     for number, line in enumerate(lines):
         if line == "{" and start is None:
             head = "\n".join(lines[max(0, number - 4):number])
-            found = re.findall(r"(\w+)\s*\(", head)
+            found = re.findall(r"(?:TEST\()?(\w+)\s*[(\n)]", head.split(";")[-1].split("}")[-1])
+            found = [word for word in found if word != "TEST"]
             start, name = number, found[0] if found else "?"
         elif line.startswith("}") and start is not None:
             yield name, number - start + 1

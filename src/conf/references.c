@@ -53,6 +53,10 @@ static void add_dollars(struct references *r, struct str rest)
 	ptrdiff_t dollar;
 	while ((dollar = str_find(rest, '$')) >= 0) {
 		rest = str_skip(rest, (size_t)dollar + 1);
+		if (rest.len > 0 && rest.p[0] == '$') {
+			rest = str_skip(rest, 1);
+			continue;
+		}
 		if (rest.len > 0 && (rest.p[0] == '{' || rest.p[0] == '('))
 			rest = str_skip(rest, 1);
 		while (rest.len > 0 && ascii_is_space(rest.p[0]))

@@ -87,8 +87,9 @@ static bool run_in_child(const struct as_user *user, struct errand *errand, int 
 	if (error != 0) {
 		(void)kill(pid, SIGKILL);
 		error = child_wait(pid, CLOCK_NEVER, &status);
-		return why_later(why, "4.3.0", "delivery process took more than %lld seconds%s",
-		    (long long)seconds, error != 0 ? " and cannot be ended" : "");
+		return why_later(why, "4.3.0",
+		    "delivery process took more than %lld seconds%s", (long long)seconds,
+		    error != 0 ? " and cannot be ended" : "");
 	}
 	read_report(report_fd, &report);
 	if (WIFSIGNALED(status))

@@ -280,6 +280,19 @@ static void refuse(struct row *r)
 	}
 }
 
+/* Without a limit of clients, the processes that keep the cores busy take more. */
+static void raise_shares(struct row *r)
+{
+	struct child *c;
+	LIST_FOREACH (c, &r->children, struct child, link) {
+		if (!is_live(c) || c->share > WIRE_EXCHANGES_MAX - r->limit)
+			continue;
+		c->share += r->limit;
+		c->state = MASTER_CHILD_FREE; /* until it says otherwise */
+		send_order(c);
+	}
+}
+
 static void asked_for(void *argument)
 {
 	struct row *r = argument;
@@ -291,13 +304,16 @@ static void asked_for(void *argument)
 	uint32_t share = next_share(r);
 	if (share > 0)
 		start(r, share);
+	else
+		raise_shares(r);
 	children_watch(r);
 }
 
 void children_watch(struct row *r)
 {
 	bool watch = !master.ending && !r->throttled && !r->stale &&
-	    r->listener_count > 0 && !has_room(r) && (r->missing || next_share(r) > 0);
+	    r->listener_count > 0 && !has_room(r) &&
+	    (r->missing || r->clients == 0 || next_share(r) > 0);
 	if (watch == r->watching)
 		return;
 	r->watching = watch;

@@ -10,18 +10,18 @@
 #include "mail/address.h"
 #include "mail/why.h"
 
-#define BOUNCE_ADD_FIELDS(F)                                                             \
-	F(STR, id, 64)                                                                   \
-	F(I64, offset, 0)                                                                \
-	F(STR, recipient, ADDRESS_MAX)                                                   \
-	F(STR, original, ADDRESS_MAX)                                                    \
-	F(STR, dsn_orcpt, 1024)                                                          \
-	F(U32, notify, 0)                                                                \
-	F(STR, status, 10)                                                               \
-	F(STR, action, 16)                                                               \
-	F(STR, reason, WHY_TEXT_MAX)                                                     \
-	F(STR, diag_type, 32)                                                            \
-	F(STR, diag_text, WHY_TEXT_MAX)                                                  \
+#define BOUNCE_ADD_FIELDS(F)            \
+	F(STR, id, 64)                  \
+	F(I64, offset, 0)               \
+	F(STR, recipient, ADDRESS_MAX)  \
+	F(STR, original, ADDRESS_MAX)   \
+	F(STR, dsn_orcpt, 1024)         \
+	F(U32, notify, 0)               \
+	F(STR, status, 10)              \
+	F(STR, action, 16)              \
+	F(STR, reason, WHY_TEXT_MAX)    \
+	F(STR, diag_type, 32)           \
+	F(STR, diag_text, WHY_TEXT_MAX) \
 	F(STR, mta_name, 512)
 IPC_RECORD(bounce_add_entry, BOUNCE_ADD_FIELDS)
 /* Several recipients of one message at once share one sync. */
@@ -34,14 +34,14 @@ enum bounce_notice {
 	BOUNCE_NOTICE_TRACE = 3,   /* from the trace log; removed */
 };
 /* The queue file is still there, in `queue`. */
-#define BOUNCE_SEND_FIELDS(F)                                                            \
-	F(U8, notice, 0)                                                                 \
-	F(STR, queue, 16)                                                                \
-	F(STR, id, 64)                                                                   \
-	F(STR, sender, ADDRESS_MAX)                                                      \
-	F(STR, envelope_id, 1024)                                                        \
-	F(U32, ret, 0)                                                                   \
-	F(U32, sendopts, 0)                                                              \
+#define BOUNCE_SEND_FIELDS(F)       \
+	F(U8, notice, 0)            \
+	F(STR, queue, 16)           \
+	F(STR, id, 64)              \
+	F(STR, sender, ADDRESS_MAX) \
+	F(STR, envelope_id, 1024)   \
+	F(U32, ret, 0)              \
+	F(U32, sendopts, 0)         \
 	F(STR, encoding, 16)
 IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
 
@@ -49,8 +49,8 @@ IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
 #define BOUNCE_FORGET_FIELDS(F) F(STR, id, 64)
 IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
 
-#define BOUNCE_REPLY_FIELDS(F)                                                           \
-	F(BOOL, done, 0)                                                                 \
+#define BOUNCE_REPLY_FIELDS(F) \
+	F(BOOL, done, 0)       \
 	F(STR, reason, WHY_TEXT_MAX)
 IPC_MESSAGE(bounce_reply, 4, NEVER, BOUNCE_REPLY_FIELDS)
 

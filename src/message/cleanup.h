@@ -1,10 +1,10 @@
 /*
- * What cleanup understands (public/cleanup). A client first takes reserved queue ids; they
- * live as long as its connection. A message is submitted on that same connection:
+ * What cleanup understands (public/cleanup). A client first takes reserved queue ids;
+ *they live as long as its connection. A message is submitted on that same connection:
  *
  *	small: cleanup_submit with the content inside, END
- *	large: cleanup_submit (content empty), cleanup_recipients ..., cleanup_content ..., END on the last
- *	       (a cleanup_content may be empty)
+ *	large: cleanup_submit (content empty), cleanup_recipients ..., cleanup_content
+ *..., END on the last (a cleanup_content may be empty)
  *
  * and answered by one cleanup_done. CANCEL at any time removes the file. Content is text
  * with LF line ends, dots unstuffed; a last line may lack its LF.
@@ -32,48 +32,50 @@ IPC_MESSAGE(cleanup_reserved, 2, NEVER, CLEANUP_RESERVED_FIELDS)
 IPC_MESSAGE(cleanup_release, 3, NEVER, CLEANUP_RELEASE_FIELDS)
 
 enum cleanup_flags {
-	CLEANUP_MAP = 1,	    /* canonical and virtual maps, BCC */
-	CLEANUP_FILTER = 2,	    /* header and body checks */
-	CLEANUP_BOUNCE = 4,	    /* pickup: a message with bad content is kept, and bounced to its sender */
+	CLEANUP_MAP = 1,    /* canonical and virtual maps, BCC */
+	CLEANUP_FILTER = 2, /* header and body checks */
+	CLEANUP_BOUNCE =
+	    4, /* pickup: a message with bad content is kept, and bounced to its sender */
 	CLEANUP_HOLD = 8,
 	CLEANUP_DISCARD = 16,
-	CLEANUP_SMTPUTF8 = 32,	    /* MAIL ... SMTPUTF8 */
-	CLEANUP_COMPLETE = 64,	    /* local origin: rewrite header addresses, add missing fields */
+	CLEANUP_SMTPUTF8 = 32, /* MAIL ... SMTPUTF8 */
+	CLEANUP_COMPLETE =
+	    64, /* local origin: rewrite header addresses, add missing fields */
 };
 
-#define CLEANUP_ATTRIBUTE_FIELDS(F)                                                      \
-	F(STR, name, 64)                                                                 \
+#define CLEANUP_ATTRIBUTE_FIELDS(F) \
+	F(STR, name, 64)            \
 	F(STR, value, 2048)
 IPC_RECORD(cleanup_attribute, CLEANUP_ATTRIBUTE_FIELDS)
 
-#define CLEANUP_RECIPIENT_FIELDS(F)                                                      \
-	F(STR, address, ADDRESS_MAX)                                                     \
-	F(STR, original, ADDRESS_MAX)                                                    \
-	F(STR, dsn_orcpt, 1024)                                                          \
+#define CLEANUP_RECIPIENT_FIELDS(F)   \
+	F(STR, address, ADDRESS_MAX)  \
+	F(STR, original, ADDRESS_MAX) \
+	F(STR, dsn_orcpt, 1024)       \
 	F(U32, notify, 0)
 IPC_RECORD(cleanup_recipient, CLEANUP_RECIPIENT_FIELDS)
 
-/* `id` empty: cleanup reserves one itself. `received` is the finished Received field, lines with LF, or
- * empty. Attributes go into the file in this order. */
-#define CLEANUP_SUBMIT_FIELDS(F)                                                         \
-	F(STR, id, 64)                                                                   \
-	F(U32, flags, 0)                                                                 \
-	F(U32, sendopts, 0)                                                              \
-	F(I64, arrival_seconds, 0)                                                       \
-	F(U32, arrival_microseconds, 0)                                                  \
-	F(STR, sender, ADDRESS_MAX)                                                      \
-	F(STR, full_name, 1024)                                                          \
-	F(STR, filter, 2048)                                                             \
-	F(STR, redirect, ADDRESS_MAX)                                                    \
-	F(STR, verp, 2)                                                                  \
-	F(STR, envelope_id, 1024)                                                        \
-	F(U32, ret, 0)                                                                   \
-	F(STR, client, 512)                                                              \
-	F(STR, helo, 512)                                                                \
-	F(STR, protocol, 16)                                                             \
-	F(LIST, attributes, cleanup_attribute)                                           \
-	F(LIST, recipients, cleanup_recipient)                                           \
-	F(BYTES, received, 4096)                                                         \
+/* `id` empty: cleanup reserves one itself. `received` is the finished Received field,
+ * lines with LF, or empty. Attributes go into the file in this order. */
+#define CLEANUP_SUBMIT_FIELDS(F)               \
+	F(STR, id, 64)                         \
+	F(U32, flags, 0)                       \
+	F(U32, sendopts, 0)                    \
+	F(I64, arrival_seconds, 0)             \
+	F(U32, arrival_microseconds, 0)        \
+	F(STR, sender, ADDRESS_MAX)            \
+	F(STR, full_name, 1024)                \
+	F(STR, filter, 2048)                   \
+	F(STR, redirect, ADDRESS_MAX)          \
+	F(STR, verp, 2)                        \
+	F(STR, envelope_id, 1024)              \
+	F(U32, ret, 0)                         \
+	F(STR, client, 512)                    \
+	F(STR, helo, 512)                      \
+	F(STR, protocol, 16)                   \
+	F(LIST, attributes, cleanup_attribute) \
+	F(LIST, recipients, cleanup_recipient) \
+	F(BYTES, received, 4096)               \
 	F(BYTES, content, WIRE_PAYLOAD_MAX)
 IPC_MESSAGE(cleanup_submit, 4, NEVER, CLEANUP_SUBMIT_FIELDS)
 
@@ -83,16 +85,16 @@ IPC_MESSAGE(cleanup_recipients, 5, NEVER, CLEANUP_RECIPIENTS_FIELDS)
 IPC_MESSAGE(cleanup_content, 6, NEVER, CLEANUP_CONTENT_FIELDS)
 
 /* One row per outcome: name, SMTP code, enhanced status, text of the reply. */
-#define CLEANUP_STATUS(S)                                                                \
-	S(CLEANUP_OK, 250, "2.0.0", "Ok")                                                \
-	S(CLEANUP_WRITE_ERROR, 451, "4.3.0", "Error: queue file write error")            \
-	S(CLEANUP_NO_SPACE, 452, "4.3.1", "Error: insufficient system storage")          \
-	S(CLEANUP_TOO_BIG, 552, "5.3.4", "Error: message file too big")                  \
-	S(CLEANUP_CONTENT, 550, "5.7.1", "Error: content rejected")                      \
-	S(CLEANUP_HOPS, 554, "5.4.0", "Error: too many hops")                            \
-	S(CLEANUP_NO_RECIPIENTS, 550, "5.1.0", "Error: no recipients specified")         \
-	S(CLEANUP_BAD, 451, "4.3.0", "Error: internal error")                            \
-	S(CLEANUP_DEFER, 451, "4.7.1", "Error: service unavailable")                     \
+#define CLEANUP_STATUS(S)                                                        \
+	S(CLEANUP_OK, 250, "2.0.0", "Ok")                                        \
+	S(CLEANUP_WRITE_ERROR, 451, "4.3.0", "Error: queue file write error")    \
+	S(CLEANUP_NO_SPACE, 452, "4.3.1", "Error: insufficient system storage")  \
+	S(CLEANUP_TOO_BIG, 552, "5.3.4", "Error: message file too big")          \
+	S(CLEANUP_CONTENT, 550, "5.7.1", "Error: content rejected")              \
+	S(CLEANUP_HOPS, 554, "5.4.0", "Error: too many hops")                    \
+	S(CLEANUP_NO_RECIPIENTS, 550, "5.1.0", "Error: no recipients specified") \
+	S(CLEANUP_BAD, 451, "4.3.0", "Error: internal error")                    \
+	S(CLEANUP_DEFER, 451, "4.7.1", "Error: service unavailable")             \
 	S(CLEANUP_TABLE, 451, "4.3.0", "Error: queue file write error")
 enum cleanup_status {
 #define CLEANUP_STATUS_ENUM(name, code, status, text) name,
@@ -100,12 +102,12 @@ enum cleanup_status {
 #undef CLEANUP_STATUS_ENUM
 };
 
-/* `reason` replaces the text of the row when not empty (it may start with an enhanced code). `size` is the
- * logged message size. */
-#define CLEANUP_DONE_FIELDS(F)                                                           \
-	F(U32, status, 0)                                                                \
-	F(STR, id, 64)                                                                   \
-	F(STR, reason, 2048)                                                             \
+/* `reason` replaces the text of the row when not empty (it may start with an enhanced
+ * code). `size` is the logged message size. */
+#define CLEANUP_DONE_FIELDS(F) \
+	F(U32, status, 0)      \
+	F(STR, id, 64)         \
+	F(STR, reason, 2048)   \
 	F(I64, size, 0)
 IPC_MESSAGE(cleanup_done, 7, NEVER, CLEANUP_DONE_FIELDS)
 

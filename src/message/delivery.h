@@ -10,43 +10,43 @@
 #include "mail/address.h"
 #include "mail/why.h"
 
-#define DELIVERY_RECIPIENT_FIELDS(F)                                                     \
-	F(I64, offset, 0)                                                                \
-	F(STR, address, ADDRESS_MAX)                                                     \
-	F(STR, original, ADDRESS_MAX)                                                    \
-	F(STR, dsn_orcpt, 1024)                                                          \
+#define DELIVERY_RECIPIENT_FIELDS(F)  \
+	F(I64, offset, 0)             \
+	F(STR, address, ADDRESS_MAX)  \
+	F(STR, original, ADDRESS_MAX) \
+	F(STR, dsn_orcpt, 1024)       \
 	F(U32, notify, 0)
 IPC_RECORD(delivery_recipient, DELIVERY_RECIPIENT_FIELDS)
 
 enum delivery_flags {
-	DELIVERY_VERIFY = 1, /* probe: do not deliver */
-	DELIVERY_TRACE = 2,  /* report success to the trace service */
+	DELIVERY_VERIFY = 1,          /* probe: do not deliver */
+	DELIVERY_TRACE = 2,           /* report success to the trace service */
 	DELIVERY_KEEP_CONNECTION = 4, /* more for this destination is waiting */
 };
 
 /* Times are wall clock microseconds. */
-#define DELIVERY_REQUEST_FIELDS(F)                                                       \
-	F(U32, flags, 0)                                                                 \
-	F(STR, queue, 16)                                                                \
-	F(STR, id, 64)                                                                   \
-	F(I64, size, 0)                                                                  \
-	F(STR, nexthop, 2048)                                                            \
-	F(STR, sender, ADDRESS_MAX)                                                      \
-	F(STR, envelope_id, 1024)                                                        \
-	F(U32, ret, 0)                                                                   \
-	F(U32, sendopts, 0)                                                              \
-	F(STR, encoding, 16)                                                             \
-	F(I64, arrival, 0)                                                               \
-	F(I64, active, 0)                                                                \
-	F(I64, handed_over, 0)                                                           \
+#define DELIVERY_REQUEST_FIELDS(F)  \
+	F(U32, flags, 0)            \
+	F(STR, queue, 16)           \
+	F(STR, id, 64)              \
+	F(I64, size, 0)             \
+	F(STR, nexthop, 2048)       \
+	F(STR, sender, ADDRESS_MAX) \
+	F(STR, envelope_id, 1024)   \
+	F(U32, ret, 0)              \
+	F(U32, sendopts, 0)         \
+	F(STR, encoding, 16)        \
+	F(I64, arrival, 0)          \
+	F(I64, active, 0)           \
+	F(I64, handed_over, 0)      \
 	F(LIST, recipients, delivery_recipient)
 IPC_MESSAGE(delivery_request, 1, NEVER, DELIVERY_REQUEST_FIELDS)
 
-/* `left`: some recipient is not finished (deferred). `hop_status` set: the destination as a whole failed
- * (connect, greeting): counts against its concurrency. */
-#define DELIVERY_REPLY_FIELDS(F)                                                         \
-	F(BOOL, left, 0)                                                                 \
-	F(STR, hop_status, 10)                                                           \
+/* `left`: some recipient is not finished (deferred). `hop_status` set: the destination as
+ * a whole failed (connect, greeting): counts against its concurrency. */
+#define DELIVERY_REPLY_FIELDS(F) \
+	F(BOOL, left, 0)         \
+	F(STR, hop_status, 10)   \
 	F(STR, hop_text, WHY_TEXT_MAX)
 IPC_MESSAGE(delivery_reply, 2, NEVER, DELIVERY_REPLY_FIELDS)
 

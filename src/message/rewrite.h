@@ -1,6 +1,6 @@
 /*
- * What trivial-rewrite understands (private/rewrite). Both requests work on batches and may
- * be repeated. Addresses are in internal form.
+ * What trivial-rewrite understands (private/rewrite). Both requests work on batches and
+ * may be repeated. Addresses are in internal form.
  */
 #ifndef MESSAGE_REWRITE_H
 #define MESSAGE_REWRITE_H
@@ -14,8 +14,8 @@ IPC_RECORD(rewrite_address, REWRITE_ADDRESS_FIELDS)
 enum rewrite_context { REWRITE_LOCAL = 1, REWRITE_REMOTE = 2 };
 
 /* Completes addresses (append_at_myorigin, ...) for a context. */
-#define REWRITE_REQUEST_FIELDS(F)                                                        \
-	F(U8, context, 0)                                                                \
+#define REWRITE_REQUEST_FIELDS(F) \
+	F(U8, context, 0)         \
 	F(LIST, addresses, rewrite_address)
 IPC_MESSAGE(rewrite_request, 1, SAFE, REWRITE_REQUEST_FIELDS)
 
@@ -24,9 +24,9 @@ IPC_MESSAGE(rewrite_request, 1, SAFE, REWRITE_REQUEST_FIELDS)
 IPC_MESSAGE(rewrite_reply, 2, SAFE, REWRITE_REPLY_FIELDS)
 
 /* Where does it go: transport, next hop, recipient as the agent shall see it. */
-#define RESOLVE_REQUEST_FIELDS(F)                                                        \
-	F(U8, verify, 0)                                                                 \
-	F(STR, sender, ADDRESS_MAX)                                                      \
+#define RESOLVE_REQUEST_FIELDS(F)   \
+	F(U8, verify, 0)            \
+	F(STR, sender, ADDRESS_MAX) \
 	F(LIST, addresses, rewrite_address)
 IPC_MESSAGE(resolve_request, 3, SAFE, RESOLVE_REQUEST_FIELDS)
 
@@ -36,15 +36,15 @@ enum resolve_flags {
 	RESOLVE_CLASS_VIRTUAL_MAILBOX = 4,
 	RESOLVE_CLASS_RELAY = 8,
 	RESOLVE_CLASS_DEFAULT = 16,
-	RESOLVE_ERROR = 256,   /* cannot be an address: 5.1.3 */
+	RESOLVE_ERROR = 256,     /* cannot be an address: 5.1.3 */
 	RESOLVE_TRY_LATER = 512, /* a table did not answer: defer */
-	RESOLVE_ROUTED = 1024, /* sender-specified routing: user%x@y, x!y */
+	RESOLVE_ROUTED = 1024,   /* sender-specified routing: user%x@y, x!y */
 };
 
-#define RESOLVED_FIELDS(F)                                                               \
-	F(U32, flags, 0)                                                                 \
-	F(STR, transport, 256)                                                           \
-	F(STR, nexthop, 2048)                                                            \
+#define RESOLVED_FIELDS(F)     \
+	F(U32, flags, 0)       \
+	F(STR, transport, 256) \
+	F(STR, nexthop, 2048)  \
 	F(STR, recipient, ADDRESS_MAX)
 IPC_RECORD(resolved, RESOLVED_FIELDS)
 #define RESOLVE_REPLY_FIELDS(F) F(LIST, results, resolved)

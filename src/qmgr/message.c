@@ -203,7 +203,8 @@ static void forget_reasons(struct str id)
 {
 	int error = queue_remove(QUEUE_DEFER, id);
 	if (error != 0 && error != -ENOENT)
-		log_warning("remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
+		log_warning(
+		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
 }
 
 bool message_activate(const char *queue, struct str id)

@@ -238,6 +238,7 @@ void lifetime_start(const struct lifetime_hooks *hooks)
 	life.full_timer = run_timer_new(still_full, NULL);
 	life.watchdog = run_timer_new(turn_watchdog, NULL);
 	life.busy = run_timer_new(check_end, NULL);
+	life.stale_checked = clock_ms(); /* what was just opened is not stale */
 	set_bounds();
 	turn_watchdog(NULL);
 	watch_idleness();

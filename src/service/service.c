@@ -1,4 +1,4 @@
-#include "service/service_private.h"
+#include "service/service.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include "run/worker.h"
 #include "service/log_setup.h"
 #include "service/master_status.h"
+#include "service/service_private.h"
 
 #define ERROR_MAX 4096
 

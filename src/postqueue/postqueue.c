@@ -1,0 +1,165 @@
+/*
+ * postqueue: lists the queue, or asks for another delivery attempt. Set-group-ID: any
+ * user may run it; it trusts neither environment nor arguments. Reads from strangers:
+ * what showq says, strictly.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "client/qmgr_client.h"
+#include "client/service_client.h"
+#include "net/connect.h"
+#include "postqueue/listing.h"
+#include "run/loop.h"
+#include "service/command.h"
+
+#define PATH_ROOM       4096
+#define CONNECT_WAIT_MS 10000
+#define FLUSH_WAIT_MS   10000
+
+static const struct command postqueue_command = {.name = "postqueue", .fatal_status = 69};
+
+NORETURN static void usage(void)
+{
+	fatal(
+	    "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue "
+	    "-s site");
+}
+
+/* With the mail system down, root (or the owner of an instance) runs showq itself. */
+static int showq_alone(int error, pid_t *pid_r)
+{
+	char path[PATH_ROOM];
+	int fds[2];
+	if (geteuid() != 0 && !command_common()->posthouse_single_user)
+		fatal(
+		    "Queue report unavailable - mail system is down (Connect to the Postfix showq "
+		    "service: %s)",
+		    strerror(-error));
+	log_warning(
+	    "Mail system is down -- accessing queue directly (Connect to the Postfix showq "
+	    "service: %s)",
+	    strerror(-error));
+	log_flush();
+	(void)snprintf(
+	    path, sizeof(path), "%s/showq", program_daemon_directory(command_common()));
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		fatal("pipe: %s", strerror(errno));
+	*pid_r = fork();
+	if (*pid_r == 0) {
+		int null = open("/dev/null", O_RDWR);
+		if (null >= 0 && dup2(null, 0) == 0 && dup2(fds[1], 1) == 1)
+			(void)execl(path, "showq", "-S", (char *)NULL);
+		_exit(127);
+	}
+	if (*pid_r < 0)
+		fatal("fork: %s", strerror(errno));
+	file_close(&fds[1]);
+	return fds[0];
+}
+
+static int open_listing(pid_t *pid_r)
+{
+	char path[PATH_ROOM];
+	*pid_r = 0;
+	(void)snprintf(
+	    path, sizeof(path), "public/%s", command_common()->showq_service_name);
+	int fd = net_connect_unix_blocking(path, CONNECT_WAIT_MS);
+	if (fd == -ENOENT)
+		fd = -ECONNREFUSED; /* the socket goes with master */
+	return fd >= 0 ? fd : showq_alone(fd, pid_r);
+}
+
+static void list(int (*print)(struct listing_reader *r))
+{
+	pid_t pid;
+	int fd = open_listing(&pid), status = 0;
+	struct listing_reader reader;
+	listing_reader_init(&reader, fd);
+	int error = print(&reader);
+	listing_reader_free(&reader);
+	file_close(&fd);
+	if (pid > 0)
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			continue;
+	if (error != 0)
+		fatal("malformed showq server response");
+	if (fflush(stdout) != 0)
+		fatal("write: %s", strerror(errno));
+}
+
+struct flush {
+	int error;
+};
+
+static void ask_to_flush(void *argument)
+{
+	struct flush *f = argument;
+	const struct common_params *common = command_common();
+	struct ipc_client *qmgr =
+	    service_client_new(common, SERVICE_PUBLIC, common->queue_service_name);
+	struct ipc_client *pickup =
+	    service_client_new(common, SERVICE_PUBLIC, common->pickup_service_name);
+	uint32_t all =
+	    QMGR_FLUSH_DEAD | QMGR_SCAN_ALL | QMGR_SCAN_DEFERRED | QMGR_SCAN_INCOMING;
+	f->error = qmgr_trigger_send(qmgr, all, deadline_after_ms(FLUSH_WAIT_MS));
+	/* What lies in maildrop is tried too; qmgr decides whether the system is up. */
+	if (f->error == 0 &&
+	    pickup_wake_send(pickup, deadline_after_ms(FLUSH_WAIT_MS)) != 0)
+		log_debug("pickup does not answer");
+	ipc_client_free(qmgr);
+	ipc_client_free(pickup);
+}
+
+static void flush_queue(void)
+{
+	struct flush f = {.error = 0};
+	run_init();
+	run_main(ask_to_flush, &f);
+	if (f.error != 0)
+		fatal("Cannot flush mail queue - mail system is down");
+}
+
+int main(int argc, char **argv)
+{
+	const char *directory = NULL;
+	int option, mode = 0;
+	fatal_exit_status(postqueue_command.fatal_status);
+	log_stderr_name("postqueue");
+	while ((option = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+		if (option == 'c')
+			directory = optarg;
+		else if (option == 'v')
+			log_verbose(log_verbosity() + 1);
+		else if (option == '?' || mode != 0)
+			usage();
+		else
+			mode = option;
+	}
+	if (mode == 0 || optind < argc)
+		usage();
+	command_start(&postqueue_command, directory);
+	command_enter_queue();
+	switch (mode) {
+	case 'p':
+		list(listing_print);
+		break;
+	case 'j':
+		list(listing_print_json);
+		break;
+	case 'f':
+		flush_queue();
+		break;
+	default:
+		fatal("-%c needs the flush service, which is not built yet", mode);
+	}
+	return 0;
+}

@@ -1,0 +1,232 @@
+/*
+ * showq: lists the queue to whoever connects to public/showq, in Postfix's own attribute
+ * protocol, because monitoring tools read it: strings "name\0value\0", a list ends with
+ * "\0", an empty list ends all.
+ *
+ * Reads from strangers: nothing from the socket; queue files and logs hold their text and
+ * are read strictly, one at a time, so memory does not depend on the length of the queue.
+ * Runs as mail_owner, may be jailed. Nothing would be lost if it died.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "queue/bounce_log.h"
+#include "queue/queue_file.h"
+#include "run/fiber.h"
+#include "service/owner.h"
+#include "service/service.h"
+
+#define MESSAGE_ARENA  (1024 * 1024)
+#define PORTION        200
+#define WRITE_SECONDS  60
+#define YIELD_EVERY    50
+#define REASON_LOG_MAX (8 * 1024 * 1024) /* a longer log shows its first reasons only */
+
+static uid_t queue_owner;
+
+/* The order in which queues are listed. */
+static const char *const queues[] = {
+    QUEUE_MAILDROP, QUEUE_ACTIVE, QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD};
+
+struct listing {
+	struct stream *stream;
+	const char *queue;
+	char id[QUEUE_ID_MAX];
+	struct map *reasons; /* recipient offset -> reason */
+	bool failed;
+};
+
+static void put(struct listing *l, const void *bytes, size_t len)
+{
+	stream_set_deadline(l->stream, deadline_after_seconds(WRITE_SECONDS));
+	if (!l->failed && stream_write(l->stream, bytes, len) != 0)
+		l->failed = true;
+}
+
+/* A NUL in a value would end it early: it is left out. */
+static void attribute(struct listing *l, const char *name, struct str value)
+{
+	ptrdiff_t nul = str_find(value, '\0');
+	if (nul >= 0)
+		value = str_slice(value, 0, (size_t)nul);
+	put(l, name, strlen(name) + 1);
+	put(l, value.p, value.len);
+	put(l, "", 1);
+}
+
+static void attribute_number(struct listing *l, const char *name, int64_t number)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(32);
+	buf_add_i64(&text, number);
+	attribute(l, name, buf_str(&text));
+}
+
+static void attribute_address(struct listing *l, const char *name, struct str internal)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX * 2);
+	address_quote(&text, internal);
+	attribute(l, name, buf_str(&text));
+}
+
+static void list_end(struct listing *l)
+{
+	put(l, "", 1);
+}
+
+/* --- reasons --- */
+
+static void keep_reason(struct listing *l, const struct bounce_entry *e)
+{
+	char key[32];
+	int len = snprintf(key, sizeof(key), "%lld", (long long)e->offset);
+	char *reason = memory_alloc(e->reason.len + 1);
+	memcpy(reason, e->reason.p, e->reason.len);
+	free(map_set(l->reasons, (struct str){key, (size_t)len}, reason));
+}
+
+static void read_reasons(struct listing *l)
+{
+	char path[QUEUE_PATH_MAX];
+	struct bounce_log_reader reader;
+	struct bounce_entry entry;
+	CLEANUP(buf_free) struct buf log = BUF_INIT(REASON_LOG_MAX);
+	queue_path(path, QUEUE_DEFER, str_of(l->id));
+	l->reasons = map_new();
+	int error = file_read_whole(AT_FDCWD, path, &log);
+	if (error != 0 && error != -EFBIG)
+		return;
+	bounce_log_reader_init(&reader, buf_str(&log));
+	while (bounce_log_next(&reader, &entry))
+		keep_reason(l, &entry);
+	bounce_log_reader_free(&reader);
+}
+
+static void forget_reasons(struct listing *l)
+{
+	size_t at = 0;
+	struct str key;
+	void *reason;
+	while (map_next(l->reasons, &at, &key, &reason))
+		free(reason);
+	map_free(l->reasons);
+}
+
+static struct str reason_of(const struct listing *l, int64_t offset)
+{
+	char key[32];
+	int len = snprintf(key, sizeof(key), "%lld", (long long)offset);
+	return str_of(map_get(l->reasons, (struct str){key, (size_t)len}));
+}
+
+/* --- messages --- */
+
+static void list_recipients(struct listing *l, struct queue_file *f)
+{
+	struct queue_recipient recipients[PORTION];
+	int64_t offset = 0;
+	while (offset >= 0 && !l->failed) {
+		struct arena *a = arena_new(MESSAGE_ARENA);
+		ssize_t count = queue_file_recipients(f, a, &offset, recipients, PORTION);
+		for (ssize_t i = 0; i < count; i++) {
+			attribute_address(l, "recipient", recipients[i].address);
+			attribute(l, "reason", reason_of(l, recipients[i].offset));
+		}
+		arena_free(a);
+		if (count < 0)
+			break; /* what could be read is shown */
+	}
+}
+
+static void list_envelope(
+    struct listing *l, const struct queue_file *f, const struct queue_envelope *e)
+{
+	attribute(l, "queue_name", str_of(l->queue));
+	attribute(l, "queue_id", str_of(l->id));
+	attribute_number(l, "time", e->arrival.tv_sec);
+	attribute_number(l, "size", e->message_size);
+	attribute_number(
+	    l, "forced_expire", (f->status.st_mode & QUEUE_MODE_EXPIRE) != 0);
+	if (e->sender.len > 0)
+		attribute_address(l, "sender", e->sender);
+	else
+		attribute(l, "sender", STR("MAILER-DAEMON"));
+}
+
+/* Files that come and go while we look are passed by. */
+static void list_message(struct listing *l)
+{
+	struct queue_file f;
+	struct queue_envelope envelope;
+	bool maildrop = strcmp(l->queue, QUEUE_MAILDROP) == 0;
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
+	if (queue_file_open(&f, l->queue, str_of(l->id), false, false,
+		maildrop ? (uid_t)-1 : queue_owner) != 0)
+		return;
+	struct arena *a = arena_new(MESSAGE_ARENA);
+	if (queue_file_envelope(&f, a, &envelope, &reason) == 0) {
+		list_envelope(l, &f, &envelope);
+		read_reasons(l);
+		list_recipients(l, &f);
+		forget_reasons(l);
+		list_end(l);
+	} else {
+		log_debug("%s/%s is not listed: %s", l->queue, l->id, buf_cstr(&reason));
+	}
+	arena_free(a);
+	queue_file_close(&f);
+}
+
+static void list_queue(struct listing *l)
+{
+	unsigned seen = 0;
+	struct queue_scan *scan = queue_scan_new(l->queue);
+	if (scan == NULL) {
+		log_warning("open directory %s: %s", l->queue, strerror(errno));
+		return;
+	}
+	while (!l->failed && queue_scan_next(scan, l->id)) {
+		list_message(l);
+		if (++seen % YIELD_EVERY == 0)
+			fiber_yield();
+	}
+	queue_scan_free(scan);
+}
+
+static void serve(struct service_client *client)
+{
+	struct listing l = {.stream = client->stream};
+	attribute(&l, "protocol", STR("mail_queue_list_protocol"));
+	list_end(&l);
+	for (size_t i = 0; i < ARRAY_SIZE(queues) && !l.failed; i++) {
+		l.queue = queues[i];
+		list_queue(&l);
+	}
+	list_end(&l);
+	if (!l.failed && stream_flush(l.stream) != 0)
+		log_debug("client did not read to the end");
+}
+
+static void started(void)
+{
+	const struct common_params *common = service_common();
+	queue_dir_configure(
+	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
+	queue_owner = owner_of(common).uid;
+}
+
+static const struct service showq_service = {
+    .name = "showq",
+    .sandbox = SANDBOX_QUEUE,
+    .started = started,
+    .serve = serve,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&showq_service, argc, argv);
+}
