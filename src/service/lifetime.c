@@ -60,8 +60,9 @@ static void told_by_master(UNUSED void *argument)
 		lifetime_retire("master is gone");
 		return;
 	}
-	service_state.stress = order.stress != 0;
-	if (order.clients > 0 && !service_state.service->stays) {
+	if (service_state.stress != (order.stress != 0))
+		service_set_stress(order.stress != 0);
+	if (order.clients > 0) {
 		service_state.limit = order.clients;
 		life.hooks.set_limit(order.clients);
 	}

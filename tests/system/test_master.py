@@ -1,6 +1,7 @@
 """master and the frame of its services: processes on demand, limits, retirement, throttling, reload, stop."""
 import os
 import pwd
+import resource
 import shutil
 import signal
 import struct
@@ -148,6 +149,33 @@ def test_maxproc_0_does_not_bound_clients(make):
         assert client.pid() > 0
     for client in clients:
         client.close()
+
+
+def test_stress_begins_when_clients_reach_maxproc(make):
+    master = make([stream(3)])
+    clients = [master.client() for _ in range(2)]
+    assert [client.ask("stress") for client in clients] == ["no", "no"]
+    clients.append(master.client())
+    wait_until(lambda: clients[0].ask("stress") == "yes", 10, "stress")
+    assert (f'warning: service "{master.port}" ({master.port}) has reached its process limit "3": '
+            "new clients may experience noticeable delays") in master.log()
+    clients.pop().close()
+    master.signal(signal.SIGHUP)
+    wait_until(lambda: clients[0].ask("draining") == "yes", 10, "the new generation")
+    with master.client() as fresh:
+        assert fresh.ask("stress") == "yes"  # for a while; new processes learn it at their start
+    for client in clients:
+        client.close()
+
+
+def test_a_limit_that_does_not_fit_into_the_open_files_is_lowered(make):
+    master = make([stream()], ["service_client_limit = 900000"])
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard > 900064:
+        pytest.skip("this machine allows a million open files")
+    assert f"the limit is now {hard - 64}" in master.log()
+    with master.client() as client:
+        assert client.pid() > 0
 
 
 # --- retirement ---
