@@ -190,8 +190,14 @@ void lifetime_client_began(void)
 	life.uses++;
 	if (life.clients++ == 0)
 		run_timer_set(life.idle, CLOCK_NEVER);
-	if (life.uses == 1) /* it works: master need not throttle it */
-		tell_master(MASTER_CHILD_FREE);
+	if (life.max_uses != 0 && life.uses >= life.max_uses)
+		lifetime_retire("used often");
+	if (life.uses != 1 || life.retired)
+		return;
+	/* It works: master need not throttle it, and if it is full, may start the next at
+	 * once. */
+	life.told_full = life.full;
+	tell_master(life.full ? MASTER_CHILD_FULL : MASTER_CHILD_FREE);
 }
 
 void lifetime_client_ended(void)
@@ -199,8 +205,6 @@ void lifetime_client_ended(void)
 	life.clients--;
 	if (life.retired)
 		tell_master(MASTER_CHILD_RETIRED);
-	else if (life.max_uses != 0 && life.uses >= life.max_uses)
-		lifetime_retire("used often");
 	else
 		(void)lifetime_may_take();
 	if (life.clients == 0)

@@ -63,12 +63,13 @@ struct service {
 	void (*connection_closed)(void *state);
 	/* Asked before a client is taken and after one has gone, at most once a second:
 	 * tables changed on disk? true = retire ("has changed -- restarting" is logged by
-	 * the hook). */
+	 * the hook). May be called on the main stack: must not wait. */
 	bool (*stale)(void);
 	/* Asked when all else is over after retirement: work of its own is under way, do
 	 * not end yet. May be NULL. */
 	bool (*busy)(void);
-	/* Last words before exit when retired (flush state); may be NULL. */
+	/* Last words before exit when retired (flush state), on the main stack: must not
+	 * wait. May be NULL. */
 	void (*finished)(void);
 };
 
