@@ -162,6 +162,7 @@ def struct_of(entries, program):
                 if program in e.programs and "in place of" in e.keys}
     fields = [e for e in entries if family & set(e.programs) and "in place of" not in e.keys
               and not e.is_template and e.keys["status"] not in NO_FIELD]
+    fields.sort(key=lambda e: e.keys["type"] == "bool")  # no padding between the fields
     return owner, fields, replaced
 
 

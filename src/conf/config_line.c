@@ -38,7 +38,7 @@ static bool skip_to_continuation(struct config_lines *l)
 
 bool config_lines_next(struct config_lines *l, struct buf *out, unsigned *first_r)
 {
-	struct str line = STR_EMPTY;
+	struct str line;
 	do {
 		if (l->rest.len == 0)
 			return false;

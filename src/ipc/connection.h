@@ -58,6 +58,7 @@ struct connection {
 	uint32_t goaway_last;     /* server: the last that it handles */
 	uint32_t open_count;
 	bool hello_seen, going_away, closing, dead, writing, paused;
+	bool fresh; /* server: its first exchange is still expected */
 	struct ipc_exchange *table[CONNECTION_BUCKETS];
 };
 

@@ -445,8 +445,43 @@ TEST(a_full_server_takes_no_more_connections_and_the_rest_waits)
 	assert_int_equal(t.most_running, 2);
 	assert_int_equal(t.held, 0);
 	assert_int_equal(t.bytes, 1); /* the others wait in the listener's queue */
-	assert_true(t.busy_changes >= 2);
+	end(s);
+}
+
+static void hang_once(UNUSED void *argument)
+{
+	hang_often(1);
+	UNTIL(t.running == 1);
+	t.bytes = t.full;
+	t.release = true;
+	UNTIL(t.done == 1);
+}
+
+TEST(a_server_with_one_place_is_full_during_an_exchange_and_free_after_it)
+{
+	struct fake_socket s = begin(1);
+	run_main(hang_once, NULL);
+	assert_int_equal(t.bytes, 1);
 	assert_false(t.full);
+	assert_int_equal(t.busy_changes, 2);
+	end(s);
+}
+
+static void connect_two(UNUSED void *argument)
+{
+	hang_often(2);
+	UNTIL(t.running == 1);
+	fiber_sleep_ms(5);
+	t.bytes = ipc_server_connections(t.server);
+	t.release = true;
+	UNTIL(t.held == 0 && t.running == 0);
+}
+
+TEST(a_server_with_one_place_leaves_the_second_connection_to_others)
+{
+	struct fake_socket s = begin(1);
+	run_main(connect_two, NULL);
+	assert_int_equal(t.bytes, 1);
 	end(s);
 }
 

@@ -95,6 +95,33 @@ static void end(struct fake_socket s)
 	ipc_pools_clear();
 }
 
+/* Lets seconds pass in a few turns of the loop. */
+static bool hurrying;
+
+static void hurry(UNUSED void *argument)
+{
+	clock_fake_start(1700000000);
+	while (hurrying) {
+		clock_fake_advance_ms(10);
+		fiber_yield();
+	}
+	clock_fake_stop();
+}
+
+static void begin_to_hurry(void)
+{
+	hurrying = true;
+	ENSURE(fiber_start("hurry", hurry, NULL) == 0);
+	fiber_yield();
+}
+
+static void end_to_hurry(void)
+{
+	hurrying = false;
+	fiber_yield();
+	fiber_yield();
+}
+
 static int echo(const char *text)
 {
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(100);
@@ -286,7 +313,9 @@ static void call_safe(void *argument)
 {
 	struct scene *c = argument;
 	ENSURE(fiber_start("server", dying_server, c) == 0);
+	begin_to_hurry();
 	c->result = echo("x");
+	end_to_hurry();
 	c->over = true;
 }
 
@@ -386,7 +415,9 @@ static void open_refused(void *argument)
 	struct scene *c = argument;
 	struct ipc_exchange *x;
 	ENSURE(fiber_start("server", closing_server, c) == 0);
+	begin_to_hurry();
 	c->result = ipc_open(client, SOON, &x);
+	end_to_hurry();
 }
 
 TEST(a_service_that_hangs_up_before_its_hello_is_tried_three_times)
@@ -450,7 +481,9 @@ static void idle(void *argument)
 	int *results = argument;
 	results[0] = echo("x");
 	results[1] = (int)ipc_server_connections(first.server);
+	begin_to_hurry();
 	UNTIL(ipc_server_connections(first.server) == 0);
+	end_to_hurry();
 	results[2] = (int)ipc_server_connections(first.server);
 	results[3] = echo("y");
 }

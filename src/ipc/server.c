@@ -11,6 +11,7 @@
 #include "run/wait.h"
 
 #define TICK_MS             1000
+#define FRESH_MS            1000  /* a new connection without exchange keeps its place */
 #define DRAIN_WAIT_MS       10000 /* for clients that keep an idle connection */
 #define DEFAULT_CONNECTIONS 1000
 
@@ -27,7 +28,7 @@ struct ipc_server {
 	char *name;
 	struct list_link listeners, connections;
 	struct list_link waiting; /* exchanges without a fiber yet, in order of arrival */
-	size_t connection_count, running, waiting_count;
+	size_t connection_count, running, waiting_count, fresh;
 	struct run_timer *timer;
 	int64_t accept_again; /* after a failed accept; 0 = now */
 	bool full, retired, drained, timer_on;
@@ -79,9 +80,27 @@ static void start_waiting(struct ipc_server *s)
 	}
 }
 
+/*
+ * A connection is opened for an exchange that follows at once. Until then it holds one of
+ * the places, or else a service with a single place would take in the connections of ten
+ * clients, who then wait for each other while other processes are free.
+ */
+static void set_fresh(struct connection *c, bool fresh)
+{
+	struct ipc_server *s = c->owner;
+	if (c->fresh == fresh)
+		return;
+	c->fresh = fresh;
+	if (fresh)
+		s->fresh++;
+	else
+		s->fresh--;
+}
+
 static void server_opened(struct connection *c, struct ipc_exchange *x)
 {
 	struct ipc_server *s = c->owner;
+	set_fresh(c, false);
 	list_append(&s->waiting, &x->link);
 	s->waiting_count++;
 	update(s);
@@ -115,6 +134,7 @@ void ipc_server_add(struct ipc_server *s, int fd)
 	c->window = s->options.window;
 	list_append(&s->connections, &c->in_owner);
 	s->connection_count++;
+	set_fresh(c, true);
 	struct wire_hello hello = {
 	    .service = str_of(s->name),
 	    .exchanges = c->grant,
@@ -133,6 +153,7 @@ static void server_lost(struct connection *c, UNUSED int error)
 	struct ipc_server *s = c->owner;
 	list_remove(&c->in_owner);
 	s->connection_count--;
+	set_fresh(c, false);
 	update(s);
 }
 
@@ -169,6 +190,8 @@ static void tick(void *argument)
 		s->accept_again = 0;
 	struct connection *c, *after;
 	LIST_FOREACH_SAFE (c, after, &s->connections, struct connection, in_owner) {
+		if (now - c->born >= FRESH_MS)
+			set_fresh(c, false);
 		if (!c->hello_seen) {
 			if (now - c->born >= WIRE_HELLO_WAIT_MS)
 				connection_refuse(c, "no hello from the client");
@@ -250,7 +273,7 @@ static void update(struct ipc_server *s)
 {
 	start_waiting(s);
 	bool was_full = s->full;
-	s->full = s->running >= s->options.client_limit ||
+	s->full = s->running + s->fresh >= s->options.client_limit ||
 	    s->connection_count >= s->options.connections;
 	watch_listeners(s);
 	if (s->full != was_full && s->options.busy_changed != NULL)

@@ -9,7 +9,6 @@ struct source {
 	const char *file;
 };
 
-/* `stress` is set by the master, and so for no reader of files. */
 static bool is_defined(const struct doubts *d, struct str name)
 {
 	return conf_raw(d->conf, name, true) != NULL || str_is(name, "stress") ||

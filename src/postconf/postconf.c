@@ -68,7 +68,7 @@ static int only_one_of(const char *letters)
 	int count = 0;
 	for (const char *p = letters; *p != '\0'; p++)
 		if (postconf.given[(unsigned char)*p]) {
-			found = *p;
+			found = (unsigned char)*p;
 			count++;
 			buf_printf(&text, " -%c", *p);
 		}

@@ -385,6 +385,7 @@ static int read_dropped(struct reading *r, struct buf *reason)
 static int read_requeued(struct reading *r, struct buf *reason)
 {
 	int64_t offset = 0;
+	r->m.requeued = true;
 	int error = queue_file_envelope(r->file, r->arena, &r->m.envelope, reason);
 	while (error == 0 && offset >= 0) {
 		if (!make_room(r, PORTION))

@@ -43,6 +43,7 @@ enum maildrop_verdict maildrop_check(
     struct maildrop_check *c, int type, struct str data, struct buf *reason);
 
 struct maildrop {
+	bool requeued; /* read as a queue file */
 	struct queue_envelope envelope;
 	struct queue_recipient *recipients; /* envelope and extracted segment */
 	size_t recipient_count;

@@ -172,6 +172,7 @@ TEST(a_dropped_file_is_read_with_all_its_recipients)
 	add_records(&bytes, good, ARRAY_SIZE(good));
 	open_bytes(&f, buf_str(&bytes));
 	assert_int_equal(maildrop_read(&f, false, a, &m, &reason), 0);
+	assert_false(m.requeued);
 	assert_str(m.envelope.sender, "alice");
 	assert_str(m.envelope.full_name, "Alice");
 	assert_str(m.envelope.verp, "+=");
@@ -266,6 +267,7 @@ TEST(a_requeued_file_is_read_only_when_it_may_be_one)
 	add_queue_file(&bytes);
 	open_bytes(&f, buf_str(&bytes));
 	assert_int_equal(maildrop_read(&f, true, a, &m, &reason), 0);
+	assert_true(m.requeued);
 	assert_int_equal(m.recipient_count, 2);
 	assert_str(m.recipients[0].address, "left@x");
 	assert_str(m.recipients[0].original, "orig@x");

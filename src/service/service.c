@@ -1,4 +1,4 @@
-#include "service/service_private.h"
+#include "service/service.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include "run/worker.h"
 #include "service/log_setup.h"
 #include "service/master_status.h"
+#include "service/service_private.h"
 
 #define ERROR_MAX 4096
 
@@ -72,15 +73,21 @@ static void load_configuration(const struct service *s)
 	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
 }
 
+void service_set_stress(bool stress)
+{
+	const struct service *s = service_state.service;
+	service_state.stress = stress;
+	if (!conf_override(
+		service_state.conf, stress ? STR("stress=yes") : STR("stress=")))
+		panic("stress cannot be set");
+	fill(s->params, s->values);
+}
+
 static void set_limit(void)
 {
 	const struct service_options *o = &service_state.options;
 	int64_t limit =
 	    o->limit > 0 ? o->limit : service_state.common.service_client_limit;
-	/* maxproc 1 says that there is one process, not one client. */
-	if (service_state.service->stays &&
-	    limit < service_state.common.service_client_limit)
-		limit = service_state.common.service_client_limit;
 	if (o->stand_alone)
 		limit = 1;
 	service_state.limit =

@@ -1,7 +1,7 @@
 #include "table/match_list.h"
 
 #include "base/log.h"
-#include "table_test_support.h"
+#include "table/table_test_support.h"
 #include "unit.h"
 
 DEFINE_CLEANUP(match_list_close, struct match_list *)

@@ -1,7 +1,7 @@
 /* The rule tables: results and warnings are those of postmap -q on 3.7. */
 #include "base/log.h"
 #include "table/table.h"
-#include "table_test_support.h"
+#include "table/table_test_support.h"
 #include "unit.h"
 
 struct question {

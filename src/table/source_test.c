@@ -1,6 +1,6 @@
 #include "table/source.h"
 
-#include "table_test_support.h"
+#include "table/table_test_support.h"
 #include "unit.h"
 
 static bool collect(void *context, struct str key, struct str value, unsigned line)

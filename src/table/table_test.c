@@ -8,7 +8,7 @@
 #include "run/loop.h"
 #include "table/driver.h"
 #include "table/maps.h"
-#include "table_test_support.h"
+#include "table/table_test_support.h"
 #include "unit.h"
 
 DEFINE_CLEANUP(maps_close, struct maps *)

@@ -1,4 +1,4 @@
-#include "table_test_support.h"
+#include "table/table_test_support.h"
 
 #include <fcntl.h>
 #include "base/file.h"

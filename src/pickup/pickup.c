@@ -1,0 +1,169 @@
+/*
+ * pickup: takes the files that postdrop left in maildrop and hands them to cleanup.
+ *
+ * Reads from strangers: maildrop files, written by any local user, or by a client of a
+ * file server: who sent one is told by its owner, nothing else in it is believed. Runs as
+ * mail_owner, may be jailed. If it died, the file would still be there; a message whose
+ * file could not be removed after its commit is delivered twice.
+ */
+#include "pickup/pickup.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "client/service_client.h"
+#include "mail/address.h"
+#include "message/pickup.h"
+#include "queue/queue_dir.h"
+#include "run/fiber.h"
+#include "service/owner.h"
+#include "service/service.h"
+
+#define PARALLEL 8 /* messages under way: their syncs go together */
+#define ID_STOCK 16
+
+struct pickup_state pickup;
+
+static struct {
+	bool under_way, again;
+	bool stopped; /* cleanup is not there */
+	unsigned running;
+	struct fiber_queue ended;
+} scan;
+
+struct work {
+	char id[QUEUE_ID_MAX];
+};
+
+static void take_one(void *argument)
+{
+	struct work *w = argument;
+	if (!message_take(str_of(w->id)))
+		scan.stopped = true;
+	free(w);
+	scan.running--;
+	fiber_queue_wake_all(&scan.ended);
+}
+
+/* Waits until fewer than `limit` messages are under way. */
+static void wait_for_room(unsigned limit)
+{
+	while (scan.running >= limit)
+		(void)fiber_queue_wait(&scan.ended, CLOCK_NEVER);
+}
+
+static void start_one(const char *id)
+{
+	struct work *w = memory_alloc(sizeof(*w));
+	memcpy(w->id, id, sizeof(w->id));
+	scan.running++;
+	if (fiber_start("message", take_one, w) != 0)
+		take_one(w);
+}
+
+static void scan_once(void)
+{
+	char id[QUEUE_ID_MAX] = "";
+	struct queue_scan *s = queue_scan_new(QUEUE_MAILDROP);
+	if (s == NULL) {
+		log_warning("open directory %s: %s", QUEUE_MAILDROP, strerror(errno));
+		return;
+	}
+	scan.stopped = false;
+	while (!service_draining() && !scan.stopped && queue_scan_next(s, id)) {
+		start_one(id);
+		wait_for_room(PARALLEL);
+	}
+	queue_scan_free(s);
+	wait_for_room(1);
+}
+
+/* One scan at a time; who comes meanwhile causes another one. */
+static void scan_all(UNUSED void *argument)
+{
+	scan.again = true;
+	if (scan.under_way)
+		return;
+	scan.under_way = true;
+	while (scan.again && !service_draining()) {
+		scan.again = false;
+		scan_once();
+	}
+	scan.under_way = false;
+}
+
+static void start_scan(void)
+{
+	if (fiber_start("scan", scan_all, NULL) != 0)
+		log_warning("no memory to look into %s", QUEUE_MAILDROP);
+}
+
+static void exchange(struct ipc_exchange *x)
+{
+	uint16_t type;
+	struct str payload;
+	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
+	    0)
+		return;
+	if (type != pickup_wake_type) {
+		log_warning("unknown request");
+		return;
+	}
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
+	pickup_wake_write(&reply, &(struct pickup_wake){.reserved = 0});
+	if (ipc_reply(x, pickup_wake_type, buf_str(&reply)) != 0)
+		log_debug("client did not wait for the answer");
+	start_scan();
+}
+
+static bool busy(void)
+{
+	return scan.under_way;
+}
+
+/* receive_override_options switches off what would be done twice around a filter. */
+static uint32_t cleanup_flags(void)
+{
+	uint32_t flags = CLEANUP_MAP | CLEANUP_FILTER | CLEANUP_COMPLETE | CLEANUP_BOUNCE;
+	struct str options = str_of(pickup.params.receive_override_options), word;
+	while (str_next(&options, " \t\r\n,", &word)) {
+		if (str_is_nocase(word, "no_address_mappings"))
+			flags &= ~(uint32_t)CLEANUP_MAP;
+		else if (str_is_nocase(word, "no_header_body_checks"))
+			flags &= ~(uint32_t)CLEANUP_FILTER;
+	}
+	return flags;
+}
+
+static void started(void)
+{
+	const struct common_params *common = service_common();
+	queue_dir_configure(
+	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
+	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
+	pickup.mail_owner = owner_of(common).uid;
+	pickup.cleanup_flags = cleanup_flags();
+	pickup.cleanup = cleanup_client_new(
+	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name),
+	    ID_STOCK);
+	fiber_queue_init(&scan.ended);
+	start_scan();
+}
+
+static const struct service pickup_service = {
+    .name = "pickup",
+    .params = pickup_param_table,
+    .values = &pickup.params,
+    .sandbox = SANDBOX_QUEUE,
+    .started = started,
+    .exchange = exchange,
+    .wakeup = start_scan,
+    .busy = busy,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&pickup_service, argc, argv);
+}

@@ -1,0 +1,275 @@
+/*
+ * Submission: envelope and message as records on their way to postdrop. The message is
+ * read once, piece by piece; memory grows with the recipients in its header only.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "mail/address.h"
+#include "mail/address_list.h"
+#include "queue/record.h"
+#include "sendmail/content.h"
+#include "sendmail/sendmail.h"
+#include "service/command.h"
+
+#define READ_SIZE     65536
+#define RECORDS_MAX   (256 * 1024 * 1024)
+#define TOKENS_MAX    SIZE_MAX
+#define FULL_NAME_MAX 1000
+
+struct submission {
+	const struct sendmail_options *options;
+	struct dropping *dropping;
+	struct buf records;           /* on their way */
+	struct buf extracted, resent; /* records of -t */
+	size_t extracted_count, resent_count;
+};
+
+static const struct passwd *who(void)
+{
+	const struct passwd *user = getpwuid(getuid());
+	if (user == NULL)
+		fatal("no login name found for user ID %d", (int)getuid());
+	return user;
+}
+
+const char *sendmail_login(void)
+{
+	return who()->pw_name;
+}
+
+void sendmail_fatal(const char *format, ...)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(8192);
+	va_list args;
+	va_start(args, format);
+	buf_vprintf(&text, format, args);
+	va_end(args);
+	fatal("%s(%d): %s", sendmail_login(), (int)getuid(), buf_cstr(&text));
+}
+
+/* --- addresses --- */
+
+/* No control byte gets into an envelope; a folded address is one with blanks. */
+static void add_clean(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		bool blank = c == '\n' || c == '\r' || c == '\t';
+		buf_add_char(out, blank ? ' ' : c < 32 || c == 127 ? '?' : s.p[i]);
+	}
+}
+
+struct address_adder {
+	const struct submission *submission;
+	struct buf *records;
+	size_t count;
+};
+
+static void add_recipient(struct address_adder *a, struct str internal)
+{
+	CLEANUP(buf_free) struct buf clean = BUF_INIT(ADDRESS_MAX);
+	uint32_t notify = a->submission->options->notify;
+	add_clean(&clean, internal);
+	if (notify != 0)
+		record_printf(a->records, RECORD_ATTRIBUTE, "notify_flags=%u", notify);
+	record_write(a->records, RECORD_RECIPIENT, buf_str(&clean));
+	a->count++;
+}
+
+static bool each_recipient(
+    void *context, struct str internal, UNUSED struct buf *replacement)
+{
+	struct address_adder *a = context;
+	add_recipient(a, internal);
+	return buf_ok(a->records);
+}
+
+/* An operand may hold several addresses; one that holds none is the empty address. */
+static void add_operand(struct submission *s, const char *operand)
+{
+	struct address_adder a = {.submission = s, .records = &s->records};
+	(void)address_list_walk(str_of(operand), TOKENS_MAX, each_recipient, &a, NULL);
+	if (a.count == 0)
+		add_recipient(&a, STR_EMPTY);
+	dropping_write(s->dropping, &s->records, false);
+}
+
+static void add_from_header(void *context, struct str body, bool resent)
+{
+	struct submission *s = context;
+	struct address_adder a = {
+	    .submission = s, .records = resent ? &s->resent : &s->extracted};
+	(void)address_list_walk(body, TOKENS_MAX, each_recipient, &a, NULL);
+	*(resent ? &s->resent_count : &s->extracted_count) += a.count;
+}
+
+/* --- envelope --- */
+
+struct first_address {
+	struct buf *out;
+	size_t count;
+};
+
+static bool each_sender(
+    void *context, struct str internal, UNUSED struct buf *replacement)
+{
+	struct first_address *f = context;
+	if (f->count++ == 0)
+		add_clean(f->out, internal);
+	return true;
+}
+
+static void add_sender(struct submission *s)
+{
+	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
+	const char *given = s->options->sender;
+	struct first_address f = {.out = &sender};
+	if (given == NULL)
+		buf_add_cstr(&sender, sendmail_login());
+	else
+		(void)address_list_walk(str_of(given), TOKENS_MAX, each_sender, &f, NULL);
+	if (f.count > 1)
+		log_warning("-f option specified malformed sender: %s", given);
+	record_write(&s->records, RECORD_SENDER, buf_str(&sender));
+}
+
+/* The user database has it before the first comma; '&' is the login name with a capital.
+ */
+static void add_gecos(struct buf *out, const struct passwd *user)
+{
+	for (const char *c = user->pw_gecos; *c != '\0' && *c != ','; c++) {
+		if (*c != '&') {
+			buf_add_char(out, *c);
+			continue;
+		}
+		buf_add_char(out, ascii_upper(user->pw_name[0]));
+		buf_add_cstr(out, user->pw_name + 1);
+	}
+}
+
+static void add_full_name(struct submission *s)
+{
+	CLEANUP(buf_free) struct buf name = BUF_INIT(FULL_NAME_MAX);
+	CLEANUP(buf_free) struct buf clean = BUF_INIT(FULL_NAME_MAX);
+	const char *given = s->options->full_name;
+	if (given == NULL)
+		given = getenv("NAME");
+	if (given != NULL)
+		buf_add_str(&name, str_slice(str_of(given), 0, FULL_NAME_MAX));
+	else
+		add_gecos(&name, who());
+	add_clean(&clean, buf_str(&name));
+	record_write(&s->records, RECORD_FULL_NAME, buf_str(&clean));
+}
+
+static void add_envelope(struct submission *s, char *const *operands)
+{
+	const struct sendmail_options *o = s->options;
+	struct buf *out = &s->records;
+	if (o->envelope_id != NULL)
+		record_attribute(out, "envelope_id", str_of(o->envelope_id));
+	if (o->ret != 0)
+		record_printf(out, RECORD_ATTRIBUTE, "ret_flags=%u", o->ret);
+	record_attribute(
+	    out, "rewrite_context", o->remote ? STR("remote") : STR("local"));
+	add_full_name(s);
+	add_sender(s);
+	if (o->encoding != NULL)
+		record_attribute(out, "encoding", str_of(o->encoding));
+	if (o->verbosity == 1)
+		record_attribute(out, "trace_flags", STR("1024"));
+	if (o->verp != NULL)
+		record_write(out, RECORD_VERP, str_of(o->verp));
+	for (; *operands != NULL; operands++)
+		add_operand(s, *operands);
+}
+
+/* --- content --- */
+
+static enum content_line_ends line_ends(void)
+{
+	struct str value = str_of(sendmail_params.sendmail_fix_line_endings);
+	if (str_is_nocase(value, "never"))
+		return CONTENT_NEVER;
+	if (str_is_nocase(value, "strict"))
+		return CONTENT_STRICT;
+	if (!str_is_nocase(value, "always"))
+		fatal("bad sendmail_fix_line_endings value: %.*s", STR_ARG(value));
+	return CONTENT_ALWAYS;
+}
+
+static void add_content(struct submission *s)
+{
+	struct content c;
+	CLEANUP(buf_free) struct buf input = BUF_INIT(READ_SIZE);
+	ssize_t got;
+	bool more = true;
+	content_init(&c, &s->records, (size_t)command_common()->line_length_limit);
+	c.extract = s->options->extract;
+	c.dot_is_text = s->options->dot_is_text;
+	c.line_ends = line_ends();
+	c.recipients = add_from_header;
+	c.context = s;
+	while (more) {
+		buf_clear(&input);
+		got = file_read_some(
+		    STDIN_FILENO, buf_reserve(&input, READ_SIZE), READ_SIZE);
+		if (got < 0)
+			sendmail_fatal("error reading input: %s", strerror((int)-got));
+		if (got == 0)
+			break;
+		buf_advance(&input, (size_t)got);
+		more = content_text(&c, buf_str(&input));
+		dropping_write(s->dropping, &s->records, false);
+	}
+	content_end(&c);
+	if (c.too_long)
+		sendmail_fatal("unable to extract recipients: message header length "
+			       "exceeds safety limit");
+	content_free(&c);
+}
+
+static void add_extracted(struct submission *s, bool has_operands)
+{
+	/* A message that is sent on goes to those it is sent on to (RFC 5322 3.6.6). */
+	struct buf *chosen = s->resent_count > 0 ? &s->resent : &s->extracted;
+	if (s->resent_count + s->extracted_count == 0 && !has_operands)
+		sendmail_fatal("No recipient addresses found in message header");
+	if (!buf_ok(chosen))
+		sendmail_fatal("too many recipients in message header");
+	buf_add_str(&s->records, buf_str(chosen));
+}
+
+void submit(const struct sendmail_options *o, char *const *operands)
+{
+	struct submission s = {.options = o,
+	    .records = BUF_INIT(RECORDS_MAX),
+	    .extracted = BUF_INIT(RECORDS_MAX / 4),
+	    .resent = BUF_INIT(RECORDS_MAX / 4)};
+	(void)who();
+	if (*operands == NULL && !o->extract)
+		sendmail_fatal(
+		    "Recipient addresses must be specified on the command line "
+		    "or via the -t option");
+	(void)signal(SIGPIPE, SIG_IGN); /* postdrop's answer tells why it left */
+	s.dropping = dropping_start();
+	add_envelope(&s, operands);
+	record_write(&s.records, RECORD_MESSAGE, STR_EMPTY);
+	add_content(&s);
+	record_write(&s.records, RECORD_EXTRACTED, STR_EMPTY);
+	if (o->extract)
+		add_extracted(&s, *operands != NULL);
+	record_write(&s.records, RECORD_END, STR_EMPTY);
+	dropping_write(s.dropping, &s.records, true);
+	dropping_finish(s.dropping);
+	buf_free(&s.records);
+	buf_free(&s.extracted);
+	buf_free(&s.resent);
+}
