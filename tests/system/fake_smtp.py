@@ -9,7 +9,7 @@ What it says at each step (greeting, ehlo, helo, mail, rcpt, data, data_end, rse
     ENDLESS         reply lines without end
     Then(x, CLOSE)  both, one after the other
     list            one of these for each use of the step in a connection; the last one stays
-    function        of the command's argument (of the text, for data_end), which gives one of these"""
+    function        of the argument (the text, for data_end) and the Connection, which gives one of these"""
 import socket
 import threading
 import time
@@ -102,7 +102,7 @@ class Connection:
         if isinstance(what, list):
             what = what[min(use, len(what)) - 1]
         if callable(what):
-            what = what(argument)
+            what = what(argument, self)
         for act in what.steps if isinstance(what, Then) else [what]:
             self.act(act)
         return what if isinstance(what, str) else ""
