@@ -53,7 +53,7 @@ class Connection:
 
     def __init__(self, server, sock):
         self.server, self.socket = server, sock
-        self.file = sock.makefile("rb")
+        self.received = b""  # and not looked at yet
         self.commands, self.texts, self.uses = [], [], {}
         self.started, self.ended = time.monotonic(), None
 
@@ -66,14 +66,34 @@ class Connection:
             pass
         finally:
             self.ended = time.monotonic()
-            self.file.close()
             self.socket.close()
 
-    def line(self):
-        line = self.file.readline()
-        if not line.endswith(b"\r\n"):
+    def receive(self):
+        data = self.socket.recv(65536)
+        if not data:
             raise Closed
-        return line[:-2]
+        self.received += data
+
+    def line(self):
+        while b"\n" not in self.received:
+            self.receive()
+        line, _, self.received = self.received.partition(b"\n")
+        if not line.endswith(b"\r"):
+            raise Closed
+        return line[:-1]
+
+    def early(self, seconds=0.2):
+        """What the client has said so far without waiting for a reply."""
+        time.sleep(seconds)
+        try:
+            while True:
+                data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+                if not data:
+                    break
+                self.received += data
+        except BlockingIOError:
+            pass
+        return self.received
 
     def command(self, line):
         line = line.decode("utf-8", "replace")
@@ -111,9 +131,8 @@ class Connection:
         if what is CLOSE:
             raise Closed
         if what is HANG:
-            while self.file.read(1024):
-                pass
-            raise Closed
+            while True:
+                self.receive()
         if what is ENDLESS:
             while True:
                 self.socket.sendall(b"250-and so on\r\n" * 100)

@@ -70,6 +70,12 @@ class Relay:
             r"dsn=([\d.]+), status=(\w+) \((.*)\)$", seconds)
         return match.groups()
 
+    def queue_file(self, queue, queue_id):
+        for folder, _, files in os.walk(f"{self.server.queue}/{queue}"):
+            if queue_id in files:
+                return os.path.join(folder, queue_id)
+        return None
+
     def removed(self, queue_id):
         self.server.wait_log(rf" {queue_id}: removed")
 
@@ -321,3 +327,293 @@ def test_outcome(relay, case):
     if all(outcome[2] == "sent" for outcome in case.expected):
         relay.removed(case.queue_id)
         assert len(case.fakes[-1].texts) == 1
+
+
+# --- one by one ---
+
+
+def test_hosts_are_tried_by_preference_and_equals_by_chance(relay):
+    first, second = relay.host("equal.test", new_address(), name="a.equal.test"), relay.host("equal.test", new_address(), name="b.equal.test")
+    worse = relay.host("equal.test", new_address(), preference=20, name="c.equal.test")
+    for _ in range(20):
+        relay.outcome(relay.send("r@equal.test"), "r@equal.test")
+    assert first.connections and second.connections and not worse.connections
+    assert len(first.texts) + len(second.texts) == 20
+
+
+def test_ipv6_hosts(relay):
+    try:
+        server = FakeSMTP("::1", relay.port)
+    except OSError:
+        pytest.skip("no IPv6 loopback here")
+    relay.dns.mx("six.test", (10, "mx.six.test"))
+    relay.dns.address("mx.six.test", "::1")
+    got = relay.outcome(relay.send("r@six.test"), "r@six.test")
+    assert got[0] == f"mx.six.test[::1]:{relay.port}" and got[4] == "sent"
+    assert len(server.texts) == 1
+    server.close()
+
+
+def test_many_exchangers_come_over_tcp_and_only_some_are_looked_up(relay):
+    for number in range(60):
+        name = f"a-long-name-of-a-mail-exchanger-number-{number}.many.test"
+        relay.dns.mx("many.test", (number, name))
+        relay.dns.address(name, f"127.3.0.{number + 1}")
+    got = relay.outcome(relay.send("r@many.test"), "r@many.test")
+    assert got[3:] == ("4.4.1", "deferred", "connect to a-long-name-of-a-mail-exchanger-number-4.many.test[127.3.0.5]:"
+                       f"{relay.port}: Connection refused")
+    assert len([name for name, kind in relay.dns.asked if name.endswith(".many.test") and kind == A]) == 5
+
+
+def test_pipelining_when_offered(relay):
+    early = {}
+
+    def mail(argument, connection):
+        early[connection.server.host] = connection.early()
+        return "250 ok"
+
+    with_it = relay.host("pipelining.test", new_address(), mail=mail)
+    without = relay.host("stepwise-too.test", new_address(), mail=mail, ehlo=SIMPLE)
+    for domain in "pipelining.test", "stepwise-too.test":
+        assert relay.outcome(relay.send(f"r1@{domain}", f"r2@{domain}"), f"r2@{domain}")[4] == "sent"
+    assert early[with_it.host].split(b"\r\n") == [
+        b"RCPT TO:<r1@pipelining.test> ORCPT=rfc822;r1@pipelining.test",
+        b"RCPT TO:<r2@pipelining.test> ORCPT=rfc822;r2@pipelining.test", b"DATA", b""]
+    assert early[without.host] == b""
+
+
+def test_parameters_only_where_offered(relay):
+    everything = relay.host("dsn.test", new_address())
+    nothing = relay.host("nodsn.test", new_address(), ehlo="250 fake.test")
+    for domain in "dsn.test", "nodsn.test":
+        queue_id = relay.send(f"r@{domain}", text="Subject: é\r\n\r\né\r\n".encode(),
+                              mail_options=["RET=HDRS", "ENVID=env+2Bid", "BODY=8BITMIME"],
+                              rcpt_options=["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;or+2Big@x.test"])
+        assert relay.outcome(queue_id, f"r@{domain}")[4] == "sent"
+    size = len(everything.texts[0].replace(b"\r\n", b"\n"))
+    mail = everything.commands[1].split(" ")
+    assert mail[:2] == ["MAIL", "FROM:<s@a.test>"] and mail[3:] == ["BODY=8BITMIME", "ENVID=env+2Bid", "RET=HDRS"]
+    assert re.fullmatch(r"SIZE=\d+", mail[2]) and abs(int(mail[2][5:]) - size) < 50
+    assert everything.commands[2] == "RCPT TO:<r@dsn.test> ORCPT=rfc822;or+2Big@x.test NOTIFY=SUCCESS,DELAY"
+    assert nothing.commands == ["EHLO mx.lab.test", "MAIL FROM:<s@a.test>", "RCPT TO:<r@nodsn.test>", "DATA", "QUIT"]
+
+
+def test_addresses_are_quoted(relay):
+    server = relay.host("quoted.test", new_address(), ehlo=SIMPLE)
+    queue_id = relay.send('"a b"@quoted.test', '"x\\"y"@quoted.test', sender='"s t"@a.test')
+    relay.removed(queue_id)
+    assert server.commands[1:4] == ['MAIL FROM:<"s t"@a.test>', 'RCPT TO:<"a b"@quoted.test>', 'RCPT TO:<"x\\"y"@quoted.test>']
+
+
+def test_size_limit_of_the_server(relay):
+    server = relay.host("small.test", new_address(), ehlo=ehlo("SIZE 500"))
+    got = relay.outcome(relay.send("r@small.test", text=b"Subject: x\r\n\r\n" + b"x" * 500 + b"\r\n"), "r@small.test")
+    assert got[3:5] == ("5.3.4", "bounced")
+    assert re.fullmatch(rf"message size \d+ exceeds size limit 500 of server mx\.small\.test\[{server.host}\]", got[5])
+    assert server.commands == ["EHLO mx.lab.test", "QUIT"]
+    assert relay.outcome(relay.send("r@small.test"), "r@small.test")[4] == "sent"
+    unlimited = relay.host("unlimited.test", new_address(), ehlo=ehlo("SIZE 0"))
+    assert relay.outcome(relay.send("r@unlimited.test"), "r@unlimited.test")[4] == "sent"
+    assert len(unlimited.texts) == 1
+
+
+TEXTS = {
+    "dots": (b"..\r\n...x\r\n\r\n..\r\n.\xe9\r\nend.\r\n", None),
+    "without a last line end": (b"a\r\n..", b"a\r\n..\r\n"),
+    "8-bit": (bytes(c for c in range(32, 256)) + b"\r\n", None),
+    "as long as lines may be": (b"a" * 998 + b"\r\n", None),
+    "a long line": (b"b" * 999 + b"\r\n" + b"c" * 5000 + b"\r\nend\r\n",
+                    b"b" * 998 + b"\r\n b\r\n" + b"c" * 998 + b"\r\n" + (b" " + b"c" * 997 + b"\r\n") * 4 + b" " + b"c" * 14 + b"\r\nend\r\n"),
+    "a long line of dots": (b"." * 2000 + b"\r\n", b"." * 998 + b"\r\n " + b"." * 997 + b"\r\n " + b"." * 5 + b"\r\n"),
+    "one megabyte": (b"".join(b"%060d\r\n" % number for number in range(17000)), None),
+}
+
+
+def test_text_arrives_byte_by_byte(relay):
+    server = relay.host("text.test", new_address())
+    for name, (text, expected) in TEXTS.items():
+        # What is sent here is not doubled: smtplib doubles dots, smtpd undoes that, smtp doubles them again.
+        queue_id = relay.send("r@text.test", text=b"Subject: x\r\n\r\n" + text)
+        assert relay.outcome(queue_id, "r@text.test")[4] == "sent"
+        body = server.texts[-1].split(b"\r\n\r\n", 1)[1]
+        assert re.sub(rb"(?m)^\.", b"", body) == (expected or text), name
+        assert not re.search(rb"(?m)^\.(?!\.)", body), name
+
+
+def test_hundred_recipients_of_which_some_fail(relay):
+    server = relay.host("hundred.test", new_address(), rcpt=lambda argument, connection: (
+        "550 5.1.1 no" if re.match(r"TO:<r\d*3@", argument) else "450 4.2.0 later" if re.match(r"TO:<r\d*7@", argument) else "250 ok"))
+    queue_id = relay.send(*(f"r{i}@hundred.test" for i in range(100)))
+    for i in range(100):
+        status = relay.outcome(queue_id, f"r{i}@hundred.test")[4]
+        assert status == {3: "bounced", 7: "deferred"}.get(i % 10, "sent"), i
+    relay.server.wait_log(f"{queue_id}: sender non-delivery notification: ")
+    assert len(server.texts) == 2  # 50 recipients each
+    wait_until(lambda: relay.queue_file("deferred", queue_id), what="the deferred file")
+
+
+def test_bounce_names_the_server_and_what_it_said(relay):
+    server = relay.host("refuses.test", new_address(), rcpt="550-5.1.1 no such user\n550 5.1.1 here")
+    queue_id = relay.send("r@refuses.test", sender=f"{USER}@lab.test")
+    relay.server.wait_log(f"{queue_id}: sender non-delivery notification: ")
+    notice = relay.server.wait_mail()[-1].decode()
+    assert (f"\n<r@refuses.test>: host mx.refuses.test[{server.host}] said: 550-5.1.1 no such user 550 5.1.1 here"
+            " (in reply to RCPT TO command)\n") in notice.replace("\n    ", " ")
+    fields = notice.split("Content-Type: message/delivery-status\n", 1)[1].split("\n--", 1)[0]
+    assert fields.rstrip("\n").split("\n\n")[-1].split("\n") == [
+        "Final-Recipient: rfc822; r@refuses.test",
+        "Original-Recipient: rfc822;r@refuses.test",
+        "Action: failed",
+        "Status: 5.1.1",
+        "Remote-MTA: dns; mx.refuses.test",
+        "Diagnostic-Code: smtp; 550-5.1.1 no such user 550 5.1.1 here",
+    ]
+
+
+def test_connection_is_used_again_while_more_is_waiting(relay):
+    server = relay.host("again.test", new_address(), data_end=lambda text, connection: (time.sleep(0.05), SENT)[1])
+    ids = [relay.send("r@again.test") for _ in range(25)]
+    got = [relay.outcome(queue_id, "r@again.test") for queue_id in ids]
+    assert all(outcome[4] == "sent" for outcome in got)
+    assert len(server.texts) == 25 and len(server.connections) < 20
+    uses = [int(outcome[1]) for outcome in got if outcome[1]]
+    assert uses and sorted(uses)[0] == 2
+    assert len(uses) == 25 - len(server.connections)
+    # Kept no longer than smtp_connection_cache_time_limit (2 s), then left politely.
+    wait_until(lambda: all(connection.ended for connection in server.connections), what="the end of kept connections")
+    assert all(connection.commands[-1] == "QUIT" for connection in server.connections)
+
+
+def test_transaction_that_failed_is_reset_before_the_next(relay):
+    server = relay.host("reset.test", new_address(), ehlo=SIMPLE, mail=lambda argument, connection: (time.sleep(0.05), "450 4.1.0 later")[1])
+    ids = [relay.send("r@reset.test") for _ in range(20)]
+    for queue_id in ids:
+        assert relay.outcome(queue_id, "r@reset.test")[3:5] == ("4.1.0", "deferred")
+    # The server has had its say: no second attempt over a new connection.
+    assert sum(line.startswith("MAIL") for line in server.commands) == 20
+    several = [connection.commands for connection in server.connections if connection.uses["mail"] > 1]
+    assert several
+    for commands in several:
+        verbs = [line.split(" ")[0] for line in commands[1:] if line != "QUIT"]
+        assert verbs == (["MAIL", "RSET"] * len(verbs))[:len(verbs)] and verbs[-1] == "MAIL"
+
+
+@pytest.mark.parametrize("when", ["at once", "with 421"])
+def test_kept_connection_that_the_server_closed(relay, when):
+    domain = f"closed-{when[-3:].strip()}.test"
+    answer = Then(SENT, CLOSE) if when == "at once" else SENT
+    script = {"data_end": lambda text, connection: (time.sleep(0.05), answer)[1]}
+    if when == "with 421":
+        script["mail"] = ["250 ok", Then("421 4.4.2 idle too long", CLOSE)]
+    server = relay.host(domain, new_address(), **script)
+    ids = [relay.send(f"r@{domain}") for _ in range(20)]
+    for queue_id in ids:
+        relay.removed(queue_id)
+    assert len(server.texts) == 20
+    assert not re.search(rf"to=<r@{domain}>.*status=deferred", relay.server.log())
+
+
+def test_dead_destination_is_left_alone_until_a_flush(relay):
+    server = relay.host("dead.test", new_address(), greeting=HANG)
+    ids = [relay.send("r@dead.test") for _ in range(12)]
+    texts = [relay.outcome(queue_id, "r@dead.test") for queue_id in ids]
+    reason = f"conversation with mx.dead.test[{server.host}] timed out while {GREETING}"
+    suspended = [got for got in texts if got[5].startswith("delivery temporarily suspended")]
+    assert 0 < len(suspended) <= 7 and len(server.connections) == 12 - len(suspended)
+    for got in texts:
+        if got in suspended:
+            assert (got[0], *got[3:]) == ("none", "4.4.2", "deferred", "delivery temporarily suspended: " + reason)
+        else:
+            assert (got[0], *got[3:]) == (f"mx.dead.test[{server.host}]:{relay.port}", "4.4.2", "deferred", reason)
+    # A new message does not even try.
+    tried = len(server.connections)
+    ids.append(relay.send("r@dead.test"))
+    assert relay.outcome(ids[-1], "r@dead.test")[5] == "delivery temporarily suspended: " + reason
+    assert len(server.connections) == tried
+    server.script = {}
+    relay.server.command("postqueue", "-f")
+    for queue_id in ids:
+        relay.removed(queue_id)
+    assert len(server.texts) == 13
+
+
+def test_endless_replies_cost_little_memory(relay):
+    for pid in relay.server.processes("smtp"):
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            peak = int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1))
+        assert peak < 100_000, f"{peak} KB"  # after all cases above, the endless ones among them
+
+
+def test_backoff_is_the_time_stamp_of_the_deferred_file(relay):
+    relay.dns.fails("later.test", SERVFAIL)
+    before = time.time()
+    queue_id = relay.send("r@later.test")
+    relay.outcome(queue_id, "r@later.test")
+    path = wait_until(lambda: relay.queue_file("deferred", queue_id), what="the deferred file")
+    assert before + 299 <= os.stat(path).st_mtime <= time.time() + 301  # minimal_backoff_time
+
+
+def test_no_process_died(relay):
+    assert not re.search(r"panic|fatal|killed by signal|exit status", relay.server.log())
+
+
+@pytest.fixture
+def other_relay(tmp_path_factory):
+    made = []
+
+    def make(*main):
+        made.append(Relay(str(tmp_path_factory.mktemp("o") / "i"), main))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_without_a_lifetime_one_attempt_is_made(other_relay):
+    relay = other_relay("maximal_queue_lifetime = 0", "bounce_queue_lifetime = 0")
+    server = relay.host("later.test", new_address(), rcpt="450 4.2.0 later")
+    queue_id = relay.send("r@later.test", sender=f"{USER}@lab.test")
+    relay.server.wait_log(f"{queue_id}: from=<{USER}@lab.test>, status=expired, returned to sender")
+    relay.removed(queue_id)
+    notice = relay.server.wait_mail()[0].decode()
+    assert "\nAction: failed\nStatus: 4.2.0\nRemote-MTA: dns; mx.later.test\nDiagnostic-Code: smtp; 450 4.2.0 later\n" in notice
+    assert len(server.connections) == 1
+
+
+def test_settings_that_change_the_conversation(other_relay):
+    relay = other_relay("soft_bounce = yes", "smtp_skip_5xx_greeting = no", "smtp_always_send_ehlo = no", "smtp_line_length_limit = 20",
+                        "smtp_connection_cache_on_demand = no", "smtp_helo_name = other.name.test", "smtp_discard_ehlo_keywords = DSN",
+                        "smtp_skip_quit_response = no", "inet_protocols = ipv4", "smtp_mx_address_limit = 1")
+    server = relay.host("plain.test", new_address(), data_end=lambda text, connection: (time.sleep(0.02), SENT)[1])
+    old = relay.host("old.test", new_address(), greeting="220 fake.test SMTP")
+    relay.host("refuses.test", new_address(), rcpt="550 5.1.1 no")
+    relay.host("busy.test", new_address(), greeting="554 5.3.2 no")
+    relay.host("second.test", new_address(), name="a.second.test", greeting="450 x")
+    second = relay.host("second.test", new_address(), preference=20, name="b.second.test")
+    text = b"Subject: x\r\n\r\n" + b"x" * 50 + b"\r\n"
+    ids = [relay.send("r@plain.test", text=text, rcpt_options=["NOTIFY=NEVER"]) for _ in range(15)]
+    for queue_id in ids:
+        relay.removed(queue_id)
+    assert len(server.connections) == 15
+    assert all(connection.commands == ["EHLO other.name.test", connection.commands[1], "RCPT TO:<r@plain.test>", "DATA", "QUIT"]
+               for connection in server.connections)
+    assert server.texts[0].endswith(b"\r\n\r\n" + b"x" * 20 + b"\r\n " + b"x" * 19 + b"\r\n " + b"x" * 11 + b"\r\n")
+    relay.removed(relay.send("r@old.test"))
+    assert old.commands[0] == "HELO other.name.test"
+    for domain, dsn, text in [("refuses.test", "4.1.1", "said: 550 5.1.1 no (in reply to RCPT TO command)"),
+                              ("busy.test", "4.3.2", "refused to talk to me: 554 5.3.2 no")]:
+        queue_id = relay.send(f"r@{domain}")
+        got = relay.outcome(queue_id, f"r@{domain}")
+        assert got[3:5] == (dsn, "SOFTBOUNCE") and got[5].endswith(text)
+        assert wait_until(lambda: relay.queue_file("deferred", queue_id), what="the deferred file")
+    assert relay.outcome(relay.send("r@second.test"), "r@second.test")[4] == "deferred" and not second.connections
+    relay.dns.fails("nowhere.test", 3)
+    assert relay.outcome(relay.send("r@nowhere.test"), "r@nowhere.test")[5] == name_error("nowhere.test", "A", "Host not found")
+
+
+def test_names_from_the_hosts_file(other_relay):
+    relay = other_relay("smtp_host_lookup = native")
+    got = relay.outcome(relay.send("r@no-such-name.invalid"), "r@no-such-name.invalid")
+    assert got[3:5] in [("5.4.4", "bounced"), ("4.4.4", "deferred")]
+    assert got[5].startswith("unable to look up host no-such-name.invalid: ")
