@@ -3,6 +3,8 @@
  * caller's rights; mail goes to postdrop, so that it works while the mail system is down.
  * Reads from strangers: the message, which it only passes on.
  */
+#include "sendmail/sendmail.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
-#include "sendmail/sendmail.h"
 #include "service/command.h"
 
 #define PATH_ROOM 4096
