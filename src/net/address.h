@@ -49,6 +49,9 @@ bool net_prefix_match(const struct net_prefix *p, const struct net_address *a);
 
 /* Addresses of this machine's interfaces into `out` (at most max); count or -errno. */
 MUST_USE int net_own_addresses(struct net_prefix *out, size_t max);
+/* inet_interfaces and proxy_interfaces: words that are "all", "loopback-only", addresses
+ * (brackets allowed), or names, which are looked up (blocking). Count, at most max. */
+size_t net_listed_addresses(struct str list, struct net_address *out, size_t max);
 
 /* Numeric or known service name ("smtp", "lmtp", "submission", "submissions", "smtps",
  * "24"); other names by getservbyname. False: unknown. */
