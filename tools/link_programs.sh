@@ -6,13 +6,13 @@ mkdir -p "$2/bin" "$2/libexec"
 link() {
 	ln -f "$1" "$3/$2"
 }
-for program in posthouse postfix sendmail postdrop postqueue postcat postmap postconf; do
+for program in posthouse postfix sendmail postdrop postqueue postcat postconf; do
 	file=$1/src/$program/$program
-	[ -f "$file" ] && link "$file" "$program" "$2/bin"
+	link "$file" "$program" "$2/bin"
 done
-[ -f "$2/bin/sendmail" ] && ln -f "$2/bin/sendmail" "$2/bin/mailq"
+for name in postmap postalias; do link "$1/src/postmap/$name" "$name" "$2/bin"; done
+for name in mailq newaliases; do ln -f "$2/bin/sendmail" "$2/bin/$name"; done
 for program in master smtpd cleanup trivial-rewrite qmgr smtp local virtual discard error bounce pickup showq; do
 	file=$1/src/$(echo "$program" | tr - _)/$program
-	[ -f "$file" ] && link "$file" "$program" "$2/libexec"
+	link "$file" "$program" "$2/libexec"
 done
-exit 0

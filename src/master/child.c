@@ -22,6 +22,7 @@
 
 #define ARGUMENTS_MAX 200
 #define RESTART_MS    1000
+#define STRESS_MS     1000000 /* as long as Postfix calls it stress */
 
 static bool is_live(const struct child *c)
 {
@@ -60,7 +61,7 @@ static bool has_room(const struct row *r)
 
 static void send_order(const struct child *c)
 {
-	struct master_order order = {.clients = c->share};
+	struct master_order order = {.clients = c->share, .stress = c->row->stress};
 	if (send(c->status_fd, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
 	    errno != EPIPE && errno != ECONNRESET)
 		log_warning(
@@ -79,6 +80,41 @@ void children_share(struct row *r)
 		uint32_t more = r->limit - c->share;
 		c->share += more < left ? more : left;
 		send_order(c);
+	}
+}
+
+/* --- stress --- */
+
+static void set_stress(struct row *r, bool stress)
+{
+	struct child *c;
+	r->stress = stress;
+	LIST_FOREACH (c, &r->children, struct child, link)
+		if (is_live(c))
+			send_order(c);
+}
+
+static void end_stress(void *argument)
+{
+	set_stress(argument, false);
+}
+
+/* All clients that a public service may have are there: it gets stress = yes. */
+static void look_for_stress(struct row *r)
+{
+	if (r->kind != MASTER_INET || r->clients < 2 || has_room(r) ||
+	    clients_left(r) > 0)
+		return;
+	if (r->stress_timer == NULL)
+		r->stress_timer = run_timer_new(end_stress, r);
+	run_timer_set(r->stress_timer, deadline_after_ms(STRESS_MS));
+	if (!r->stress) {
+		struct str port = str_trim(str_of(r->endpoints));
+		port = str_skip(port, (size_t)(str_find_last(port, ':') + 1));
+		log_warning("service \"%s\" (%.*s) has reached its process limit \"%u\": "
+			    "new clients may experience noticeable delays",
+		    r->name, STR_ARG(port), r->clients);
+		set_stress(r, true);
 	}
 }
 
@@ -170,6 +206,8 @@ static void heard(void *argument)
 	r->used = r->used || status.uses > 0;
 	if (!is_live(c))
 		children_share(r);
+	else if (c->state == MASTER_CHILD_FULL)
+		look_for_stress(r);
 	children_watch(r);
 }
 
@@ -210,6 +248,10 @@ static void build_command(struct row *r, uint32_t share, struct command_line *l)
 		add_word(l, "-u");
 	if (r->clients == 0)
 		add_word(l, "-z");
+	if (r->kind == MASTER_INET && r->clients > 1) {
+		add_word(l, "-o");
+		add_word(l, r->stress ? "stress=yes" : "stress=");
+	}
 	for (int i = 0; i < master.verbose; i++)
 		add_word(l, "-v");
 	for (size_t i = 0; r->arguments[i] != NULL; i++)
@@ -328,6 +370,7 @@ void children_retire(struct row *r)
 		if (c->state == MASTER_CHILD_RETIRED)
 			continue;
 		c->state = MASTER_CHILD_RETIRED;
+		c->clients = c->share;        /* at most; it will say */
 		c->told_to_end = !c->started; /* the signal may come before its handler */
 		(void)kill(c->pid, SIGUSR1);
 	}

@@ -93,9 +93,14 @@ static void raise_descriptor_limit(void)
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
+	rlim_t before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
 		log_warning("cannot raise the number of open files: %s", strerror(errno));
+		limit.rlim_cur = before;
+	}
+	master.descriptors =
+	    limit.rlim_cur < INT32_MAX ? (int64_t)limit.rlim_cur : INT32_MAX;
 }
 
 static bool is_imported(const char *variable)

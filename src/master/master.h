@@ -49,10 +49,11 @@ struct row {
 	size_t listener_count;
 	char *endpoints; /* what the listeners are bound to, as text, for comparison */
 	struct list_link children;
-	struct run_timer *wakeup_timer, *throttle_timer;
+	struct run_timer *wakeup_timer, *throttle_timer, *stress_timer;
 	struct ipc_client *wakeup_client;
 	bool throttled, watching;
-	bool stale; /* not in the new master.cf */
+	bool stress; /* clients reached maxproc a short while ago */
+	bool stale;  /* not in the new master.cf */
 };
 
 struct child {
@@ -80,6 +81,7 @@ struct master_state {
 	bool keep_stdout, ending;
 	size_t children; /* alive */
 	unsigned cores;
+	int64_t descriptors; /* that a process may have open */
 	char **environment;
 	int verbose;
 };

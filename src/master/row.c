@@ -11,8 +11,9 @@
 #include "master/master.h"
 #include "service/command.h"
 
-#define FILE_ARENA (4 * 1024 * 1024)
-#define PATH_ROOM  4096
+#define FILE_ARENA         (4 * 1024 * 1024)
+#define PATH_ROOM          4096
+#define DESCRIPTOR_RESERVE 64
 
 /*
  * How maxproc is to be read. Mostly it bounds clients. Programs that carried many clients
@@ -88,6 +89,20 @@ static uint32_t client_limit(const struct master_row *source)
 	return (uint32_t)(limit < UINT32_MAX ? limit : UINT32_MAX);
 }
 
+/* A client of a stream service needs a descriptor; the reserve is for all else. */
+static uint32_t fitting_limit(const struct row *r, uint32_t limit)
+{
+	int64_t most = master.descriptors - DESCRIPTOR_RESERVE;
+	if (most < 1)
+		most = 1;
+	if (limit <= most)
+		return limit;
+	log_warning("service %s: %u clients a process do not fit into %lld open files: "
+		    "the limit is now %lld",
+	    r->name, limit, (long long)master.descriptors, (long long)most);
+	return (uint32_t)most;
+}
+
 static uint32_t client_total(const struct master_row *source, uint32_t limit)
 {
 	int64_t total = source->maxproc == MASTER_DEFAULT
@@ -130,7 +145,7 @@ static void take_settings(struct row *r, const struct master_row *source)
 	r->arguments = copy_arguments(source);
 	r->unpriv = source->unpriv != 0;
 	r->chroot = source->chroot == 1;
-	r->limit = client_limit(source);
+	r->limit = fitting_limit(r, client_limit(source));
 	r->clients = client_total(source, r->limit);
 	r->wakeup = source->wakeup == MASTER_DEFAULT ? 0 : source->wakeup;
 	r->wakeup_if_used = source->wakeup_if_used;
@@ -174,6 +189,7 @@ static void row_free(struct row *r)
 	sockets_close(r);
 	run_timer_free(r->wakeup_timer);
 	run_timer_free(r->throttle_timer);
+	run_timer_free(r->stress_timer);
 	ipc_client_free(r->wakeup_client);
 	free_arguments(r->arguments);
 	free(r->endpoints);

@@ -72,7 +72,7 @@ static void write_main_cf(const struct instance *i)
 	buf_printf(
 	    &t, "# Mail for %s goes to the maildir %s/mail/%s/.\n", i->user, d, i->user);
 	buf_printf(&t, "mail_spool_directory = %s/mail/\n", d);
-	buf_printf(&t, "alias_maps = texthash:%s/etc/aliases\n", d);
+	buf_printf(&t, "alias_maps = hash:%s/etc/aliases\n", d);
 	buf_printf(&t, "local_recipient_maps = inline:{%s=yes} $alias_maps\n", i->user);
 	write_file(i, "main.cf", &t);
 }
@@ -110,7 +110,8 @@ static void write_aliases(const struct instance *i)
 {
 	CLEANUP(buf_free) struct buf t = BUF_INIT(FILE_MAX);
 	buf_printf(&t,
-	    "# name, white space, addresses\npostmaster %s\nmailer-daemon postmaster\n",
+	    "# name: addresses. Read as it stands, unless postalias made an index of it.\n"
+	    "postmaster: %s\nmailer-daemon: postmaster\n",
 	    i->user);
 	write_file(i, "aliases", &t);
 }

@@ -101,6 +101,7 @@ void command_start(const struct command *c, const char *directory)
 	check_directory(directory);
 	if (setenv("MAIL_CONFIG", directory, 1) != 0)
 		fatal("setenv: %s", strerror(errno));
+	conf_free(command.conf); /* of an earlier start (tests) */
 	command.conf = load(directory);
 	if (!fill(command.conf, c, &error))
 		fatal("%s", buf_cstr(&error));

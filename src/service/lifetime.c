@@ -60,8 +60,9 @@ static void told_by_master(UNUSED void *argument)
 		lifetime_retire("master is gone");
 		return;
 	}
-	service_state.stress = order.stress != 0;
-	if (order.clients > 0 && !service_state.service->stays) {
+	if (service_state.stress != (order.stress != 0))
+		service_set_stress(order.stress != 0);
+	if (order.clients > 0) {
 		service_state.limit = order.clients;
 		life.hooks.set_limit(order.clients);
 	}
@@ -189,8 +190,14 @@ void lifetime_client_began(void)
 	life.uses++;
 	if (life.clients++ == 0)
 		run_timer_set(life.idle, CLOCK_NEVER);
-	if (life.uses == 1) /* it works: master need not throttle it */
-		tell_master(MASTER_CHILD_FREE);
+	if (life.max_uses != 0 && life.uses >= life.max_uses)
+		lifetime_retire("used often");
+	if (life.uses != 1 || life.retired)
+		return;
+	/* It works: master need not throttle it, and if it is full, may start the next at
+	 * once. */
+	life.told_full = life.full;
+	tell_master(life.full ? MASTER_CHILD_FULL : MASTER_CHILD_FREE);
 }
 
 void lifetime_client_ended(void)
@@ -198,8 +205,6 @@ void lifetime_client_ended(void)
 	life.clients--;
 	if (life.retired)
 		tell_master(MASTER_CHILD_RETIRED);
-	else if (life.max_uses != 0 && life.uses >= life.max_uses)
-		lifetime_retire("used often");
 	else
 		(void)lifetime_may_take();
 	if (life.clients == 0)

@@ -77,15 +77,21 @@ static void load_configuration(const struct service *s)
 	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
 }
 
+void service_set_stress(bool stress)
+{
+	const struct service *s = service_state.service;
+	service_state.stress = stress;
+	if (!conf_override(
+		service_state.conf, stress ? STR("stress=yes") : STR("stress=")))
+		panic("stress cannot be set");
+	fill(s->params, s->values);
+}
+
 static void set_limit(void)
 {
 	const struct service_options *o = &service_state.options;
 	int64_t limit =
 	    o->limit > 0 ? o->limit : service_state.common.service_client_limit;
-	/* maxproc 1 says that there is one process, not one client. */
-	if (service_state.service->stays &&
-	    limit < service_state.common.service_client_limit)
-		limit = service_state.common.service_client_limit;
 	if (o->stand_alone)
 		limit = 1;
 	service_state.limit =

@@ -50,9 +50,7 @@ struct service {
 	enum sandbox sandbox;
 	bool root;       /* keeps root (local, virtual, pipe, spawn) */
 	bool no_threads; /* run_inline_only */
-	/* One long-lived process: no max_use, no max_idle, and maxproc 1 does not bound
-	 * its clients (qmgr). */
-	bool stays;
+	bool stays;      /* one long-lived process: no max_use, no max_idle (qmgr) */
 	void (*before_jail)(void);
 	void (*started)(void); /* may start fibers; loop not yet running */
 	/* Exactly one of: */
@@ -65,12 +63,13 @@ struct service {
 	void (*connection_closed)(void *state);
 	/* Asked before a client is taken and after one has gone, at most once a second:
 	 * tables changed on disk? true = retire ("has changed -- restarting" is logged by
-	 * the hook). */
+	 * the hook). May be called on the main stack: must not wait. */
 	bool (*stale)(void);
 	/* Asked when all else is over after retirement: work of its own is under way, do
 	 * not end yet. May be NULL. */
 	bool (*busy)(void);
-	/* Last words before exit when retired (flush state); may be NULL. */
+	/* Last words before exit when retired (flush state), on the main stack: must not
+	 * wait. May be NULL. */
 	void (*finished)(void);
 };
 
@@ -80,6 +79,9 @@ int service_main(const struct service *s, int argc, char **argv);
 const struct common_params *service_common(void);
 struct conf *service_conf(void);
 const char *service_name(void); /* row name: "relay" for smtp run as relay */
+/* Master says when the clients of the service have reached maxproc, and for 1000 s after.
+ * The program's parameters (not those common to all) are then filled again, so that a
+ * session sees what ${stress?...} gives when it reads them. */
 bool service_is_stress(void);
 bool service_draining(void); /* retired: finish, take nothing new */
 

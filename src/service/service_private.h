@@ -31,6 +31,9 @@ struct service_state {
 
 extern struct service_state service_state;
 
+/* service.c: fills the program's parameters again, as ${stress?...} is in some. */
+void service_set_stress(bool stress);
+
 /* options.c. Fatal on a bad option. */
 void service_options_parse(
     const struct service *s, int argc, char **argv, struct service_options *o_r);

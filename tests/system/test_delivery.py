@@ -44,7 +44,7 @@ def test_mail_for_the_host_name_and_postmaster(make_instance):
 def test_alias_to_addresses(make_instance):
     server = make_instance(["relayhost = ", "recipient_delimiter = +"], start=False)
     with open(f"{server.etc}/aliases", "a", encoding="utf-8") as file:
-        file.write(f"team {USER}, other\nother {USER}+second@localhost\nselfish selfish, {USER}\nloop loop2\nloop2 loop\n")
+        file.write(f"team: {USER}, other\nother: {USER}+second@localhost\nloop: loop2\nloop2: loop\n")
     server.start()
     submit(server, "s@a.test", "team@localhost")
     messages = server.wait_mail(2)

@@ -1,8 +1,10 @@
 """master and the frame of its services: processes on demand, limits, retirement, throttling, reload, stop."""
 import os
 import pwd
+import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -104,6 +106,24 @@ def test_unix_sockets_are_private_or_public(make):
             assert client.ask("name") == path[-1]
 
 
+def test_a_port_alone_listens_on_all_inet_interfaces(make):
+    master = make([stream()], ["inet_interfaces = 127.0.0.1, 127.0.0.2"])
+    with master.client() as one, socket.create_connection(("127.0.0.2", master.port), 10) as two:
+        two.sendall(b"pid\n")
+        assert two.recv(100) == b"%d\n" % one.pid()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.3", master.port), 10)
+
+
+def test_a_row_may_name_its_address(make):
+    master = make(["127.0.0.2:PORT inet n - n - - test-stream"])
+    with socket.create_connection(("127.0.0.2", master.port), 10) as client:
+        client.sendall(b"name\n")
+        assert client.recv(100) == b"127.0.0.2:%d\n" % master.port
+    with pytest.raises(OSError):
+        master.client()
+
+
 # --- limits ---
 
 def test_maxproc_bounds_the_clients_of_all_processes(make):
@@ -141,6 +161,16 @@ def test_many_clients_share_a_process_and_idle_ones_are_reused(make):
         assert master.processes("test-stream") == [pid]
 
 
+def test_maxproc_left_open_is_default_process_limit(make):
+    master = make([stream()], ["default_process_limit = 2"])
+    clients = [master.client() for _ in range(2)]
+    assert all(client.pid() > 0 for client in clients)
+    with master.client() as third:
+        assert not third.is_served()
+    for client in clients:
+        client.close()
+
+
 def test_maxproc_0_does_not_bound_clients(make):
     master = make([stream(0)], ["service_client_limit = 2"])
     clients = [master.client() for _ in range(9)]
@@ -148,6 +178,33 @@ def test_maxproc_0_does_not_bound_clients(make):
         assert client.pid() > 0
     for client in clients:
         client.close()
+
+
+def test_stress_begins_when_clients_reach_maxproc(make):
+    master = make([stream(3)])
+    clients = [master.client() for _ in range(2)]
+    assert [client.ask("stress") for client in clients] == ["no", "no"]
+    clients.append(master.client())
+    wait_until(lambda: clients[0].ask("stress") == "yes", 10, "stress")
+    assert (f'warning: service "{master.port}" ({master.port}) has reached its process limit "3": '
+            "new clients may experience noticeable delays") in master.log()
+    clients.pop().close()
+    master.signal(signal.SIGHUP)
+    wait_until(lambda: clients[0].ask("draining") == "yes", 10, "the new generation")
+    with master.client() as fresh:
+        assert fresh.ask("stress") == "yes"  # for a while; new processes learn it at their start
+    for client in clients:
+        client.close()
+
+
+def test_a_limit_that_does_not_fit_into_the_open_files_is_lowered(make):
+    master = make([stream()], ["service_client_limit = 900000"])
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard > 900064:
+        pytest.skip("this machine allows a million open files")
+    assert f"the limit is now {hard - 64}" in master.log()
+    with master.client() as client:
+        assert client.pid() > 0
 
 
 # --- retirement ---
@@ -323,6 +380,26 @@ def test_the_tag_is_syslog_name_and_the_program(make):
     os.kill(pid, signal.SIGUSR1)
     master.wait_log(f"post/office/test-stream[{pid}]: finished")
     assert f"postfix/master[{master.pid()}]: daemon started" in master.log()
+
+
+def test_maillog_file_may_be_standard_output(make):
+    master = make([stream()], ["maillog_file = /dev/stdout"], started=False)
+    with open(master.log_path, "w", encoding="utf-8") as out:
+        running = subprocess.Popen(master.command("-s"), stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        master.wait_log("daemon started")
+        with master.client() as client:
+            pid = client.pid()
+        os.kill(pid, signal.SIGUSR1)
+        master.wait_log(f"postfix/test-stream[{pid}]: finished")
+    finally:
+        running.terminate()
+        assert running.wait(15) == 0
+
+
+def test_the_log_file_has_the_permissions_that_are_asked_for(make):
+    master = make([stream()], ["maillog_file_permissions = 0640"])
+    assert os.stat(master.log_path).st_mode & 0o777 == 0o640
 
 
 # --- the inner protocol ---
