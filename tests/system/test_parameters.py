@@ -88,15 +88,21 @@ class Side:
 class Peer:
     """An SMTP server that does what a row wants, and remembers what it was told."""
 
-    def __init__(self, replies=None, delays=None, greeting="220 peer.test", deaf=False, host="127.0.0.1", port=0):
+    def __init__(self, replies=None, delays=None, greeting="220 peer.test", deaf=False, full=False, host="127.0.0.1", port=0):
         self.replies = {"EHLO": "250-peer.test\r\n250-SIZE 100000000\r\n250 DSN", "DATA": "354 go on", "QUIT": "221 bye",
                         ".": "250 2.0.0 taken", **(replies or {})}
         self.delays, self.greeting, self.deaf = delays or {}, greeting, deaf
         self.lines, self.connections, self.open, self.most_open = [], 0, 0, 0
         self.farewell = None
         self.lock = threading.Lock()
-        self.socket = socket.create_server((host, port), backlog=100)
+        self.socket = socket.create_server((host, port), backlog=0 if full else 100)
         self.port = self.socket.getsockname()[1]
+        if full:
+            self.company = [socket.socket() for _ in range(3)]
+            for company in self.company:
+                company.setblocking(False)
+                company.connect_ex((host, self.port))
+            return
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -129,21 +135,23 @@ class Peer:
             if in_data and line != ".":
                 continue
             verb = line.split(" ")[0]
+            if verb == "QUIT":
+                return self.part(client)
             time.sleep(self.delays.get(verb, 0))
             client.sendall(self.replies.get(verb, "250 2.0.0 ok").encode() + b"\r\n")
             in_data = verb == "DATA"
             if in_data and self.deaf:
                 time.sleep(6)
                 return
-            if verb == "QUIT":
-                start = time.monotonic()
-                client.settimeout(0.1)
-                try:
-                    client.recv(1)
-                except OSError:
-                    pass
-                self.farewell = time.monotonic() - start
-                return
+
+    def part(self, client):
+        """Whether the client waits for the reply to QUIT."""
+        client.settimeout(self.delays.get("QUIT", 0.1))
+        try:
+            self.farewell = "goes" if client.recv(1) == b"" else "talks on"
+        except TimeoutError:
+            self.farewell = "waits"
+        client.sendall(self.replies["QUIT"].encode() + b"\r\n")
 
     def heard(self, pattern):
         return wait_until(lambda: next((line for line in self.lines if re.search(pattern, line)), None), what=pattern)
@@ -289,6 +297,7 @@ SMTPD = [
     Row("smtpd_recipient_overshoot_limit", "1", "9", overshoot, r"\|421 4.7.0 .*too many errors", r"\|250 ",
         extra=["smtpd_recipient_limit=1", "smtpd_hard_error_limit=2"]),
     Row("smtpd_hard_error_limit", "2", "20", after_bad_commands(2), r"\|421 4.7.0 .*too many errors", r"\|250 2.0.0 Ok$"),
+    Row("stress", "yes", "", after_bad_commands(1), r"\|421 4.7.0 .*too many errors", r"\|250 2.0.0 Ok$"),
     Row("smtpd_junk_command_limit", "2", "50", junk, "^421 4.7.0", "^250 2.0.0 Ok", extra=["smtpd_hard_error_limit=1"]),
     Row("smtpd_error_sleep_time", "1s", "0s", errors_cost_time, "slow", "quick", extra=["smtpd_soft_error_limit=1"]),
     Row("smtpd_soft_error_limit", "1", "10", errors_cost_time, "slow", "quick", extra=["smtpd_error_sleep_time=1s"]),
@@ -465,8 +474,7 @@ def longest_line(side):
 
 def farewell(side):
     side.outcome()
-    wait_until(lambda: side.peer.farewell is not None, what="the end of the connection")
-    return "waits" if side.peer.farewell > 0.3 else "goes"
+    return wait_until(lambda: side.peer.farewell, what="the end of the connection")
 
 
 def quits_after_refusal(side):
@@ -548,7 +556,9 @@ SMTP = [
     Row("smtp_data_xfer_timeout", "1s", "60s", within(3), TIMEOUT, "waiting", peer={"deaf": True}),
     Row("smtp_rset_timeout", "1s", "60s", quits_after_refusal, "breaks", "quits",
         peer={"replies": {"MAIL": "450 not now"}, "delays": {"RSET": 2}}),
-    Row("smtp_skip_quit_response", "yes", "no", farewell, "goes", "goes"),
+    Row("smtp_skip_quit_response", "yes", "no", farewell, "goes", "waits", peer=slow("QUIT")),
+    Row("smtp_quit_timeout", "1s", "60s", farewell, "goes", "waits", ["smtp_skip_quit_response=no"], slow("QUIT")),
+    Row("smtp_connect_timeout", "1s", "60s", within(2.5), TIMEOUT, "waiting", peer={"full": True}),
     Row("smtp_tcp_port", "@port@", "1", outcome(), SENT, DEFERRED, nexthop="[127.0.0.1]"),
     Row("inet_protocols", "ipv4", "ipv6", outcome(), SENT, BOUNCED),
     Row("smtp_connection_cache_on_demand", "yes", "no", connections, "few", "many", peer={"delays": {".": 0.3}}),
@@ -949,3 +959,38 @@ def test_mynetworks_follows_the_interfaces(make_instance):
         wire.say("EHLO c.test")
         wire.say("MAIL FROM:<>")
         assert wire.say("RCPT TO:<x@far.test>").startswith("454 4.7.1")
+
+
+def test_default_database_type_of_postmap(make_instance):
+    for kind, result in (("texthash", "value\n"), ("fail", "")):
+        server = make_instance([f"default_database_type = {kind}"], start=False)
+        with open(f"{server.etc}/table", "w", encoding="utf-8") as file:
+            file.write("key value\n")
+        assert server.command("postmap", "-q", "key", f"{server.etc}/table", check=False).stdout == result
+
+
+def test_parameters_of_sendmail(make_instance):
+    """authorized_submit_users, sendmail_fix_line_endings."""
+    bodies = []
+    for value in ("always", "never"):
+        server = make_instance(BASE + [f"sendmail_fix_line_endings = {value}", "cleanup_replace_stray_cr_lf = no"])
+        server.sendmail("Subject: x\r\n\r\none\r\ntwo\r\n", ME)
+        bodies.append(server.wait_mail(1)[0].count(b"\r"))
+    assert bodies[0] == 0 and bodies[1] > 0
+    for users, good in (("static:all", True), ("!static:all", False), (f"!{USER}", False), (f"{USER}", True)):
+        server = make_instance(BASE + [f"authorized_submit_users = {users}"])
+        assert (server.sendmail("Subject: x\n\nx\n", ME, check=False).returncode == 0) == good, users
+
+
+def test_owner_of_an_instance(make_instance):
+    """posthouse_single_user, mail_owner, setgid_group: whose rights a start asks for."""
+    said = []
+    for single, owner, group in (("yes", "nosuch", "nosuch"), ("no", "nosuch", "nosuch"), ("no", "daemon", "nosuch")):
+        server = make_instance([f"posthouse_single_user = {single}", f"mail_owner = {owner}", f"setgid_group = {group}"],
+                               start=False)
+        try:
+            server.start()
+            said.append("starts")
+        except AssertionError as error:
+            said.append(re.search(r"parameter (mail_owner|setgid_group): unknown", str(error)).group(1))
+    assert said == ["starts", "mail_owner", "setgid_group"]
