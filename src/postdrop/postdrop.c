@@ -1,241 +1,267 @@
 /*
- * postdrop: takes a message from standard input, as records, and puts it into maildrop;
- * works while the mail system is down. Set-group-ID: any user may run it. Reads from
- * strangers: everything, strictly; trusts neither environment nor signals. A message is
- * on stable storage before its status is told.
+ * postdrop: takes a message from a user and puts it into the maildrop queue.
+ *
+ * Setgid: everybody may run it, nobody may look into the directory that it writes. Reads
+ * from its caller, who may be hostile: records on standard input, options, environment,
+ * signals, limits and open descriptors. What is kept of the environment is the
+ * configuration directory, which is checked, and the time zone. If it died here, the
+ * caller would be told nothing, so that he tries again; a file that is not ready
+ * (mode 0644) is nobody's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/panic.h"
 #include "client/qmgr_client.h"
 #include "client/service_client.h"
+#include "postdrop/postdrop.h"
 #include "postdrop_params.h"
-#include "queue/commit.h"
-#include "queue/maildrop.h"
-#include "queue/queue_write.h"
+#include "queue/attr_list.h"
 #include "run/loop.h"
 #include "service/command.h"
+#include "service/log_setup.h"
 #include "table/match_list.h"
 
-#define INPUT_ROOM (RECORD_DATA_MAX + 16)
-#define USER_ROOM  256
+static struct postdrop_params params;
 
-enum drop_status { DROP_OK = 0, DROP_WRITE_ERROR = 1, DROP_TOO_BIG = 2 };
-
-static struct {
-	struct postdrop_params params;
-	struct commit_slot *slot;
-	int64_t size;
-} drop;
-
-static const struct command postdrop_command = {
+static const struct command command = {
     .name = "postdrop",
     .params = postdrop_param_table,
-    .values = &drop.params,
+    .values = &params,
     .fatal_status = 1,
-    .logs = true,
 };
 
-/* --- what is told to sendmail: attribute lists, as Postfix's postdrop speaks --- */
+/* --- what the caller may have left us --- */
 
-static void tell(const struct buf *text)
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file that we open. */
+static void open_standard_descriptors(void)
 {
-	if (file_write_all(STDOUT_FILENO, text->p, text->len) != 0)
-		log_warning("nobody reads the status");
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			_exit(1);
+	} while (fd <= STDERR_FILENO);
+	(void)close(fd);
 }
 
-static void tell_id(const char *id)
+static void keep_only(const char *const *names, size_t count)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	buf_add(&text, "protocol\0postdrop_protocol\0queue_id\0", 36);
-	buf_add(&text, id, strlen(id) + 1);
-	buf_add_char(&text, '\0');
-	tell(&text);
-}
-
-static void tell_status(enum drop_status status, const char *reason)
-{
-	CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
-	buf_add(&text, "status\0", 7);
-	buf_add_i64(&text, status);
-	buf_add_char(&text, '\0');
-	buf_add(&text, "reason\0", 7);
-	buf_add(&text, reason, strlen(reason) + 1);
-	buf_add_char(&text, '\0');
-	tell(&text);
-}
-
-/* --- input --- */
-
-NORETURN static void malformed(const char *reason)
-{
-	log_warning("stdin: %s", reason);
-	commit_cancel(drop.slot);
-	fatal("uid=%d: malformed input", (int)getuid());
-}
-
-NORETURN static void failed(enum drop_status status, const struct why *why)
-{
-	log_warning("uid=%d: %s", (int)getuid(), buf_cstr(&why->text));
-	commit_cancel(drop.slot);
-	tell_status(status,
-	    status == DROP_TOO_BIG ? "message file too big" : "queue file write error");
-	log_flush();
-	exit(1);
-}
-
-static void store(const struct buf *records)
-{
-	struct why why;
-	int64_t limit = command_common()->message_size_limit;
-	why_init(&why);
-	drop.size += (int64_t)records->len;
-	if (limit > 0 && drop.size > limit) {
-		(void)why_never(&why, "5.3.4", "File too large");
-		failed(DROP_TOO_BIG, &why);
+	char *values[8] = {NULL};
+	ENSURE(count <= ARRAY_SIZE(values));
+	for (size_t i = 0; i < count; i++)
+		if (getenv(names[i]) != NULL)
+			values[i] = memory_copy_cstr(getenv(names[i]));
+	if (clearenv() != 0)
+		fatal("cannot clear the environment");
+	for (size_t i = 0; i < count; i++) {
+		if (values[i] != NULL && setenv(names[i], values[i], 1) != 0)
+			fatal("setenv: %s", strerror(errno));
+		free(values[i]);
 	}
-	if (!commit_add(drop.slot, buf_str(records), &why)) {
-		drop.slot = NULL;
-		failed(DROP_WRITE_ERROR, &why);
-	}
-	why_free(&why);
 }
 
-/* Takes complete records off `in`; what is left is the beginning of the next. */
-static void take_records(struct buf *in, struct maildrop_check *check)
+/* Standard output is for the dialogue, so no log may go there. */
+static void open_log(void)
 {
-	CLEANUP(buf_free) struct buf out = BUF_INIT(INPUT_ROOM * 2);
-	struct str rest = buf_str(in), data;
-	const char *reason;
-	int type, got = 0;
-	while (check->phase != MAILDROP_DONE &&
-	    (got = record_read(&rest, &type, &data)) == 1) {
-		if (!maildrop_check_record(check, type, data, &reason))
-			malformed(reason);
-		record_write(&out, (enum record_type)type, data);
-	}
-	if (got < 0)
-		malformed("no record");
-	if (out.len > 0)
-		store(&out);
-	buf_consume(in, in->len - rest.len);
+	const struct common_params *common = command_common();
+	if (str_is(str_of(common->maillog_file), "/dev/stdout"))
+		return;
+	log_setup(common, command.name);
+	log_also_stderr(true);
 }
 
-/* False: nothing at all was on standard input. */
-static bool read_message(void)
+static void ignore_signals(void)
 {
-	struct maildrop_check check = {.phase = MAILDROP_ENVELOPE};
-	CLEANUP(buf_free) struct buf in = BUF_INIT(INPUT_ROOM * 2);
-	bool any = false;
-	while (check.phase != MAILDROP_DONE) {
-		char *room = buf_reserve(&in, INPUT_ROOM);
-		ssize_t got = room != NULL
-		    ? file_read_some(STDIN_FILENO, room, INPUT_ROOM)
-		    : -EMSGSIZE;
-		if (got == 0 && !any)
-			return false;
-		if (got <= 0)
-			malformed(
-			    got == 0 ? "unexpected EOF in data" : strerror((int)-got));
-		any = true;
-		buf_advance(&in, (size_t)got);
-		take_records(&in, &check);
-	}
-	return true;
+	(void)signal(SIGPIPE, SIG_IGN); /* a caller who left is seen when we answer */
+	(void)signal(SIGXFSZ, SIG_IGN); /* his limits become errors of write */
+	(void)signal(SIGALRM, SIG_IGN);
 }
-
-/* --- the rest --- */
 
 static void check_user(void)
 {
-	char name[USER_ROOM];
 	const struct passwd *user = getpwuid(getuid());
-	(void)snprintf(
-	    name, sizeof(name), "%s", user != NULL ? user->pw_name : "unknown");
-	struct match_list *list = match_list_open("authorized_submit_users",
-	    drop.params.authorized_submit_users, MATCH_STRINGS, 0);
+	const char *name = user != NULL ? user->pw_name : "unknown";
+	struct match_list *list = match_list_open(
+	    "authorized_submit_users", params.authorized_submit_users, MATCH_STRINGS, 0);
 	if (match_list_string(list, str_of(name)) != TABLE_FOUND)
 		fatal("User %s(%d) is not allowed to submit mail", name, (int)getuid());
 	match_list_close(list);
 }
 
-/* Pickup looks once a minute anyhow: with the system down, nobody minds. */
+/* --- the dialogue (attribute lists on standard output) --- */
+
+static void answer(const struct buf *lists)
+{
+	/* Whether the caller still listens does not matter to the message. */
+	if (file_write_all(STDOUT_FILENO, lists->p, lists->len) != 0)
+		log_debug("nobody reads our answer");
+}
+
+static void tell_id(const char *id)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1000);
+	attr_list_add(&out, "protocol", STR("postdrop_protocol"));
+	attr_list_add(&out, "queue_id", str_of(id));
+	attr_list_end(&out);
+	answer(&out);
+}
+
+static void tell_status(enum drop_status status)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf number = BUF_INIT(10);
+	buf_add_i64(&number, status);
+	attr_list_add(&out, "status", buf_str(&number));
+	attr_list_add(&out, "reason", STR_EMPTY);
+	attr_list_end(&out);
+	answer(&out);
+}
+
+/* --- one message --- */
+
+/* Ends the process without a word to the caller: his input was no message. */
+NORETURN static void refuse(struct drop *d, struct input *in)
+{
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(1000);
+	buf_add_str(
+	    &reason, d->reason.len > 0 ? buf_str(&d->reason) : STR("malformed input"));
+	drop_free(d);
+	input_free(in);
+	fatal("uid=%d: %s", (int)getuid(), buf_cstr(&reason));
+}
+
+/* Dies of the signal that came, for those who look at our exit status. */
+NORETURN static void die_of_signal(struct drop *d)
+{
+	sigset_t all;
+	drop_free(d);
+	log_flush();
+	(void)signal(input_signal(), SIG_DFL);
+	(void)raise(input_signal());
+	(void)sigemptyset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	_exit(1);
+}
+
+/* True: the caller is told *status_r; false: he went away in good order. */
+static bool take_message(struct drop *d, struct input *in, enum drop_status *status_r)
+{
+	enum drop_result result = drop_begin(d, status_r);
+	while (result == DROP_MORE) {
+		int type = 0;
+		struct str data = STR_EMPTY;
+		switch (input_next(in, &type, &data)) {
+		case INPUT_RECORD:
+			result = drop_record(d, type, data, status_r);
+			break;
+		case INPUT_END:
+			return false;
+		case INPUT_MALFORMED:
+			buf_clear(&d->reason);
+			refuse(d, in);
+		case INPUT_SIGNAL:
+			die_of_signal(d);
+		}
+	}
+	if (result == DROP_REFUSED)
+		refuse(d, in);
+	if (result == DROP_COMPLETE)
+		*status_r = drop_finish(d);
+	return true;
+}
+
+static struct commit_slot *reserve(struct commit **commit_r)
+{
+	struct commit_slot *slot = NULL;
+	int error = commit_open(COMMIT_FILE, COMMIT_MAILDROP,
+	    command_common()->enable_long_queue_ids, commit_r);
+	if (error == 0)
+		error = commit_reserve(*commit_r, &slot);
+	if (error != 0)
+		fatal("uid=%d: create file in %s/%s: %s", (int)getuid(),
+		    command_common()->queue_directory, QUEUE_MAILDROP, strerror(-error));
+	return slot;
+}
+
 static void wake_pickup(UNUSED void *argument)
 {
 	const struct common_params *common = command_common();
 	struct ipc_client *pickup =
 	    service_client_new(common, SERVICE_PUBLIC, common->pickup_service_name);
-	if (pickup_wake_send(pickup, deadline_after_seconds(common->trigger_timeout)) !=
-	    0)
-		log_debug("pickup does not answer");
+	int error =
+	    pickup_wake_send(pickup, deadline_after_seconds(common->trigger_timeout));
+	/* The mail system is down, or slow: pickup looks for files by itself. */
+	if (error != 0)
+		log_debug("pickup was not woken: %s", strerror(-error));
 	ipc_client_free(pickup);
 }
 
-/* No signal ends us halfway: a terminal that hangs up, a quota, an impatient user. */
-static void ignore_signals(void)
+static enum drop_status serve(void)
 {
-	static const int numbers[] = {
-	    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ, SIGALRM};
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		(void)signal(numbers[i], SIG_IGN);
+	const struct common_params *common = command_common();
+	struct commit *commit = NULL;
+	struct input in;
+	struct drop d;
+	enum drop_status status = DROP_OK;
+	input_init(&in, (size_t)common->line_length_limit);
+	drop_init(&d, reserve(&commit), common->message_size_limit);
+	tell_id(commit_id(d.slot));
+	bool told = take_message(&d, &in, &status);
+	drop_free(&d);
+	commit_close(commit);
+	if (told)
+		tell_status(status);
+	input_free(&in);
+	if (told && status == DROP_OK) {
+		run_init();
+		run_main(wake_pickup, NULL);
+	}
+	return status;
 }
 
-static void make_slot(void)
+NORETURN static void usage(void)
 {
-	struct commit *commit;
-	int error = commit_open(COMMIT_FILE, COMMIT_MAILDROP, false, &commit);
-	if (error == 0)
-		error = commit_reserve(commit, &drop.slot);
-	if (error != 0)
-		fatal("create file in %s/maildrop: %s", command_common()->queue_directory,
-		    strerror(-error));
-	CLEANUP(buf_free) struct buf first = BUF_INIT(64);
-	queue_time_record(&first, clock_wall());
-	store(&first);
-}
-
-static void finish(void)
-{
-	struct why why;
-	struct commit_slot *slot = drop.slot;
-	why_init(&why);
-	drop.slot = NULL;
-	if (!commit_finish(slot, false, &why))
-		failed(DROP_WRITE_ERROR, &why);
-	why_free(&why);
-	tell_status(DROP_OK, "");
-	run_init();
-	run_main(wake_pickup, NULL);
+	fatal("usage: postdrop [-c config_dir] [-v]");
 }
 
 int main(int argc, char **argv)
 {
+	static const char *const kept[] = {"MAIL_CONFIG", "TZ"};
+	static char name[] = "postdrop";
 	const char *directory = NULL;
 	int option;
+	open_standard_descriptors();
+	(void)umask(022);
+	ignore_signals();
+	log_stderr_name(name);
+	if (argc > 0)
+		argv[0] = name;
 	while ((option = getopt(argc, argv, "c:rv")) != -1) {
 		if (option == 'c')
 			directory = optarg;
+		else if (option == 'v')
+			log_verbose(log_verbosity() + 1);
 		else if (option == '?')
-			fatal("usage: postdrop [-c config_dir] [-v]");
+			usage();
 	}
-	command_start(&postdrop_command, directory);
+	if (optind < argc)
+		usage();
+	command_start(&command, directory);
+	open_log();
+	keep_only(kept, ARRAY_SIZE(kept));
 	check_user();
 	command_enter_queue();
-	ignore_signals();
-	make_slot();
-	tell_id(commit_id(drop.slot));
-	if (read_message())
-		finish();
-	else
-		commit_cancel(drop.slot);
+	enum drop_status status = serve();
 	log_flush();
-	return 0;
+	return (int)status;
 }

@@ -1,24 +1,28 @@
 /*
- * sendmail: the command that programs submit mail with; also mailq. Runs with its
- * caller's rights; mail goes to postdrop, so that it works while the mail system is down.
- * Reads from strangers: the message, which it only passes on.
+ * sendmail: the command that programs submit mail with; also mailq and newaliases. Mail
+ * goes to postdrop, so that it works while the mail system is down.
+ *
+ * Reads from strangers: nobody but its caller, with whose rights it runs; never setuid or
+ * setgid. When it ends with status 0 the message is on disk; every trouble is status 75,
+ * and nothing was sent.
  */
+#include "sendmail/sendmail.h"
+
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
-#include "sendmail/sendmail.h"
 #include "service/command.h"
 
-#define PATH_ROOM 4096
+#define PATH_ROOM     4096
+#define ARGUMENTS_MAX 100
 
 struct sendmail_params sendmail_params;
 
-static const struct command sendmail_command = {
+static const struct command command = {
     .name = "sendmail",
     .params = sendmail_param_table,
     .values = &sendmail_params,
@@ -27,57 +31,97 @@ static const struct command sendmail_command = {
 };
 
 /* Becomes another of our commands. */
-static int become(const char *name, const char *argument)
+NORETURN static void become(const char *name, char *const *argv)
 {
 	char path[PATH_ROOM];
 	(void)snprintf(path, sizeof(path), "%s/%s",
 	    program_command_directory(command_common()), name);
-	char *argv[] = {memory_copy_cstr(name), memory_copy_cstr(argument), NULL};
 	log_flush();
 	(void)execv(path, argv);
-	fatal("execute %s: %s", path, strerror(errno));
+	fatal("execv %s: %s", path, strerror(errno));
 }
 
-static int aliases(void)
+NORETURN static void become_with(const char *name, const char *option, const char *value)
 {
-	char path[PATH_ROOM];
-	(void)snprintf(path, sizeof(path), "%s/postalias",
-	    program_command_directory(command_common()));
-	struct str list = str_of(sendmail_params.alias_database), word;
-	char *argv[102] = {memory_copy_cstr("postalias")};
-	size_t count = 1;
-	while (count < ARRAY_SIZE(argv) - 1 && str_next(&list, " \t\r\n,", &word)) {
+	char *argv[] = {memory_copy_cstr(name), memory_copy_cstr(option),
+	    value != NULL ? memory_copy_cstr(value) : NULL, NULL};
+	become(name, argv);
+}
+
+/* newaliases: all of alias_database, or the file of -oA. */
+NORETURN static void build_aliases(const char *file)
+{
+	const char *list = file != NULL ? file : sendmail_params.alias_database;
+	char *argv[ARGUMENTS_MAX + 1] = {
+	    memory_copy_cstr("postalias"), memory_copy_cstr("--")};
+	char *words = memory_copy_cstr(list);
+	size_t count = 2;
+	struct str rest = str_of(words), word;
+	while (count < ARGUMENTS_MAX && str_next(&rest, " \t\r\n,", &word)) {
 		argv[count] = memory_alloc(word.len + 1);
 		memcpy(argv[count++], word.p, word.len);
 	}
-	log_flush();
-	(void)execv(path, argv);
-	fatal("execute %s: %s", path, strerror(errno));
+	free(words);
+	become("postalias", argv);
+}
+
+/* A descriptor 0, 1 or 2 that is closed would be given to the next pipe. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			_exit(command.fatal_status);
+	} while (fd <= STDERR_FILENO);
+	(void)close(fd);
+}
+
+static void set_name(char **argv)
+{
+	char *slash = argv[0] != NULL ? strrchr(argv[0], '/') : NULL;
+	if (slash != NULL)
+		argv[0] = slash + 1; /* getopt shows it */
+	log_stderr_name(argv[0] != NULL ? argv[0] : command.name);
 }
 
 int main(int argc, char **argv)
 {
-	struct sendmail s;
-	fatal_exit_status(sendmail_command.fatal_status);
-	log_stderr_name("sendmail");
-	sendmail_options(&s, argc, argv);
-	command_start(&sendmail_command, s.directory);
-	switch (s.mode) {
+	struct sendmail_options o;
+	open_standard_descriptors();
+	set_name(argv);
+	fatal_exit_status(command.fatal_status);
+	if (geteuid() != getuid() || getegid() != getgid())
+		fatal("the sendmail command must not be set-user-ID or set-group-ID");
+	command_start(&command, options_directory(argc, argv));
+	log_stderr_name(argv[0] != NULL ? argv[0] : command.name);
+	options_parse(&o, argc, argv);
+	switch (o.mode) {
 	case MODE_LIST:
-		return become("postqueue", "-p");
+		become_with("postqueue", "-p", NULL);
 	case MODE_FLUSH:
-		return become("postqueue", "-f");
+		become_with("postqueue", "-f", NULL);
+	case MODE_FLUSH_SITE:
+		become_with("postqueue", "-s", o.argument);
+	case MODE_FLUSH_ID:
+		become_with("postqueue", "-i", o.argument);
 	case MODE_DAEMON:
-		return become("postfix", "start");
+		become_with("postfix", "start", NULL);
 	case MODE_ALIASES:
-		return aliases();
-	case MODE_SMTP:
+		build_aliases(o.alias_file);
+	case MODE_STAND_ALONE:
+		fatal("-bs is not built yet");
 	case MODE_VERIFY:
-		fatal("-b%c is not built yet", s.mode);
+		if (o.first_operand == argc)
+			sendmail_fatal("Recipient addresses must be specified on the "
+				       "command line or via the -t option");
+		fatal("-bv is not built yet");
+	case MODE_NOTHING:
+		break;
 	case MODE_SUBMIT:
+		submit(&o, argv + o.first_operand);
 		break;
 	}
-	int status = sendmail_submit(&s, argv + s.first_operand);
 	log_flush();
-	return status;
+	return 0;
 }

@@ -1,54 +1,69 @@
-/* What the files of sendmail share: the message as options and standard input give it. */
+/*
+ * sendmail's parts:
+ *
+ *	sendmail.c   main: which of Sendmail's jobs, and who does it
+ *	options.c    Sendmail's options
+ *	submit.c     the envelope, and the way to postdrop
+ *	dropping.c   postdrop: started, written to, asked what became of it
+ *	content.c    the message: lines into records, recipients out of its header
+ */
 #ifndef SENDMAIL_SENDMAIL_H
 #define SENDMAIL_SENDMAIL_H
 
 #include <stdbool.h>
-#include "base/arena.h"
 #include "base/buf.h"
 #include "sendmail_params.h"
 
-#define RECIPIENTS_MAX 50000
-
 enum sendmail_mode {
-	MODE_SUBMIT = 'm',
-	MODE_LIST = 'p',
-	MODE_DAEMON = 'd',
-	MODE_ALIASES = 'i',
-	MODE_FLUSH = 'q',
-	MODE_SMTP = 's',
-	MODE_VERIFY = 'v',
+	MODE_SUBMIT,
+	MODE_LIST,        /* -bp, mailq */
+	MODE_FLUSH,       /* -q */
+	MODE_FLUSH_SITE,  /* -qRsite */
+	MODE_FLUSH_ID,    /* -qIid */
+	MODE_DAEMON,      /* -bd, -bl */
+	MODE_ALIASES,     /* -bi, -I, newaliases */
+	MODE_STAND_ALONE, /* -bs */
+	MODE_VERIFY,      /* -bv */
+	MODE_NOTHING,     /* -bh, -bH, -q30m: not our business */
 };
 
-struct sendmail {
+struct sendmail_options {
 	enum sendmail_mode mode;
-	const char *directory; /* -C, -c */
-	const char *sender, *full_name, *envelope_id;
+	const char *argument;                      /* of -qR, -qI */
+	const char *alias_file;                    /* -oA, or NULL */
+	const char *sender;                        /* -f, -r, or NULL */
+	const char *full_name;                     /* -F, or NULL */
+	const char *envelope_id, *encoding, *verp; /* or NULL */
 	uint32_t notify, ret;
-	bool extract;  /* -t */
-	bool dot_ends; /* not -i */
-	bool body_8bit;
+	bool extract;     /* -t */
+	bool dot_is_text; /* -i */
+	bool remote;      /* -G */
+	int verbosity;
 	int first_operand; /* in argv */
 };
 
-struct recipients {
-	struct arena *arena;
-	struct str *list; /* internal form */
-	size_t count;
-	bool too_many;
-};
-
-/* options.c. Fatal on a bad one. */
-void sendmail_options(struct sendmail *s, int argc, char **argv);
 extern struct sendmail_params sendmail_params;
 
-/* submit.c. Reads standard input, hands all to postdrop. Exit status. */
-int sendmail_submit(struct sendmail *s, char *const *operands);
+/* Configuration directory (-C, -c) or NULL; sets the verbosity of the log. Before the
+ * configuration is read. */
+const char *options_directory(int argc, char **argv);
+/* Fatal on a bad one. */
+void options_parse(struct sendmail_options *o, int argc, char **argv);
 
-/* "user(uid): text" and exit status 75. */
+/* "LOGIN(uid): text", exit status 75. */
 NORETURN void sendmail_fatal(const char *format, ...) PRINTF_LIKE(1, 2);
-const char *sendmail_user(void);
+const char *sendmail_login(void);
 
-/* Adds the addresses of a list ("a, Name <b@c>"). */
-void recipients_add(struct recipients *r, struct str list);
+/* submit.c: standard input and operands go to postdrop. Returns when all is safe. */
+void submit(const struct sendmail_options *o, char *const *operands);
+
+/* dropping.c */
+struct dropping;
+struct dropping *dropping_start(void);
+/* The records in `records` go to postdrop when there are many, or `all`. When postdrop
+ * gave up, they are dropped: its answer tells why. */
+void dropping_write(struct dropping *d, struct buf *records, bool all);
+/* Fatal unless the message is safe. */
+void dropping_finish(struct dropping *d);
 
 #endif
