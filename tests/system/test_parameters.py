@@ -994,3 +994,10 @@ def test_owner_of_an_instance(make_instance):
         except AssertionError as error:
             said.append(re.search(r"parameter (mail_owner|setgid_group): unknown", str(error)).group(1))
     assert said == ["starts", "mail_owner", "setgid_group"]
+
+
+def test_stock_configuration_is_honoured(make_instance):
+    """What `posthouse init` writes has effect; a warning names what has none."""
+    server = make_instance(["flush_service_name = flush"])
+    unheard = set(re.findall(r"no effect yet: (\w+)", server.log()))
+    assert unheard - {"maillog_file_prefixes"} == {"flush_service_name"}
