@@ -3,6 +3,7 @@
 
     params.py --out DIR [-D name=value ...] FILE.md ...
     params.py --programs FILE.md ...          names of the programs, one a line
+    params.py --check-tests ROOT FILE.md ...  that the test of each honoured parameter exists
 
 params/README.md describes an entry. Into DIR go param_all.c (every name, sorted), and
 for each program P a header P_params.h with `struct P_params` and a file P_params.c with
@@ -11,6 +12,7 @@ stands for a value given by -D (a directory chosen at build time).
 """
 
 import argparse
+import glob
 import os
 import re
 import sys
@@ -67,6 +69,8 @@ class Entry:
                 raise Problem(f"{self.where}: {self.name}: unknown {key} '{self.keys[key]}'")
         if self.keys["status"] == "honoured" and "test" not in self.keys:
             raise Problem(f"{self.where}: {self.name}: honoured without a test")
+        if self.keys["status"] == "no effect yet" and "test" in self.keys:
+            raise Problem(f"{self.where}: {self.name}: has a test, but no effect yet")
         if (self.keys["type"] == "time") != ("unit" in self.keys):
             raise Problem(f"{self.where}: {self.name}: 'unit' goes with type time, and only there")
         if not "".join(self.prose).strip():
@@ -201,10 +205,39 @@ def write(out, name, text):
         file.write(text)
 
 
+def tests_of(root):
+    """For each test under tests/system and src: the text of the files that define it."""
+    tests = {}
+    for pattern, form in (("tests/system/test_*.py", r"^def (test_\w+)\("),
+                          ("src/**/*_test.py", r"^ *def (test_\w+)\("),
+                          ("src/**/*_test.c", r"^TEST\((\w+)\)")):
+        for path in glob.glob(os.path.join(root, pattern), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            for name in re.findall(form, text, re.M):
+                tests[name] = tests.get(name, "") + text
+    return tests
+
+
+def check_tests(entries, root):
+    """A named test must exist, in a file that speaks of the parameter."""
+    tests = tests_of(root)
+    problems = []
+    for entry in entries:
+        name = entry.keys.get("test")
+        if name is not None and name not in tests:
+            problems.append(f"{entry.where}: {entry.name}: there is no test '{name}'")
+        elif name is not None and entry.name.split(">")[-1] not in tests[name]:
+            problems.append(f"{entry.where}: {entry.name}: '{name}' says nothing of it")
+    if problems:
+        raise Problem("\n".join(problems))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out")
     parser.add_argument("--programs", action="store_true")
+    parser.add_argument("--check-tests", metavar="ROOT", dest="root")
     parser.add_argument("-D", action="append", default=[], dest="values")
     parser.add_argument("files", nargs="+")
     arguments = parser.parse_args()
@@ -213,6 +246,8 @@ def main():
         programs = sorted({p for e in entries for p in e.programs} | {COMMON})
         if arguments.programs:
             print("\n".join(programs))
+        if arguments.root:
+            check_tests(entries, arguments.root)
         if arguments.out:
             values = dict(v.split("=", 1) for v in arguments.values)
             write_all(arguments.out, entries, values)

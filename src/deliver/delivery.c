@@ -101,6 +101,8 @@ void delivery_failed(
 	    .diag_type = keep(d, buf_str(&why->diag_type)),
 	    .diag_text = keep(d, buf_str(&why->diag_text)),
 	    .mta_name = keep(d, buf_str(&why->mta_name)),
+	    .reused = d->reused,
+	    .soft = later && !why_is_later(why),
 	};
 	if (later && rcpt->failure.status.len > 0 && rcpt->failure.status.p[0] == '5') {
 		const char *soft = arena_printf(
@@ -114,6 +116,25 @@ void delivery_failed_rest(struct delivery *d, struct str relay, const struct why
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].result == DELIVERY_PENDING)
 			delivery_failed(d, i, relay, why);
+}
+
+bool delivery_retry(struct delivery *d)
+{
+	struct str logged = STR_EMPTY;
+	bool left = false;
+	for (size_t i = 0; i < d->count; i++) {
+		struct delivery_rcpt *rcpt = &d->recipients[i];
+		const struct delivery_failure *f = &rcpt->failure;
+		left = left || rcpt->result == DELIVERY_PENDING;
+		if (rcpt->result != DELIVERY_DEFERRED || f->soft)
+			continue;
+		if (!str_is(f->relay, "none") && !str_equal(f->text, logged))
+			log_info("%.*s: %.*s", STR_ARG(d->request.id), STR_ARG(f->text));
+		logged = f->text;
+		rcpt->result = DELIVERY_PENDING;
+		left = true;
+	}
+	return left;
 }
 
 /* RFC 3461 4.1: a failure is not reported when NOTIFY was given without FAILURE. */
@@ -163,8 +184,7 @@ static int append_failures(const struct delivery *d, enum delivery_result result
 	    &entries);
 }
 
-static void log_failures(
-    const struct delivery *d, enum delivery_result result, const char *word)
+static void log_failures(const struct delivery *d, enum delivery_result result)
 {
 	for (size_t i = 0; i < d->count; i++) {
 		const struct delivery_failure *f = &d->recipients[i].failure;
@@ -172,8 +192,11 @@ static void log_failures(
 			continue;
 		log_result(d, i,
 		    (struct log_delivery){.relay = f->relay,
+			.reused = f->reused,
 			.status = f->status,
-			.word = word,
+			.word = result == DELIVERY_BOUNCED ? "bounced"
+			    : f->soft                      ? "SOFTBOUNCE"
+							   : "deferred",
 			.text = f->text});
 		if (result == DELIVERY_BOUNCED)
 			mark_done(d, i);
@@ -197,15 +220,14 @@ static void finish_failures(struct delivery *d)
 {
 	int error = append_failures(d, DELIVERY_BOUNCED);
 	if (error == 0)
-		log_failures(d, DELIVERY_BOUNCED,
-		    environment.common->soft_bounce ? "SOFTBOUNCE" : "bounced");
+		log_failures(d, DELIVERY_BOUNCED);
 	else
 		bounce_becomes_deferral(d);
 	error = append_failures(d, DELIVERY_DEFERRED);
 	if (error != 0)
 		log_warning("%.*s: defer service failure: %s", STR_ARG(d->request.id),
 		    strerror(-error));
-	log_failures(d, DELIVERY_DEFERRED, "deferred");
+	log_failures(d, DELIVERY_DEFERRED);
 }
 
 static bool any_deferred(const struct delivery *d)

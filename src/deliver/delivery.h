@@ -30,6 +30,8 @@ enum delivery_result {
 /* A failure that waits for its entry in the bounce or defer log; strings in the arena. */
 struct delivery_failure {
 	struct str relay, status, text, diag_type, diag_text, mta_name;
+	unsigned reused; /* messages on that connection so far */
+	bool soft;       /* a bounce that soft_bounce turned into a deferral */
 };
 
 struct delivery_rcpt {
@@ -48,6 +50,7 @@ struct delivery {
 	int64_t started,
 	    connected;     /* wall clock, microseconds; the agent sets `connected` */
 	const char *relay; /* relay= when the agent names none: "local", "virtual" */
+	unsigned reused;   /* the agent's connection; kept with each failure */
 	struct why hop;    /* set by the agent: the destination as a whole failed */
 };
 
@@ -70,5 +73,11 @@ void delivery_failed(
     struct delivery *d, size_t index, struct str relay, const struct why *why);
 /* All recipients still PENDING fail with `why`. */
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why);
+/*
+ * Before another server is tried: what was deferred so far becomes PENDING again, and is
+ * logged when a server gave the reason (a relay of "none" has been logged by then).
+ * False: no recipient is left to try.
+ */
+bool delivery_retry(struct delivery *d);
 
 #endif

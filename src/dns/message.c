@@ -241,6 +241,15 @@ static bool keep(struct reading *r, struct str text, struct str *text_r)
 	return text_r->p != NULL;
 }
 
+/* RFC 974 asks for a name, but many a mail exchanger is an IPv4 address. */
+static bool is_number(const struct reading *r, const struct name *name)
+{
+	struct net_address address;
+
+	return r->type == DNS_MX && net_address_parse(name_str(name), 0, &address) &&
+	    net_address_family(&address) == AF_INET;
+}
+
 /* Host names in data: what no host name has would travel on into logs and commands. */
 static bool get_host(
     struct reading *r, struct cursor *c, bool root_allowed, struct str *target_r)
@@ -250,7 +259,8 @@ static bool get_host(
 	get_name(c, &name);
 	if (c->bad || c->at != c->end || name.odd)
 		return false;
-	if (name.len == 0 ? !root_allowed : !dns_name_is_valid(name_str(&name)))
+	if (name.len == 0 ? !root_allowed
+			  : !dns_name_is_valid(name_str(&name)) && !is_number(r, &name))
 		return false;
 	return keep(r, name_str(&name), target_r);
 }
@@ -472,6 +482,7 @@ struct dns_answer dns_answer_read(struct str packet, uint16_t id, struct str nam
 	if (answer.status != DNS_FOUND)
 		return answer;
 	answer.status = read_records(&r);
+	answer.dropped = r.dropped;
 	if (answer.status != DNS_FOUND)
 		return answer;
 	if (!keep(&r, name_str(&r.wanted), &answer.canonical)) {

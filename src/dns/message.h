@@ -35,8 +35,8 @@ struct dns_record {
 	uint16_t preference;   /* MX; SRV priority */
 	uint16_t weight, port; /* SRV */
 	struct str name;       /* owner, lower case, no final dot */
-	struct str target; /* MX, PTR, NS, CNAME, SRV name ("" is the root: null MX); TXT
-			      bytes */
+	struct str target; /* an MX may be an IPv4 address; MX, PTR, NS, CNAME, SRV name
+			      ("" is the root: null MX); TXT bytes */
 	struct net_address address; /* A, AAAA; port 0 */
 };
 
@@ -53,6 +53,7 @@ struct dns_answer {
 	enum dns_status status;
 	bool authentic; /* AD bit: worth as much as the way to the resolver */
 	uint8_t rcode;
+	size_t dropped; /* records of the type that were left out */
 	size_t count;
 	struct dns_record *records;
 	struct str canonical; /* last name of the CNAME chain, when found */

@@ -310,7 +310,7 @@ TEST(dns_record_data_of_any_length_is_read_safely)
 
 TEST(dns_records_that_name_no_host_are_left_out)
 {
-	static const char *const hosts[] = {"192.0.2.1", "a b.c", "-a.b", "x\n.y", "*.y"};
+	static const char *const hosts[] = {"192.0.2", "a b.c", "-a.b", "x\n.y", "*.y"};
 	struct dns_answer answer;
 
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
@@ -323,8 +323,19 @@ TEST(dns_records_that_name_no_host_are_left_out)
 		assert_str(answer.records[0].target, "good.y");
 		begin("x.y", DNS_MX, 1);
 		packet_mx(&packet, NULL, 10, hosts[i]);
-		assert_int_equal(read_as("x.y", DNS_MX).status, DNS_MALFORMED);
+		answer = read_as("x.y", DNS_MX);
+		assert_int_equal(answer.status, DNS_MALFORMED);
+		assert_int_equal(answer.dropped, 1);
 	}
+}
+
+TEST(dns_mail_exchanger_may_be_an_ipv4_address)
+{
+	begin("x.y", DNS_MX, 1);
+	packet_mx(&packet, NULL, 10, "192.0.2.1");
+	struct dns_answer answer = read_as("x.y", DNS_MX);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_str(answer.records[0].target, "192.0.2.1");
 }
 
 TEST(dns_name_with_a_dot_inside_a_label_is_not_the_other_one)

@@ -97,7 +97,8 @@ static void exchange(struct ipc_exchange *x)
 
 static void before_jail(void)
 {
-	local.aliases = maps_open("alias_maps", local.params.alias_maps, TABLE_FOLD | TABLE_ALIASES);
+	local.aliases =
+	    maps_open("alias_maps", local.params.alias_maps, TABLE_FOLD | TABLE_ALIASES);
 }
 
 static void started(void)

@@ -22,9 +22,11 @@ struct net_address {
 MUST_USE bool net_address_parse(struct str text, uint16_t port, struct net_address *r);
 /* UNIX path; -ENAMETOOLONG when it does not fit (107 bytes). */
 MUST_USE int net_address_unix(const char *path, struct net_address *r);
-MUST_USE bool net_address_from(const struct sockaddr *sa, socklen_t len, struct net_address *r);
+MUST_USE bool net_address_from(
+    const struct sockaddr *sa, socklen_t len, struct net_address *r);
 
-int net_address_family(const struct net_address *a); /* AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC */
+int net_address_family(
+    const struct net_address *a); /* AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC */
 uint16_t net_address_port(const struct net_address *a);
 void net_address_set_port(struct net_address *a, uint16_t port);
 /* "127.0.0.1", "::1", a path; IPv4-mapped IPv6 shows as IPv4. No port, no brackets. */
@@ -35,18 +37,21 @@ bool net_address_is_loopback(const struct net_address *a);
 void net_address_unmap(struct net_address *a);
 
 /* A network pattern: "1.2.3.4", "1.2.3.0/24", "[2001:db8::]/32", "[::1]" (brackets needed
- * for IPv6 in lists, as main.cf has it; `bare_ipv6` allows it without, as cidr tables do).
- * Non-zero host bits are an error: *error_r says so in words. */
+ * for IPv6 in lists, as main.cf has it; `bare_ipv6` allows it without, as cidr tables
+ * do). Non-zero host bits are an error: *error_r says so in words. */
 struct net_prefix {
 	struct net_address address;
 	unsigned bits;
 };
-MUST_USE bool net_prefix_parse(struct str text, bool bare_ipv6, struct net_prefix *r,
-    const char **error_r);
+MUST_USE bool net_prefix_parse(
+    struct str text, bool bare_ipv6, struct net_prefix *r, const char **error_r);
 bool net_prefix_match(const struct net_prefix *p, const struct net_address *a);
 
 /* Addresses of this machine's interfaces into `out` (at most max); count or -errno. */
 MUST_USE int net_own_addresses(struct net_prefix *out, size_t max);
+/* inet_interfaces and proxy_interfaces: words that are "all", "loopback-only", addresses
+ * (brackets allowed), or names, which are looked up (blocking). Count, at most max. */
+size_t net_listed_addresses(struct str list, struct net_address *out, size_t max);
 
 /* Numeric or known service name ("smtp", "lmtp", "submission", "submissions", "smtps",
  * "24"); other names by getservbyname. False: unknown. */

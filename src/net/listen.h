@@ -1,4 +1,5 @@
-/* Listening sockets. All are close-on-exec, non-blocking, and inherited on purpose only. */
+/* Listening sockets. All are close-on-exec, non-blocking, and inherited on purpose only.
+ */
 #ifndef NET_LISTEN_H
 #define NET_LISTEN_H
 
@@ -8,8 +9,8 @@
  * exists as a socket is replaced; mode 0666, the directory guards it. */
 MUST_USE int net_listen(const struct net_address *a, int backlog);
 
-/* Accepts one connection, close-on-exec and non-blocking, TCP_NODELAY on inet. -EAGAIN when
- * none waits; other -errno. Fault point: accept. */
+/* Accepts one connection, close-on-exec and non-blocking, TCP_NODELAY on inet. -EAGAIN
+ * when none waits; other -errno. Fault point: accept. */
 MUST_USE int net_accept(int listener, struct net_address *peer_r);
 
 /* A connected pair of UNIX stream sockets. 0 or -errno. */

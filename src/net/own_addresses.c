@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 static unsigned count_ones(const unsigned char *bytes, size_t len)
 {
@@ -55,4 +57,74 @@ int net_own_addresses(struct net_prefix *out, size_t max)
 			count++;
 	freeifaddrs(all);
 	return (int)count;
+}
+
+struct address_list {
+	struct net_address *out;
+	size_t count, max;
+};
+
+static void add_address(struct address_list *l, const struct net_address *a)
+{
+	if (l->count < l->max)
+		l->out[l->count++] = *a;
+}
+
+static void add_all(struct address_list *l)
+{
+	struct net_prefix *own = calloc(l->max, sizeof(*own));
+	int count = own != NULL ? net_own_addresses(own, l->max) : 0;
+
+	for (int i = 0; i < count; i++)
+		add_address(l, &own[i].address);
+	free(own);
+}
+
+static void add_name(struct address_list *l, struct str word)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found;
+	struct net_address a;
+	char name[256];
+
+	if (!str_to_cstr(word, name, sizeof(name)) ||
+	    getaddrinfo(name, NULL, &hints, &found) != 0)
+		return;
+	for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
+		if (net_address_from(i->ai_addr, i->ai_addrlen, &a))
+			add_address(l, &a);
+	freeaddrinfo(found);
+}
+
+static void add_word(struct address_list *l, struct str word)
+{
+	struct net_address a;
+
+	if (str_is_nocase(word, "all")) {
+		add_all(l);
+		return;
+	}
+	if (str_is_nocase(word, "loopback-only")) {
+		if (net_address_parse(STR("127.0.0.1"), 0, &a))
+			add_address(l, &a);
+		if (net_address_parse(STR("::1"), 0, &a))
+			add_address(l, &a);
+		return;
+	}
+	if (str_starts(word, STR("[")) && str_ends(word, STR("]")))
+		word = str_slice(word, 1, word.len - 1);
+	if (net_address_parse(word, 0, &a))
+		add_address(l, &a);
+	else
+		add_name(l, word);
+}
+
+size_t net_listed_addresses(struct str list, struct net_address *out, size_t max)
+{
+	struct address_list l = {.out = out, .max = max};
+	struct str word;
+
+	while (str_next(&list, " \t\r\n,", &word))
+		add_word(&l, word);
+	return l.count;
 }

@@ -1,3 +1,5 @@
+#include "net/stream.h"
+
 #include "net/stream_private.h"
 
 #include <errno.h>

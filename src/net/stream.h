@@ -57,6 +57,9 @@ void stream_skip(struct stream *s, size_t count);
 /* Bytes already received and unread, the kernel's included when `look` (no wait). This is
  * how pipelined input is seen. */
 size_t stream_pending(struct stream *s, bool look);
+/* Nothing was received that is unread, and the peer has not closed: a connection that was
+ * kept may be used again. No wait. */
+bool stream_is_quiet(struct stream *s);
 void stream_discard_input(struct stream *s); /* buffered bytes only (STARTTLS) */
 
 /* Buffered; goes out when STREAM_BUFFER bytes wait or at stream_flush. */

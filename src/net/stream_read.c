@@ -224,6 +224,16 @@ size_t stream_pending(struct stream *s, bool look)
 	return pending;
 }
 
+bool stream_is_quiet(struct stream *s)
+{
+	char byte;
+
+	if (stream_error(s) != 0 || stream_pending(s, true) > 0)
+		return false;
+	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 void stream_discard_input(struct stream *s)
 {
 	stream_chunk_drop(&s->in);

@@ -56,9 +56,10 @@ int posthouse_log(int argc, char **argv)
 	if (fd < 0)
 		fatal("open %s: %s", path, strerror(-fd));
 	off_t offset = show_from(fd, start_of_end(fd));
-	while (follow) {
+	if (!follow)
+		return 0;
+	for (;;) {
 		(void)usleep(FOLLOW_MICROSECONDS);
 		offset = show_from(fd, offset);
 	}
-	return 0;
 }

@@ -14,18 +14,18 @@
 #include "base/buf.h"
 
 struct child_plan {
-	const char *path;	  /* executable; NULL: run `function` in the child instead */
-	char *const *argv;	  /* NULL-terminated */
+	const char *path;  /* executable; NULL: run `function` in the child instead */
+	char *const *argv; /* NULL-terminated */
 	char *const *environment; /* NULL-terminated; NULL keeps ours */
-	const int *fds;		  /* fds[i] becomes descriptor i in the child, -1 = /dev/null */
-	size_t fd_count;	  /* at least 3 */
+	const int *fds;  /* fds[i] becomes descriptor i in the child, -1 = /dev/null */
+	size_t fd_count; /* at least 3 */
 	int (*function)(void *argument); /* its result is the exit status */
 	void *argument;
-	const char *directory;	  /* chdir there, or NULL */
-	uid_t uid;		  /* with set_ids: setgroups, setgid, setuid */
+	const char *directory; /* chdir there, or NULL */
+	uid_t uid;             /* with set_ids: setgroups, setgid, setuid */
 	gid_t gid;
 	bool set_ids;
-	bool keep_fds;	/* with `function`: all our other descriptors stay open too */
+	bool keep_fds;  /* with `function`: all our other descriptors stay open too */
 	bool new_group; /* a process group of its own, so that all can be killed */
 };
 
@@ -34,8 +34,8 @@ struct child_plan {
 MUST_USE pid_t child_start(const struct child_plan *plan);
 
 /* Calls back on the main stack with the wait status when this child ended. */
-void child_on_exit(pid_t pid, void (*callback)(void *argument, pid_t pid, int status),
-    void *argument);
+void child_on_exit(
+    pid_t pid, void (*callback)(void *argument, pid_t pid, int status), void *argument);
 
 /* Waits in a fiber (or blocks in an inline-only process) for the end. 0 and *status_r, or
  * -ETIMEDOUT: the child still runs. */

@@ -112,8 +112,8 @@ static void nothing(UNUSED void *argument)
 }
 
 /*
- * The deadline may pass after we have set the timer and before libuv waits; with something
- * else to wait for, it would wait without end.
+ * The deadline may pass after we have set the timer and before libuv waits; with
+ * something else to wait for, it would wait without end.
  */
 TEST(fiber_deadline_that_passes_just_before_the_wait_is_not_missed)
 {

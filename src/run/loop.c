@@ -125,7 +125,8 @@ static void call_hooks(void)
 		state.hooks[i].call();
 }
 
-/* libuv runs timers before it waits, too: one that is due already must not let it wait. */
+/* libuv runs timers before it waits, too: one that is due already must not let it wait.
+ */
 static void on_wake(UNUSED uv_timer_t *timer)
 {
 	state.wake_set_to = CLOCK_NEVER;

@@ -24,7 +24,7 @@ void run_before_wait(int rank, void (*hook)(void));
 struct run_timer;
 struct run_timer *run_timer_new(void (*callback)(void *), void *argument);
 void run_timer_set(struct run_timer *t, int64_t deadline); /* replaces; NEVER = off */
-void run_timer_free(struct run_timer *t);		    /* NULL is fine */
+void run_timer_free(struct run_timer *t);                  /* NULL is fine */
 
 /* Runs the callback on the main stack at the next turn. */
 void run_soon(void (*callback)(void *), void *argument);

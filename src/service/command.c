@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "service/log_setup.h"
+#include "table/own_networks.h"
 
 #define ERROR_MAX 4096
 
@@ -50,6 +51,8 @@ static bool fill(struct conf *conf, const struct command *c, struct buf *error)
 	buf_add_i64(&pid, getpid());
 	conf_computed(conf, "process_id", buf_str(&pid));
 	conf_computed(conf, "process_name", str_of(c->name));
+	if (!conf_is_set(conf, STR("mynetworks")) && !own_networks_compute(conf, error))
+		return false;
 	return conf_fill(conf, common_param_table, &command.common, error) &&
 	    (c->params == NULL || conf_fill(conf, c->params, c->values, error));
 }

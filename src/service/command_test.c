@@ -75,6 +75,22 @@ TEST(a_reload_of_a_faulty_file_is_logged_and_changes_nothing)
 	}
 }
 
+TEST(networks_not_set_follow_the_interfaces_and_set_ones_stay)
+{
+	begin("inet_interfaces = 127.0.0.1\nmynetworks_style = host\n");
+	assert_string_equal(command_common()->mynetworks, "127.0.0.1/32");
+	write_main_cf("inet_interfaces = 127.0.0.1\nmynetworks_style = class\n");
+	assert_true(command_reload(&test_command));
+	assert_string_equal(command_common()->mynetworks, "127.0.0.0/8");
+	write_main_cf("mynetworks_style = host\nmynetworks = 10.0.0.0/8\n");
+	assert_true(command_reload(&test_command));
+	assert_string_equal(command_common()->mynetworks, "10.0.0.0/8");
+	write_main_cf("mynetworks_style = sideways\n");
+	assert_false(command_reload(&test_command));
+	assert_string_equal(command_common()->mynetworks, "10.0.0.0/8");
+	end();
+}
+
 TEST(programs_are_found_beside_the_running_one_only_in_a_tree_of_ours)
 {
 	begin("");

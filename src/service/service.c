@@ -14,6 +14,7 @@
 #include "service/log_setup.h"
 #include "service/master_status.h"
 #include "service/service_private.h"
+#include "table/own_networks.h"
 
 #define ERROR_MAX 4096
 
@@ -66,6 +67,9 @@ static void load_configuration(const struct service *s)
 	for (size_t i = 0; i < o->override_count; i++)
 		if (!conf_override(c, str_of(o->overrides[i])))
 			fatal("-o %s: missing '='", o->overrides[i]);
+	buf_clear(&text);
+	if (!conf_is_set(c, STR("mynetworks")) && !own_networks_compute(c, &text))
+		fatal("%s", buf_cstr(&text));
 	fill(common_param_table, &service_state.common);
 	fill(s->params, s->values);
 	buf_clear(&text);

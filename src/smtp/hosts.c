@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "smtp/smtp.h"
 
-#define LOOKUP_SECONDS 60
+#define LOOKUP_SECONDS 120 /* for all lookups of a destination together */
 #define DEFAULT_PORT   25
 
 /* "host:port" into both halves; an address in brackets keeps its colons. */
@@ -68,29 +69,45 @@ static bool wants_family(int family)
 	return false;
 }
 
-static void add_host(struct host_list *list, struct str name,
-    const struct net_address *address, uint16_t port, unsigned preference)
-{
-	if (list->count == HOSTS_MAX || !wants_family(net_address_family(address)))
-		return;
-	struct host *h = &list->hosts[list->count++];
-	*h = (struct host){.name = name, .address = *address, .preference = preference};
-	net_address_set_port(&h->address, port);
-}
-
-static bool looks_native(void)
+static bool is_native(void)
 {
 	return str_find_str(str_of(smtp.params.smtp_host_lookup), STR("dns")) < 0;
 }
 
-static struct dns_answer look_up_address(
-    struct str name, enum dns_type type, struct arena *a)
+/* The address type that is asked for last is the one that a failure names. */
+static const char *address_type(void)
 {
-	int64_t deadline = deadline_after_seconds(LOOKUP_SECONDS);
-	if (looks_native())
-		return dns_lookup_native(
-		    name, type == DNS_A ? AF_INET : AF_INET6, a, deadline);
-	return dns_lookup(name, type, a, deadline);
+	return wants_family(AF_INET6) ? "AAAA" : "A";
+}
+
+/* One search for the addresses of a destination. */
+struct search {
+	const struct destination *destination;
+	struct host_list *list;
+	struct arena *arena;
+	struct why *why;
+	int64_t deadline;
+};
+
+/* On another port there may be another server of this machine. */
+static bool is_other_port(const struct destination *d)
+{
+	return d->explicit_port && d->port != DEFAULT_PORT;
+}
+
+static void add_host(struct search *s, struct str name, const struct net_address *address,
+    unsigned preference)
+{
+	struct host_list *list = s->list;
+	if (list->count == HOSTS_MAX || !wants_family(net_address_family(address)))
+		return;
+	for (size_t i = 0; i < list->count; i++)
+		if (net_address_equal_host(&list->hosts[i].address, address))
+			return;
+	struct host *h = &list->hosts[list->count++];
+	*h = (struct host){.name = name, .address = *address, .preference = preference};
+	h->other_port = is_other_port(s->destination);
+	net_address_set_port(&h->address, s->destination->port);
 }
 
 static enum dns_status worse(enum dns_status a, enum dns_status b)
@@ -99,23 +116,38 @@ static enum dns_status worse(enum dns_status a, enum dns_status b)
 }
 
 /* All addresses of one host; DNS_FOUND when there is any. */
-static enum dns_status add_addresses(struct host_list *list, struct str name,
-    uint16_t port, unsigned preference, struct arena *a)
+static enum dns_status add_addresses(
+    struct search *s, struct str name, unsigned preference)
 {
-	static const enum dns_type types[] = {DNS_AAAA, DNS_A};
+	static const enum dns_type types[] = {DNS_A, DNS_AAAA};
 	enum dns_status status = DNS_NO_NAME;
-	size_t before = list->count;
+	bool found = false;
 	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		if (!wants_family(types[t] == DNS_A ? AF_INET : AF_INET6))
+		int family = types[t] == DNS_A ? AF_INET : AF_INET6;
+		if (!wants_family(family))
 			continue;
-		struct dns_answer answer = look_up_address(name, types[t], a);
+		struct dns_answer answer = is_native()
+		    ? dns_lookup_native(name, family, s->arena, s->deadline)
+		    : dns_lookup(name, types[t], s->arena, s->deadline);
 		status = worse(answer.status, status);
-		for (size_t i = 0; i < answer.count; i++)
-			if (answer.records[i].type == types[t])
-				add_host(list, name, &answer.records[i].address, port,
-				    preference);
+		for (size_t i = 0; i < answer.count; i++) {
+			if (answer.records[i].type != types[t])
+				continue;
+			add_host(s, name, &answer.records[i].address, preference);
+			found = true;
+		}
 	}
-	return list->count > before ? DNS_FOUND : status;
+	return found ? DNS_FOUND : status;
+}
+
+static bool native_failure(struct why *why, struct str name, enum dns_status status)
+{
+	if (status == DNS_TRY_LATER)
+		return why_later(why, "4.4.4",
+		    "unable to look up host %.*s: Temporary failure in name resolution",
+		    STR_ARG(name));
+	return why_never(why, "5.4.4",
+	    "unable to look up host %.*s: Name or service not known", STR_ARG(name));
 }
 
 static bool name_failure(
@@ -123,6 +155,8 @@ static bool name_failure(
 {
 	static const char format[] =
 	    "Host or domain name not found. Name service error for name=%.*s type=%s: %s";
+	if (is_native())
+		return native_failure(why, name, status);
 	if (status == DNS_TRY_LATER || status == DNS_MALFORMED)
 		return why_later(
 		    why, "4.4.3", format, STR_ARG(name), type, dns_status_text(status));
@@ -130,7 +164,8 @@ static bool name_failure(
 	    why, "5.4.4", format, STR_ARG(name), type, dns_status_text(status));
 }
 
-/* Equal preferences in random order (RFC 5321 5.1): a random key beside each. */
+/* Equal preferences in random order (RFC 5321 5.1): shuffled, then sorted by a method
+ * that keeps the order of equals. */
 static void sort_hosts(struct host_list *list)
 {
 	for (size_t i = list->count; smtp.params.smtp_randomize_addresses && i > 1; i--) {
@@ -139,8 +174,7 @@ static void sort_hosts(struct host_list *list)
 		list->hosts[i - 1] = list->hosts[other];
 		list->hosts[other] = swap;
 	}
-	for (size_t i = 1; i < list->count;
-	     i++) { /* stable: keeps the random order of equals */
+	for (size_t i = 1; i < list->count; i++) {
 		struct host h = list->hosts[i];
 		size_t at = i;
 		for (; at > 0 && list->hosts[at - 1].preference > h.preference; at--)
@@ -149,22 +183,34 @@ static void sort_hosts(struct host_list *list)
 	}
 }
 
+static void sort_records(struct dns_record *records, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct dns_record r = records[i];
+		size_t at = i;
+		for (; at > 0 && records[at - 1].preference > r.preference; at--)
+			records[at] = records[at - 1];
+		records[at] = r;
+	}
+}
+
 static bool is_own(const struct host *h)
 {
 	for (size_t i = 0; i < smtp.own_count; i++)
-		if (net_address_equal_host(&smtp.own[i].address, &h->address))
+		if (net_address_equal_host(&smtp.own[i], &h->address))
 			return true;
 	return false;
 }
 
-/* A mail exchanger that is ourselves, and all behind it, are left out (RFC 5321 5.1). */
-static bool cut_at_myself(
-    const struct destination *d, struct host_list *list, struct why *why)
+/* An exchanger that is ourselves, and all behind it, are left out (RFC 5321 5.1). */
+static bool cut_at_myself(struct search *s)
 {
+	struct host_list *list = s->list;
+	const struct destination *d = s->destination;
 	size_t own = 0;
 	while (own < list->count && !is_own(&list->hosts[own]))
 		own++;
-	if (own == list->count || d->explicit_port)
+	if (own == list->count || is_other_port(d))
 		return true;
 	unsigned preference = list->hosts[own].preference;
 	size_t kept = 0;
@@ -173,71 +219,125 @@ static bool cut_at_myself(
 	list->count = kept;
 	return kept > 0 ||
 	    why_never(
-		why, "5.4.6", "mail for %.*s loops back to myself", STR_ARG(d->name));
+		s->why, "5.4.6", "mail for %.*s loops back to myself", STR_ARG(d->name));
 }
 
-static bool find_by_host(
-    const struct destination *d, struct arena *a, struct host_list *list, struct why *why)
+static bool find_by_host(struct search *s)
 {
+	const struct destination *d = s->destination;
 	struct net_address literal;
 	if (net_address_parse(d->name, d->port, &literal)) {
-		add_host(list, d->name, &literal, d->port, 0);
-		return list->count > 0 ||
-		    why_never(why, "5.4.4", "address family of %.*s is switched off",
-			STR_ARG(d->name));
+		add_host(s, d->name, &literal, 0);
+		return s->list->count > 0
+		    ? cut_at_myself(s)
+		    : why_never(s->why, "5.4.4", "address family of %.*s is switched off",
+			  STR_ARG(d->name));
 	}
-	enum dns_status status = add_addresses(list, d->name, d->port, 0, a);
-	return status == DNS_FOUND || name_failure(why, d->name, "A", status);
+	enum dns_status status = add_addresses(s, d->name, 0);
+	if (status != DNS_FOUND)
+		return name_failure(s->why, d->name, address_type(), status);
+	sort_hosts(s->list);
+	return cut_at_myself(s);
 }
 
+/* RFC 7505. */
 static bool is_null_mx(const struct dns_answer *answer)
 {
 	return answer->count == 1 && answer->records[0].type == DNS_MX &&
 	    answer->records[0].target.len == 0;
 }
 
-static bool find_by_mx(const struct destination *d, const struct dns_answer *answer,
-    struct arena *a, struct host_list *list, struct why *why)
+static enum dns_status add_exchanger(struct search *s, const struct dns_record *mx)
 {
+	struct net_address numeric;
+	if (!net_address_parse(mx->target, 0, &numeric))
+		return add_addresses(s, mx->target, mx->preference);
+	log_warning("numeric domain name in resource data of MX record for %.*s: %.*s",
+	    STR_ARG(s->destination->name), STR_ARG(mx->target));
+	add_host(s, mx->target, &numeric, mx->preference);
+	return DNS_FOUND;
+}
+
+/* No host has an address: the failure names one that may have one later, else the last.
+ */
+static bool no_address(struct search *s, struct str name, enum dns_status status)
+{
+	log_warning("no MX host for %.*s has a valid address record",
+	    STR_ARG(s->destination->name));
+	if (smtp.params.smtp_defer_if_no_mx_address_found)
+		status = DNS_TRY_LATER;
+	return name_failure(s->why, name, address_type(), status);
+}
+
+/* The exchangers in order of preference, no more of them than will be tried. */
+static bool find_by_mx(struct search *s, const struct dns_answer *answer)
+{
+	size_t enough = (size_t)smtp.params.smtp_mx_address_limit;
 	enum dns_status status = DNS_NO_NAME;
+	struct str failed = STR_EMPTY;
 	if (is_null_mx(answer))
-		return why_never(why, "5.1.0",
-		    "Domain %.*s does not accept mail (nullMX)", STR_ARG(d->name));
-	for (size_t i = 0; i < answer->count; i++)
-		if (answer->records[i].type == DNS_MX &&
-		    answer->records[i].target.len > 0)
-			status = worse(add_addresses(list, answer->records[i].target,
-					   d->port, answer->records[i].preference, a),
-			    status);
-	if (list->count == 0) {
-		if (smtp.params.smtp_defer_if_no_mx_address_found)
-			status = DNS_TRY_LATER;
-		return name_failure(why, answer->records[0].target, "A", status);
+		return why_never(s->why, "5.1.0",
+		    "Domain %.*s does not accept mail (nullMX)",
+		    STR_ARG(s->destination->name));
+	sort_records(answer->records, answer->count);
+	for (size_t i = 0; i < answer->count; i++) {
+		const struct dns_record *mx = &answer->records[i];
+		if (enough > 0 && s->list->count >= enough &&
+		    mx->preference > mx[-1].preference)
+			break;
+		enum dns_status found =
+		    mx->target.len > 0 ? add_exchanger(s, mx) : DNS_NO_NAME;
+		if (found != DNS_FOUND && status != DNS_TRY_LATER) {
+			status = found;
+			failed = mx->target;
+		}
 	}
-	sort_hosts(list);
-	return cut_at_myself(d, list, why);
+	if (s->list->count == 0)
+		return no_address(s, failed, status);
+	sort_hosts(s->list);
+	return cut_at_myself(s);
+}
+
+/* Without exchangers the domain itself is the host (RFC 5321 5.1). A name that does not
+ * exist is asked for once more, for servers that know no MX records. */
+static bool find_by_domain(struct search *s)
+{
+	const struct destination *d = s->destination;
+	struct dns_answer answer = dns_lookup(d->name, DNS_MX, s->arena, s->deadline);
+	switch (answer.status) {
+	case DNS_FOUND:
+		return find_by_mx(s, &answer);
+	case DNS_NO_DATA:
+	case DNS_NO_NAME:
+		return find_by_host(s);
+	case DNS_MALFORMED:
+		if (smtp.params.ignore_mx_lookup_error || answer.dropped == 0)
+			break;
+		/* Records were read, and none names a host that could exist. */
+		return why_never(s->why, "5.4.4",
+		    "Name service error for name=%.*s type=MX: %s", STR_ARG(d->name),
+		    dns_status_text(answer.status));
+	case DNS_TRY_LATER:
+	case DNS_BAD_NAME:
+		break;
+	}
+	if (smtp.params.ignore_mx_lookup_error)
+		return find_by_host(s);
+	return name_failure(s->why, d->name, "MX", answer.status);
 }
 
 bool hosts_find(
     const struct destination *d, struct arena *a, struct host_list *list, struct why *why)
 {
-	list->count = 0;
-	bool no_dns = smtp.params.disable_dns_lookups || looks_native();
+	struct search s = {.destination = d,
+	    .list = list,
+	    .arena = a,
+	    .why = why,
+	    .deadline = deadline_after_seconds(LOOKUP_SECONDS)};
 	struct net_address literal;
-	if (d->no_mx || no_dns || net_address_parse(d->name, 0, &literal)) {
-		if (!find_by_host(d, a, list, why))
-			return false;
-		sort_hosts(list);
-		return true;
-	}
-	struct dns_answer answer =
-	    dns_lookup(d->name, DNS_MX, a, deadline_after_seconds(LOOKUP_SECONDS));
-	if (answer.status == DNS_FOUND)
-		return find_by_mx(d, &answer, a, list, why);
-	if (answer.status != DNS_NO_DATA && !smtp.params.ignore_mx_lookup_error)
-		return name_failure(why, d->name, "MX", answer.status);
-	if (!find_by_host(d, a, list, why))
-		return false;
-	sort_hosts(list);
-	return cut_at_myself(d, list, why);
+	list->count = 0;
+	if (d->no_mx || smtp.params.disable_dns_lookups || is_native() ||
+	    net_address_parse(d->name, 0, &literal))
+		return find_by_host(&s);
+	return find_by_domain(&s);
 }

@@ -19,6 +19,7 @@ static void session_free(struct session *s)
 	list_remove(&s->link);
 	stream_free(s->stream);
 	free(s->key);
+	free(s->name);
 	free(s->relay);
 	free(s->peer);
 	free(s);
@@ -30,7 +31,12 @@ static struct session *session_new(
 	struct session *s = memory_alloc(sizeof(*s));
 	CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
 	s->stream = stream;
+	/* A kept session outlives the delivery that the name belongs to. */
 	s->host = *h;
+	buf_add_str(&text, h->name);
+	s->name = memory_copy_cstr(buf_cstr(&text));
+	s->host.name = str_of(s->name);
+	buf_clear(&text);
 	s->born = clock_ms();
 	list_init(&s->link);
 	host_text(&text, h, false);
@@ -44,7 +50,8 @@ static struct session *session_new(
 	return s;
 }
 
-void session_send(struct session *s, const char *doing, const char *format, ...)
+void session_send(
+    struct session *s, const char *doing, int64_t seconds, const char *format, ...)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
 	va_list args;
@@ -53,6 +60,7 @@ void session_send(struct session *s, const char *doing, const char *format, ...)
 	va_end(args);
 	buf_add_cstr(&line, "\r\n");
 	s->doing = doing;
+	stream_set_deadline(s->stream, deadline_after_seconds(seconds));
 	if (!buf_ok(&line) || stream_write_str(s->stream, buf_str(&line)) != 0)
 		s->broken = true;
 }
@@ -63,80 +71,75 @@ bool session_reply(struct session *s, const char *doing, int64_t seconds, struct
 	s->doing = doing;
 	stream_set_deadline(s->stream, deadline_after_seconds(seconds));
 	int error = stream_flush(s->stream);
+	if (error == 0 && s->broken) /* a command did not fit */
+		error = -EMSGSIZE;
 	if (error == 0)
 		error = reply_read(s->stream, r);
 	if (error == 0 && r->code == 421)
-		s->broken = true; /* RFC 5321 3.8: the server is about to close */
+		s->closing = true; /* RFC 5321 3.8 */
 	if (error == 0)
 		return true;
 	s->broken = true;
+	s->lost = true;
 	return trouble_lost(why, s, error);
 }
 
-/* One EHLO line after the first: "SIZE 10240000". */
-static void take_keyword(struct session *s, struct str line)
+static bool is_myself(struct session *s, struct str name, struct why *why)
 {
-	struct str keyword;
-	if (!str_next(&line, " \t=", &keyword))
-		return;
-	uint32_t bit = capability_find(keyword) & ~smtp.discard_keywords;
-	s->capabilities |= bit;
-	if (bit == CAPABILITY_SIZE && !str_to_i64(str_trim(line), &s->size_limit))
-		s->size_limit = 0;
-}
-
-static bool is_myself(struct session *s, const struct reply *r, struct why *why)
-{
-	struct str text = str_skip(buf_str(&r->text), 4), name;
-	if (!str_next(&text, " \t", &name) ||
-	    !str_is_nocase(name, service_common()->myhostname))
+	if (s->host.other_port || !str_is_nocase(name, service_common()->myhostname))
 		return false;
-	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->peer,
+	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay,
 	    service_common()->myhostname);
 	(void)why_never(why, "5.4.6", "mail for %s loops back to myself", s->key);
 	return true;
 }
 
-static bool take_ehlo(struct session *s, const struct reply *r, struct why *why)
+/* A reply to EHLO or HELO that is welcome. */
+static bool take_hello(
+    struct session *s, const struct reply *r, bool extended, struct why *why)
 {
-	struct str lines = buf_str(&r->lines), line;
-	bool first = true;
-	if (is_myself(s, r, why))
-		return false;
-	while (str_next(&lines, "\n", &line)) {
-		if (!first)
-			take_keyword(s, str_skip(line, 4));
-		first = false;
+	struct ehlo ehlo;
+	ehlo_read(buf_str(&r->lines), &ehlo);
+	if (extended) {
+		s->capabilities = ehlo.capabilities & ~smtp.discard_keywords;
+		s->size_limit = ehlo.size_limit;
 	}
-	return true;
+	return !is_myself(s, ehlo.name, why);
 }
 
-static bool say_helo(struct session *s, struct reply *r, struct why *why)
+static bool say(struct session *s, const char *verb, struct reply *r, struct why *why)
 {
-	session_send(
-	    s, "performing the HELO handshake", "HELO %s", smtp.params.smtp_helo_name);
-	if (!session_reply(s, "performing the HELO handshake",
-		smtp.params.smtp_helo_timeout, r, why))
+	const char *doing = verb[0] == 'E' ? "performing the EHLO handshake"
+					   : "performing the HELO handshake";
+	int64_t seconds = smtp.params.smtp_helo_timeout;
+	session_send(s, doing, seconds, "%s %s", verb, smtp.params.smtp_helo_name);
+	return session_reply(s, doing, seconds, r, why);
+}
+
+/* RFC 5321 3.2: a server that refuses EHLO, for whatever reason, may like HELO. */
+static bool say_hello(struct session *s, struct reply *r, bool extended, struct why *why)
+{
+	if (extended) {
+		if (!say(s, "EHLO", r, why))
+			return false;
+		if (reply_class(r) == 2)
+			return take_hello(s, r, true, why);
+		if (s->closing)
+			return trouble_refused(why, s, r, false);
+	}
+	if (!say(s, "HELO", r, why))
 		return false;
 	if (reply_class(r) != 2)
-		return trouble_said(why, s, r, "HELO");
-	return !is_myself(s, r, why);
+		return trouble_refused(why, s, r, false);
+	return take_hello(s, r, false, why);
 }
 
-static bool say_hello(struct session *s, struct reply *r, struct why *why)
+static bool wants_ehlo(const struct reply *greeting)
 {
 	if (smtp.params.smtp_never_send_ehlo)
-		return say_helo(s, r, why);
-	session_send(
-	    s, "performing the EHLO handshake", "EHLO %s", smtp.params.smtp_helo_name);
-	if (!session_reply(s, "performing the EHLO handshake",
-		smtp.params.smtp_helo_timeout, r, why))
 		return false;
-	if (reply_class(r) == 2)
-		return take_ehlo(s, r, why);
-	if (reply_class(r) == 4)
-		return trouble_said(why, s, r, "EHLO");
-	return say_helo(s, r, why);
+	return smtp.params.smtp_always_send_ehlo ||
+	    str_find_str(buf_str(&greeting->text), STR("ESMTP")) >= 0;
 }
 
 /* A 5xx greeting concerns this host only (smtp_skip_5xx_greeting). */
@@ -145,27 +148,24 @@ static bool greet(struct session *s, struct reply *r, struct why *why)
 	static const char doing[] = "receiving the initial server greeting";
 	if (!session_reply(s, doing, smtp.params.smtp_helo_timeout, r, why))
 		return false;
-	if (reply_class(r) == 2)
-		return say_hello(s, r, why);
-	bool later = reply_class(r) == 4 || smtp.params.smtp_skip_5xx_greeting;
-	(void)(later ? why_later : why_never)(why, later ? "4.0.0" : "5.0.0",
-	    "host %s refused to talk to me: %s", s->peer, buf_cstr(&r->text));
-	why_remote(why, s->host.name, buf_str(&r->text));
-	return false;
+	if (reply_class(r) != 2)
+		return trouble_refused(why, s, r, smtp.params.smtp_skip_5xx_greeting);
+	return say_hello(s, r, wants_ehlo(r), why);
 }
 
-bool session_open(
-    const struct host *h, struct str key, struct session **session_r, struct why *why)
+struct session *session_open(
+    const struct host *h, struct str key, bool *reached_r, struct why *why)
 {
 	struct stream *stream;
 	int64_t seconds = smtp.params.smtp_connect_timeout;
 	int error = net_connect(&h->address, NULL,
 	    seconds > 0 ? deadline_after_seconds(seconds) : deadline_after_seconds(3600),
 	    &stream);
+	*reached_r = error == 0;
 	if (error != 0) {
 		(void)trouble_connect(why, h, error);
 		log_info("%s", buf_cstr(&why->text));
-		return false;
+		return NULL;
 	}
 	struct session *s = session_new(h, key, stream);
 	struct reply reply;
@@ -173,10 +173,9 @@ bool session_open(
 	bool good = greet(s, &reply, why);
 	reply_free(&reply);
 	if (good)
-		*session_r = s;
-	else
-		session_close(s, false);
-	return good;
+		return s;
+	session_close(s, false);
+	return NULL;
 }
 
 static bool is_usable(const struct session *s)
@@ -190,15 +189,14 @@ static bool is_usable(const struct session *s)
 /* A server that said or did something meanwhile is not trusted with more. */
 struct session *session_reuse(struct str key)
 {
-	struct session *s;
-	LIST_FOREACH (s, &kept, struct session, link) {
+	struct session *s, *after;
+	LIST_FOREACH_SAFE (s, after, &kept, struct session, link) {
 		if (!str_equal(str_of(s->key), key))
 			continue;
 		list_remove(&s->link);
-		if (stream_pending(s->stream, true) == 0 && stream_error(s->stream) == 0)
+		if (stream_is_quiet(s->stream))
 			return s;
 		session_free(s);
-		return NULL;
 	}
 	return NULL;
 }
@@ -209,9 +207,7 @@ static void say_quit(struct session *s)
 	struct why why;
 	why_init(&why);
 	reply_init(&reply);
-	session_send(s, "sending QUIT", "QUIT");
-	stream_set_deadline(
-	    s->stream, deadline_after_seconds(smtp.params.smtp_quit_timeout));
+	session_send(s, "sending QUIT", smtp.params.smtp_quit_timeout, "QUIT");
 	if (smtp.params.smtp_skip_quit_response) {
 		if (stream_flush(s->stream) != 0)
 			log_debug("%s: the connection went before QUIT", s->peer);
@@ -255,7 +251,7 @@ static void keep_session(struct session *s)
 
 void session_close(struct session *s, bool keep)
 {
-	if (keep && !s->broken && is_usable(s)) {
+	if (keep && !s->broken && !s->closing && is_usable(s)) {
 		keep_session(s);
 		return;
 	}

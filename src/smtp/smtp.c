@@ -20,17 +20,28 @@
 
 struct smtp_state smtp;
 
+/* One delivery on its way from host to host. */
+struct course {
+	struct delivery *delivery;
+	struct why why; /* the last failure */
+	bool talked;    /* with some server to the end, whatever it said */
+};
+
 static int64_t wall_microseconds(void)
 {
 	struct timeval now = clock_wall();
 	return (int64_t)now.tv_sec * 1000000 + now.tv_usec;
 }
 
-static bool anybody_pending(const struct delivery *d)
+/* Somebody may still be helped by another host. */
+static bool anybody_left(const struct delivery *d)
 {
-	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].result == DELIVERY_PENDING)
+	for (size_t i = 0; i < d->count; i++) {
+		const struct delivery_rcpt *r = &d->recipients[i];
+		if (r->result == DELIVERY_PENDING ||
+		    (r->result == DELIVERY_DEFERRED && !r->failure.soft))
 			return true;
+	}
 	return false;
 }
 
@@ -40,70 +51,92 @@ static bool keep_connection(const struct delivery *d)
 	    (d->request.flags & DELIVERY_KEEP_CONNECTION) != 0;
 }
 
-static void run_session(struct session *s, struct delivery *d, bool last, struct why *why)
+/* True when the server said all it had to say. */
+static bool run_session(struct course *c, struct session *s)
 {
-	message_send(s, d, last, why);
-	session_close(s, keep_connection(d));
-}
-
-/* A kept connection of the same next hop. When it breaks, others are tried as if it had
- * not been. */
-static void try_kept(struct delivery *d, struct str key, struct why *why)
-{
-	struct session *s = session_reuse(key);
-	if (s == NULL)
-		return;
+	struct delivery *d = c->delivery;
 	d->connected = wall_microseconds();
-	run_session(s, d, false, why);
+	message_send(s, d, &c->why);
+	bool whole = !s->lost && !s->closing;
+	c->talked = c->talked || !s->lost;
+	session_close(s, keep_connection(d));
+	return whole;
 }
 
-/* True when some host could be talked to. */
-static bool try_hosts(struct delivery *d, struct str key, const struct host_list *list,
-    bool last_destination, struct why *why)
+/* No conversation with this host: that is what is known of everybody who is left. */
+static void host_failed(struct course *c, struct str relay)
 {
-	int64_t sessions = 0;
-	bool talked = false;
-	size_t limit = (size_t)smtp.params.smtp_mx_address_limit;
-	size_t count = limit > 0 && list->count > limit ? limit : list->count;
-	for (size_t i = 0; i < count && anybody_pending(d); i++) {
-		struct session *s;
-		if (!session_open(&list->hosts[i], key, &s, why)) {
-			if (why_is_set(why) && !why_is_later(why))
-				break;
+	c->delivery->reused = 0;
+	delivery_failed_rest(c->delivery, relay, &c->why);
+}
+
+static bool try_host(struct course *c, struct str key, const struct host *h)
+{
+	bool reached;
+	struct session *s = session_open(h, key, &reached, &c->why);
+	if (s != NULL) {
+		(void)run_session(c, s);
+		return true;
+	}
+	CLEANUP(buf_free) struct buf relay = BUF_INIT(1024);
+	if (reached) {
+		c->delivery->connected = wall_microseconds();
+		host_text(&relay, h, true);
+	} else {
+		buf_add_cstr(&relay, "none");
+	}
+	host_failed(c, buf_str(&relay));
+	return false;
+}
+
+/* `done`: a kept connection led there, and its server has had its say; NULL: none. */
+static void try_hosts(struct course *c, struct str key, const struct host_list *list,
+    const struct net_address *done)
+{
+	int64_t sessions = 0, limit = smtp.params.smtp_mx_session_limit;
+	size_t most = (size_t)smtp.params.smtp_mx_address_limit;
+	size_t count = most > 0 && list->count > most ? most : list->count;
+	for (size_t i = 0; i < count; i++) {
+		if (done != NULL && net_address_equal_host(done, &list->hosts[i].address))
 			continue;
-		}
-		talked = true;
-		d->connected = wall_microseconds();
-		bool session_limit = smtp.params.smtp_mx_session_limit > 0 &&
-		    ++sessions >= smtp.params.smtp_mx_session_limit;
-		bool last = last_destination && (i + 1 == count || session_limit);
-		run_session(s, d, last, why);
-		if (session_limit)
-			break;
+		if (!delivery_retry(c->delivery))
+			return;
+		if (try_host(c, key, &list->hosts[i]) && limit > 0 && ++sessions >= limit)
+			return;
 	}
-	return talked;
 }
 
-/* One next hop of the list; *talked_r when a server of it was reached. */
-static void try_destination(
-    struct delivery *d, struct str nexthop, bool last, bool *talked, struct why *why)
+/* No host is known. A name that does not exist ends it only when no next hop is left. */
+static void nowhere_to_go(struct course *c, bool last)
 {
+	if (!last && strcmp(c->why.status, "5.4.4") == 0)
+		why_soften(&c->why);
+	if (delivery_retry(c->delivery))
+		host_failed(c, STR("none"));
+}
+
+/* One next hop of the list: first a connection that was kept, then its hosts. */
+static void try_destination(struct course *c, struct str nexthop, bool last)
+{
+	struct delivery *d = c->delivery;
 	struct destination destination;
+	struct net_address used;
+	bool whole = false;
+	struct session *s = session_reuse(nexthop);
+	if (s != NULL) {
+		used = s->host.address;
+		whole = run_session(c, s);
+		if (!anybody_left(d))
+			return;
+	}
 	struct host_list *list = arena_alloc(d->arena, sizeof(*list));
-	if (list == NULL) {
-		(void)why_later(why, "4.3.0", "out of memory for this request");
-		return;
-	}
-	try_kept(d, nexthop, why);
-	if (!anybody_pending(d)) {
-		*talked = true;
-		return;
-	}
-	if (!destination_parse(nexthop, &destination, why) ||
-	    !hosts_find(&destination, d->arena, list, why))
-		return;
-	if (try_hosts(d, nexthop, list, last, why))
-		*talked = true;
+	if (list == NULL)
+		(void)why_later(&c->why, "4.3.0", "out of memory for this request");
+	if (list != NULL && destination_parse(nexthop, &destination, &c->why) &&
+	    hosts_find(&destination, d->arena, list, &c->why))
+		try_hosts(c, nexthop, list, whole ? &used : NULL);
+	else
+		nowhere_to_go(c, last);
 }
 
 static bool is_last(struct str rest)
@@ -112,25 +145,19 @@ static bool is_last(struct str rest)
 	return !str_next(&rest, " \t,", &next);
 }
 
-/* Comma-separated next hops are tried in order. */
+/* Next hops are tried in order. */
 static void deliver(struct delivery *d)
 {
+	struct course c = {.delivery = d};
 	struct str rest = d->request.nexthop, nexthop;
-	bool talked = false;
-	struct why why;
-	why_init(&why);
-	while (anybody_pending(d) && str_next(&rest, " \t,", &nexthop)) {
-		why_clear(&why);
-		try_destination(d, nexthop, is_last(rest), &talked, &why);
-	}
-	if (anybody_pending(d)) {
-		if (!why_is_set(&why))
-			(void)why_later(&why, "4.3.5", "no next hop given");
-		delivery_failed_rest(d, STR("none"), &why);
-		if (!talked && why_is_later(&why))
-			why_copy(&d->hop, &why);
-	}
-	why_free(&why);
+	why_init(&c.why);
+	(void)why_later(&c.why, "4.3.5", "no next hop given");
+	while (anybody_left(d) && str_next(&rest, " \t,", &nexthop))
+		try_destination(&c, nexthop, is_last(rest));
+	host_failed(&c, STR("none"));
+	if (!c.talked && anybody_left(d) && why_is_later(&c.why))
+		why_copy(&d->hop, &c.why);
+	why_free(&c.why);
 }
 
 static void exchange(struct ipc_exchange *x)
@@ -144,8 +171,11 @@ static void before_jail(void)
 	smtp.discard_keywords =
 	    capability_list(str_of(smtp.params.smtp_discard_ehlo_keywords), &silent);
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
-	int count = net_own_addresses(smtp.own, OWN_ADDRESSES_MAX);
-	smtp.own_count = count > 0 ? (size_t)count : 0;
+	const struct common_params *common = service_common();
+	smtp.own_count = net_listed_addresses(
+	    str_of(common->inet_interfaces), smtp.own, OWN_ADDRESSES_MAX);
+	smtp.own_count += net_listed_addresses(str_of(common->proxy_interfaces),
+	    smtp.own + smtp.own_count, OWN_ADDRESSES_MAX - smtp.own_count);
 	if (dns_open(
 		smtp.params.dns_servers[0] != '\0' ? smtp.params.dns_servers : NULL) != 0)
 		log_warning("cannot read the resolver's configuration");

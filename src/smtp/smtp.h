@@ -24,7 +24,7 @@
 
 struct smtp_state {
 	struct smtp_params params;
-	struct net_prefix *own;
+	struct net_address *own; /* inet_interfaces and proxy_interfaces */
 	size_t own_count;
 	uint32_t discard_keywords;
 };
@@ -34,6 +34,7 @@ struct host {
 	struct str name;            /* as in the log */
 	struct net_address address; /* with port */
 	unsigned preference;
+	bool other_port; /* not the one of all mail exchangers: no sign of a loop */
 };
 
 struct host_list {
@@ -51,7 +52,8 @@ struct destination {
 
 struct session {
 	struct stream *stream;
-	struct host host;
+	struct host host; /* its name is `name` */
+	char *name;
 	char *key;   /* the next hop this connection may serve again */
 	char *relay; /* "host[ip]:port" */
 	char *peer;  /* "host[ip]" */
@@ -59,7 +61,10 @@ struct session {
 	int64_t size_limit; /* 0: none told */
 	unsigned uses;
 	const char *doing; /* for "lost connection ... while DOING" */
-	bool broken;
+	bool broken;       /* nothing more can be said */
+	bool lost;         /* broken because the server left or fell silent */
+	bool closing;      /* it said 421: not for another message */
+	bool unfinished;   /* a transaction was begun: RSET before the next */
 	int64_t born, idle_until;
 	struct list_link link; /* in the list of kept sessions */
 };
@@ -71,28 +76,31 @@ bool hosts_find(const struct destination *d, struct arena *a, struct host_list *
     struct why *why);
 
 /* --- session.c --- */
-/* Connects and says EHLO. False: `why`; *hard_r when this host's refusal is final. */
-bool session_open(
-    const struct host *h, struct str key, struct session **session_r, struct why *why);
+/* Connects and says EHLO. NULL: `why`; *reached_r tells whether a connection was made. */
+struct session *session_open(
+    const struct host *h, struct str key, bool *reached_r, struct why *why);
 struct session *session_reuse(struct str key); /* NULL: none is kept */
 /* Keeps it for a while when `keep`, else says QUIT. */
 void session_close(struct session *s, bool keep);
-/* Sends a command line (without CRLF), not flushed. */
-void session_send(struct session *s, const char *doing, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* Sends a command line (without CRLF), not flushed; `seconds` for what had to be flushed
+ * before it. Trouble shows when the reply is read. */
+void session_send(struct session *s, const char *doing, int64_t seconds,
+    const char *format, ...) PRINTF_LIKE(4, 5);
 /* Flushes and reads a reply within `seconds`. False: the connection is broken, `why` says
  * how. */
 bool session_reply(struct session *s, const char *doing, int64_t seconds, struct reply *r,
     struct why *why);
 
 /* --- message.c --- */
-/* Tries all recipients that are still pending. Temporary failures leave them pending with
- * `why` set, unless `last`. */
-void message_send(struct session *s, struct delivery *d, bool last, struct why *why);
+/* Gives every recipient that is pending its outcome; `why` is the last failure. */
+void message_send(struct session *s, struct delivery *d, struct why *why);
 
 /* --- trouble.c --- */
 bool trouble_connect(struct why *why, const struct host *h, int error);
 bool trouble_lost(struct why *why, const struct session *s, int error);
+/* "host H[a] refused to talk to me: 554 ..."; later in any case when `skip`. */
+bool trouble_refused(
+    struct why *why, const struct session *s, const struct reply *r, bool skip);
 /* "host H[a] said: 550 ... (in reply to X command)" */
 bool trouble_said(
     struct why *why, const struct session *s, const struct reply *r, const char *command);

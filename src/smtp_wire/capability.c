@@ -31,3 +31,30 @@ uint32_t capability_list(struct str list, bool *silent_r)
 	}
 	return found;
 }
+
+/* "SIZE 10240000", "AUTH=PLAIN LOGIN" (an old form). */
+static void take_keyword(struct str line, struct ehlo *r)
+{
+	struct str keyword;
+	if (!str_next(&line, " \t=", &keyword))
+		return;
+	uint32_t bit = capability_find(keyword);
+	r->capabilities |= bit;
+	if (bit == CAPABILITY_SIZE && !str_to_i64(str_trim(line), &r->size_limit))
+		r->size_limit = 0;
+}
+
+void ehlo_read(struct str lines, struct ehlo *r)
+{
+	struct str line, first;
+	*r = (struct ehlo){.name = STR_EMPTY};
+	if (!str_next(&lines, "\n", &first))
+		return;
+	first = str_skip(first, 4);
+	if (!str_next(&first, " \t", &r->name))
+		r->name = STR_EMPTY;
+	while (str_next(&lines, "\n", &line))
+		take_keyword(str_skip(line, 4), r);
+	if (r->size_limit < 0)
+		r->size_limit = 0;
+}

@@ -44,4 +44,13 @@ uint32_t capability_find(struct str keyword);
  */
 uint32_t capability_list(struct str list, bool *silent_r);
 
+/* A server's reply to EHLO. */
+struct ehlo {
+	struct str name; /* as it calls itself; in the reply's bytes */
+	uint32_t capabilities;
+	int64_t size_limit; /* RFC 1870: 0 when it names none */
+};
+/* `lines` as struct reply has them: "250-name text\n250-SIZE 1000\n250 DSN". */
+void ehlo_read(struct str lines, struct ehlo *r);
+
 #endif

@@ -127,27 +127,52 @@ size_t data_decode(struct data_decoder *d, struct str in, struct buf *out)
 	return at;
 }
 
-int data_write_line(
-    struct stream *s, struct str line, bool whole, size_t limit, bool *at_line_start)
+void data_writer_init(struct data_writer *w, struct stream *s, size_t limit)
 {
-	int error = 0;
-	if (*at_line_start && line.len > 0 && line.p[0] == '.')
-		error = stream_write(s, ".", 1);
-	while (error == 0 && limit > 0 && line.len > limit) {
-		error = stream_write(s, line.p, limit);
-		line = str_skip(line, limit);
-		if (error == 0)
-			error = stream_write(s, "\r\n ", 3);
-	}
-	if (error == 0)
-		error = stream_write_str(s, line);
-	if (error == 0 && whole)
-		error = stream_write(s, "\r\n", 2);
-	*at_line_start = whole;
-	return error;
+	/* A broken line starts with a blank and has to hold one byte more. */
+	*w = (struct data_writer){.stream = s, .limit = limit == 1 ? 2 : limit};
 }
 
-int data_write_end(struct stream *s)
+static int write_end_of_line(struct data_writer *w)
 {
-	return stream_write(s, ".\r\n", 3);
+	w->column = 0;
+	return stream_write(w->stream, "\r\n", 2);
+}
+
+static int write_part(struct data_writer *w, struct str part)
+{
+	int error = 0;
+	if (w->column == 0 && part.len > 0 && part.p[0] == '.')
+		error = stream_write(w->stream, ".", 1);
+	while (error == 0 && w->limit > 0 && w->column + part.len > w->limit) {
+		size_t room = w->limit - w->column;
+		error = stream_write(w->stream, part.p, room);
+		part = str_skip(part, room);
+		if (error == 0)
+			error = stream_write(w->stream, "\r\n ", 3);
+		w->column = 1;
+	}
+	w->column += part.len;
+	return error != 0 ? error : stream_write_str(w->stream, part);
+}
+
+int data_write_line(struct data_writer *w, struct str line, bool whole)
+{
+	int error = 0;
+	ptrdiff_t end;
+	while (error == 0 && (end = str_find(line, '\n')) >= 0) {
+		error = write_part(w, str_slice(line, 0, (size_t)end));
+		if (error == 0)
+			error = write_end_of_line(w);
+		line = str_skip(line, (size_t)end + 1);
+	}
+	if (error == 0)
+		error = write_part(w, line);
+	return error != 0 || !whole ? error : write_end_of_line(w);
+}
+
+int data_write_end(struct data_writer *w)
+{
+	int error = w->column > 0 ? write_end_of_line(w) : 0;
+	return error != 0 ? error : stream_write(w->stream, ".\r\n", 3);
 }

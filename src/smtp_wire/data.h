@@ -33,10 +33,20 @@ void data_decoder_init(struct data_decoder *d, enum bare_newline mode, bool repl
  */
 size_t data_decode(struct data_decoder *d, struct str in, struct buf *out);
 
-/* Line by line as a client: CRLF ends, leading dots doubled, lines over `limit` bytes (0:
- * none) broken with CRLF and a blank. */
-MUST_USE int data_write_line(
-    struct stream *s, struct str line, bool whole, size_t limit, bool *at_line_start);
-MUST_USE int data_write_end(struct stream *s); /* ".\r\n" */
+/*
+ * Writing as a client: CRLF ends, leading dots doubled, lines over `limit` bytes (0:
+ * none; doubled dots do not count) broken with CRLF and a blank. An LF in the text, which
+ * no queue record should hold, is a line end like others, so that what follows is stuffed
+ * too.
+ */
+struct data_writer {
+	struct stream *stream;
+	size_t limit, column; /* column: bytes of the line so far */
+};
+void data_writer_init(struct data_writer *w, struct stream *s, size_t limit);
+/* A line, or, without `whole`, a part of one. 0 or the stream's error. */
+MUST_USE int data_write_line(struct data_writer *w, struct str line, bool whole);
+/* Ends a line that is not ended yet, then ".\r\n". */
+MUST_USE int data_write_end(struct data_writer *w);
 
 #endif

@@ -2,34 +2,50 @@
 
 #include <errno.h>
 
-/* One line, cut at REPLY_LINE_MAX; what is beyond is read and forgotten. */
-static int read_line(struct stream *s, struct buf *line)
+/* One line, cut at REPLY_LINE_MAX; what is beyond is read and forgotten. `room` is what
+ * the reply may still take. */
+static int read_line(struct stream *s, struct buf *line, size_t *room)
 {
+	CLEANUP(buf_free) struct buf rest = BUF_INIT(REPLY_LINE_MAX + 1);
 	bool cut;
 	ssize_t got = stream_read_line(s, line, REPLY_LINE_MAX, &cut);
-	if (got < 0)
-		return (int)got;
-	CLEANUP(buf_free) struct buf rest = BUF_INIT(REPLY_LINE_MAX + 1);
-	for (unsigned pieces = 0; cut; pieces++) {
-		got = stream_read_line(s, &rest, REPLY_LINE_MAX, &cut);
-		if (got < 0)
-			return (int)got;
-		if (pieces == REPLY_LINES_MAX)
+	while (got >= 0) {
+		if ((size_t)got > *room)
 			return -EBADMSG;
+		*room -= (size_t)got;
+		if (!cut)
+			return 0;
+		got = stream_read_line(s, &rest, REPLY_LINE_MAX, &cut);
 	}
-	return 0;
+	return (int)got;
+}
+
+static bool starts_with_code(struct str line)
+{
+	for (size_t i = 0; i < 3; i++)
+		if (i >= line.len || !ascii_is_digit(line.p[i]))
+			return false;
+	return line.len == 3 || line.p[3] == ' ' || line.p[3] == '-';
+}
+
+int reply_take_line(struct reply *r, struct str line)
+{
+	if (line.len == 0 || !ascii_is_digit(line.p[0]))
+		return 1;
+	line = str_trim(line);
+	return starts_with_code(line) ? reply_add_line(r, line) : 1;
 }
 
 int reply_read(struct stream *s, struct reply *r)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_LINE_MAX + 1);
+	size_t room = REPLY_BYTES_MAX;
+	int more;
 	reply_clear(r);
-	for (unsigned lines = 0; lines < REPLY_LINES_MAX; lines++) {
-		int more = read_line(s, &line);
+	do {
+		more = read_line(s, &line, &room);
 		if (more == 0)
-			more = reply_add_line(r, str_trim(buf_str(&line)));
-		if (more <= 0)
-			return more;
-	}
-	return -EBADMSG;
+			more = reply_take_line(r, buf_str(&line));
+	} while (more > 0);
+	return more;
 }

@@ -32,11 +32,11 @@ static enum table_result find(struct maps *maps, struct str address, bool bare_u
 }
 
 struct class_row {
-	uint32_t flag;
 	struct maps *maps; /* NULL: nobody is in it; empty: everybody is */
-	bool bare_user;
-	int64_t code;
 	const char *table;
+	int64_t code;
+	uint32_t flag;
+	bool bare_user;
 };
 
 /* Writes the refusal: "550 5.1.1 <a@b>: Recipient address rejected: User unknown in ..."
@@ -100,14 +100,15 @@ bool recipient_is_listed(struct str address, const struct resolved *r, struct bu
 {
 	const struct smtpd_params *p = &smtpd.params;
 	const struct class_row rows[] = {
-	    {RESOLVE_CLASS_LOCAL, smtpd.local_recipients, true,
-		p->unknown_local_recipient_reject_code, "local recipient"},
-	    {RESOLVE_CLASS_VIRTUAL_ALIAS, NULL, false, /* asked above */
-		p->unknown_virtual_alias_reject_code, "virtual alias"},
-	    {RESOLVE_CLASS_VIRTUAL_MAILBOX, smtpd.virtual_mailboxes, false,
-		p->unknown_virtual_mailbox_reject_code, "virtual mailbox"},
-	    {RESOLVE_CLASS_RELAY, smtpd.relay_recipients, false,
-		p->unknown_relay_recipient_reject_code, "relay recipient"},
+	    {smtpd.local_recipients, "local recipient",
+		p->unknown_local_recipient_reject_code, RESOLVE_CLASS_LOCAL, true},
+	    {NULL /* asked above */, "virtual alias",
+		p->unknown_virtual_alias_reject_code, RESOLVE_CLASS_VIRTUAL_ALIAS, false},
+	    {smtpd.virtual_mailboxes, "virtual mailbox",
+		p->unknown_virtual_mailbox_reject_code, RESOLVE_CLASS_VIRTUAL_MAILBOX,
+		false},
+	    {smtpd.relay_recipients, "relay recipient",
+		p->unknown_relay_recipient_reject_code, RESOLVE_CLASS_RELAY, false},
 	};
 	if (r->flags & RESOLVE_TRY_LATER)
 		return try_later(address, reply);

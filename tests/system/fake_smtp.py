@@ -9,7 +9,7 @@ What it says at each step (greeting, ehlo, helo, mail, rcpt, data, data_end, rse
     ENDLESS         reply lines without end
     Then(x, CLOSE)  both, one after the other
     list            one of these for each use of the step in a connection; the last one stays
-    function        of the command's argument (of the text, for data_end), which gives one of these"""
+    function        of the argument (the text, for data_end) and the Connection, which gives one of these"""
 import socket
 import threading
 import time
@@ -53,7 +53,7 @@ class Connection:
 
     def __init__(self, server, sock):
         self.server, self.socket = server, sock
-        self.file = sock.makefile("rb")
+        self.received = b""  # and not looked at yet
         self.commands, self.texts, self.uses = [], [], {}
         self.started, self.ended = time.monotonic(), None
 
@@ -66,14 +66,34 @@ class Connection:
             pass
         finally:
             self.ended = time.monotonic()
-            self.file.close()
             self.socket.close()
 
-    def line(self):
-        line = self.file.readline()
-        if not line.endswith(b"\r\n"):
+    def receive(self):
+        data = self.socket.recv(65536)
+        if not data:
             raise Closed
-        return line[:-2]
+        self.received += data
+
+    def line(self):
+        while b"\n" not in self.received:
+            self.receive()
+        line, _, self.received = self.received.partition(b"\n")
+        if not line.endswith(b"\r"):
+            raise Closed
+        return line[:-1]
+
+    def early(self, seconds=0.2):
+        """What the client has said so far without waiting for a reply."""
+        time.sleep(seconds)
+        try:
+            while True:
+                data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+                if not data:
+                    break
+                self.received += data
+        except BlockingIOError:
+            pass
+        return self.received
 
     def command(self, line):
         line = line.decode("utf-8", "replace")
@@ -102,7 +122,7 @@ class Connection:
         if isinstance(what, list):
             what = what[min(use, len(what)) - 1]
         if callable(what):
-            what = what(argument)
+            what = what(argument, self)
         for act in what.steps if isinstance(what, Then) else [what]:
             self.act(act)
         return what if isinstance(what, str) else ""
@@ -111,9 +131,8 @@ class Connection:
         if what is CLOSE:
             raise Closed
         if what is HANG:
-            while self.file.read(1024):
-                pass
-            raise Closed
+            while True:
+                self.receive()
         if what is ENDLESS:
             while True:
                 self.socket.sendall(b"250-and so on\r\n" * 100)
