@@ -7,10 +7,19 @@
 
 #include "base/file.h"
 
-#define READ_SIZE        65536
-#define REASON_COLUMN    78
-#define RECIPIENT_INDENT 41
-#define SHORT_ID_MAX     12 /* longer ids need wider columns */
+#define READ_SIZE     65536
+#define REASON_COLUMN 78
+
+/* The widths for short queue ids, and for long ones (enable_long_queue_ids). */
+static const struct format {
+	const char *title, *line;
+	int indent; /* of a recipient */
+} formats[] = {
+    {"-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------",
+	"%-11s %7lld %20.20s %s\n", 41},
+    {"----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------",
+	"%-17s %8lld %19.19s %s\n", 47},
+};
 
 void listing_reader_init(struct listing_reader *r, int fd)
 {
@@ -88,6 +97,8 @@ struct printer {
 	void (*message_start)(struct printer *p);
 	void (*recipient)(struct printer *p, struct str address, struct str reason);
 	void (*message_end)(struct printer *p);
+	FILE *out;
+	const struct format *format;
 	struct buf last_reason;
 	unsigned recipients;
 	int64_t messages, bytes;
@@ -203,57 +214,64 @@ static void text_start(struct printer *p)
 	char when[32] = "";
 	struct tm parts;
 	time_t seconds = (time_t)m->time;
-	bool is_long = m->id.len > SHORT_ID_MAX;
 	CLEANUP(buf_free) struct buf id = BUF_INIT(LISTING_VALUE_MAX + 1);
 	if (p->messages == 0)
-		printf("%-11s %7s %20s %s\n", "-Queue ID-", "--Size--",
-		    "----Arrival Time----", "-Sender/Recipient-------");
+		fprintf(p->out, "%s\n", p->format->title);
 	buf_add_str(&id, buf_str(&m->id));
-	if (m->expire != 0)
-		buf_add_char(&id, '#');
-	else if (str_is(buf_str(&m->queue), "active"))
+	if (str_is(buf_str(&m->queue), "active"))
 		buf_add_char(&id, '*');
 	else if (str_is(buf_str(&m->queue), "hold"))
 		buf_add_char(&id, '!');
+	if (m->expire != 0)
+		buf_add_char(&id, '#');
 	if (localtime_r(&seconds, &parts) != NULL)
 		(void)strftime(when, sizeof(when), "%a %b %d %H:%M:%S ", &parts);
-	printf(is_long ? "%-17s %8lld %19.19s %s\n" : "%-11s %7lld %20.20s %s\n",
-	    buf_cstr(&id), (long long)m->size, when, buf_cstr(&m->sender));
+	fprintf(p->out, p->format->line, buf_cstr(&id), (long long)m->size, when,
+	    buf_cstr(&m->sender));
 	buf_clear(&p->last_reason);
+}
+
+/* Neighbours with the same reason share its line. */
+static void text_reason(struct printer *p, struct str reason)
+{
+	CLEANUP(buf_free) struct buf shown = BUF_INIT(LISTING_VALUE_MAX + 3);
+	if (str_equal(reason, buf_str(&p->last_reason)))
+		return;
+	buf_clear(&p->last_reason);
+	buf_add_str(&p->last_reason, reason);
+	buf_add_char(&shown, '(');
+	buf_add_str(&shown, reason.len > 0 ? reason : STR("reason unavailable"));
+	buf_add_char(&shown, ')');
+	fprintf(p->out, "%*s\n", REASON_COLUMN, buf_cstr(&shown));
 }
 
 static void text_recipient(struct printer *p, struct str address, struct str reason)
 {
-	if (reason.len > 0 && !str_equal(reason, buf_str(&p->last_reason))) {
-		CLEANUP(buf_free) struct buf shown = BUF_INIT(LISTING_VALUE_MAX + 3);
-		buf_add_char(&shown, '(');
-		buf_add_str(&shown, reason);
-		buf_add_char(&shown, ')');
-		printf("%*s\n", REASON_COLUMN, buf_cstr(&shown));
-		buf_clear(&p->last_reason);
-		buf_add_str(&p->last_reason, reason);
-	}
-	printf("%*s%.*s\n", RECIPIENT_INDENT, "", STR_ARG(address));
+	text_reason(p, reason);
+	fprintf(p->out, "%*s%.*s\n", p->format->indent, "", STR_ARG(address));
 }
 
-static void text_end(UNUSED struct printer *p)
+static void text_end(struct printer *p)
 {
-	printf("\n");
+	fprintf(p->out, "\n");
 }
 
-int listing_print(struct listing_reader *r)
+int listing_print(struct listing_reader *r, FILE *out, bool long_ids)
 {
 	struct printer p = {.reader = r,
+	    .out = out,
+	    .format = &formats[long_ids],
 	    .message_start = text_start,
 	    .recipient = text_recipient,
 	    .message_end = text_end};
 	printer_init(&p);
 	int result = print_all(&p);
 	if (result == 0 && p.messages == 0)
-		printf("Mail queue is empty\n");
+		fprintf(out, "Mail queue is empty\n");
 	else if (result == 0)
-		printf("-- %lld Kbytes in %lld Request%s.\n", (long long)(p.bytes / 1024),
-		    (long long)p.messages, p.messages == 1 ? "" : "s");
+		fprintf(out, "-- %lld Kbytes in %lld Request%s.\n",
+		    (long long)(p.bytes / 1024), (long long)p.messages,
+		    p.messages == 1 ? "" : "s");
 	printer_free(&p);
 	return result;
 }
@@ -278,40 +296,43 @@ void json_add_string(struct buf *out, struct str s)
 	buf_add_char(out, '"');
 }
 
-static void json_member(const char *before, const char *name, struct str value)
+static void json_member(
+    const struct printer *p, const char *before, const char *name, struct str value)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(LISTING_VALUE_MAX * 6 + 2);
 	json_add_string(&text, value);
-	printf("%s\"%s\": %s", before, name, buf_cstr(&text));
+	fprintf(p->out, "%s\"%s\": %s", before, name, buf_cstr(&text));
 }
 
 static void json_start(struct printer *p)
 {
 	const struct message *m = &p->message;
-	json_member("{", "queue_name", buf_str(&m->queue));
-	json_member(", ", "queue_id", buf_str(&m->id));
-	printf(", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s",
+	json_member(p, "{", "queue_name", buf_str(&m->queue));
+	json_member(p, ", ", "queue_id", buf_str(&m->id));
+	fprintf(p->out,
+	    ", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s",
 	    (long long)m->time, (long long)m->size, m->expire != 0 ? "true" : "false");
-	json_member(", ", "sender", buf_str(&m->sender));
-	printf(", \"recipients\": [");
+	json_member(p, ", ", "sender", buf_str(&m->sender));
+	fprintf(p->out, ", \"recipients\": [");
 }
 
 static void json_recipient(struct printer *p, struct str address, struct str reason)
 {
-	json_member(p->recipients > 0 ? ", {" : "{", "address", address);
+	json_member(p, p->recipients > 0 ? ", {" : "{", "address", address);
 	if (reason.len > 0)
-		json_member(", ", "delay_reason", reason);
-	printf("}");
+		json_member(p, ", ", "delay_reason", reason);
+	fprintf(p->out, "}");
 }
 
-static void json_end(UNUSED struct printer *p)
+static void json_end(struct printer *p)
 {
-	printf("]}\n");
+	fprintf(p->out, "]}\n");
 }
 
-int listing_print_json(struct listing_reader *r)
+int listing_print_json(struct listing_reader *r, FILE *out, UNUSED bool long_ids)
 {
 	struct printer p = {.reader = r,
+	    .out = out,
 	    .message_start = json_start,
 	    .recipient = json_recipient,
 	    .message_end = json_end};

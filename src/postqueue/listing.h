@@ -6,6 +6,7 @@
 #define POSTQUEUE_LISTING_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include "base/buf.h"
 
 #define LISTING_VALUE_MAX 65536
@@ -23,9 +24,11 @@ void listing_reader_free(struct listing_reader *r);
  * stream, -EBADMSG, -errno. */
 MUST_USE int listing_next(struct listing_reader *r);
 
-/* Print all messages that the reader gives; 0 or what listing_next said. */
-MUST_USE int listing_print(struct listing_reader *r);      /* postqueue -p */
-MUST_USE int listing_print_json(struct listing_reader *r); /* postqueue -j */
+/* Print all messages that the reader gives; 0 or what listing_next said. `long_ids`: with
+ * the wider columns of enable_long_queue_ids. */
+typedef int listing_printer(struct listing_reader *r, FILE *out, bool long_ids);
+MUST_USE listing_printer listing_print;      /* postqueue -p */
+MUST_USE listing_printer listing_print_json; /* postqueue -j */
 
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void json_add_string(struct buf *out, struct str s);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,16 +17,26 @@
 #include "base/panic.h"
 #include "client/qmgr_client.h"
 #include "client/service_client.h"
+#include "mail/address.h"
 #include "net/connect.h"
 #include "postqueue/listing.h"
+#include "postqueue_params.h"
 #include "run/loop.h"
 #include "service/command.h"
+#include "table/match_list.h"
 
-#define PATH_ROOM       4096
-#define CONNECT_WAIT_MS 10000
-#define FLUSH_WAIT_MS   10000
+#define PATH_ROOM      4096
+#define ANSWER_WAIT_MS 600000
+#define FLUSH_WAIT_MS  10000
 
-static const struct command postqueue_command = {.name = "postqueue", .fatal_status = 69};
+static struct postqueue_params params;
+
+static const struct command postqueue_command = {
+    .name = "postqueue",
+    .params = postqueue_param_table,
+    .values = &params,
+    .fatal_status = 69,
+};
 
 NORETURN static void usage(void)
 {
@@ -34,12 +45,31 @@ NORETURN static void usage(void)
 	    "-s site");
 }
 
+/* Root may always. */
+static void check_user(const char *title, const char *list, const char *what)
+{
+	const struct passwd *user = getpwuid(getuid());
+	const char *name = user != NULL ? user->pw_name : "unknown";
+	if (getuid() == 0)
+		return;
+	struct match_list *allowed = match_list_open(title, list, MATCH_STRINGS, 0);
+	if (match_list_string(allowed, str_of(name)) != TABLE_FOUND)
+		fatal("User %s(%d) is not allowed to %s the mail queue", name,
+		    (int)getuid(), what);
+	match_list_close(allowed);
+}
+
+static void check_flush_user(void)
+{
+	check_user("authorized_flush_users", params.authorized_flush_users, "flush");
+}
+
 /* With the mail system down, root (or the owner of an instance) runs showq itself. */
 static int showq_alone(int error, pid_t *pid_r)
 {
 	char path[PATH_ROOM];
 	int fds[2];
-	if (geteuid() != 0 && !command_common()->posthouse_single_user)
+	if (getuid() != 0 && !command_common()->posthouse_single_user)
 		fatal(
 		    "Queue report unavailable - mail system is down (Connect to the Postfix showq "
 		    "service: %s)",
@@ -72,19 +102,21 @@ static int open_listing(pid_t *pid_r)
 	*pid_r = 0;
 	(void)snprintf(
 	    path, sizeof(path), "public/%s", command_common()->showq_service_name);
-	int fd = net_connect_unix_blocking(path, CONNECT_WAIT_MS);
+	/* Also the longest pause of a server that looks through a huge queue. */
+	int fd = net_connect_unix_blocking(path, ANSWER_WAIT_MS);
 	if (fd == -ENOENT)
 		fd = -ECONNREFUSED; /* the socket goes with master */
 	return fd >= 0 ? fd : showq_alone(fd, pid_r);
 }
 
-static void list(int (*print)(struct listing_reader *r))
+static void list(listing_printer *print)
 {
 	pid_t pid;
+	check_user("authorized_mailq_users", params.authorized_mailq_users, "view");
 	int fd = open_listing(&pid), status = 0;
 	struct listing_reader reader;
 	listing_reader_init(&reader, fd);
-	int error = print(&reader);
+	int error = print(&reader, stdout, command_common()->enable_long_queue_ids);
 	listing_reader_free(&reader);
 	file_close(&fd);
 	if (pid > 0)
@@ -122,16 +154,62 @@ static void ask_to_flush(void *argument)
 static void flush_queue(void)
 {
 	struct flush f = {.error = 0};
+	check_flush_user();
 	run_init();
 	run_main(ask_to_flush, &f);
 	if (f.error != 0)
 		fatal("Cannot flush mail queue - mail system is down");
 }
 
+static bool is_destination(struct str site)
+{
+	struct net_address address;
+	if (site.len > 0 && site.p[0] == '[')
+		return address_literal_parse(site, &address);
+	return address_domain_valid(site, false, NULL);
+}
+
+/* The flush service, which knows the messages of a destination, is not built yet. */
+NORETURN static void flush_site(const char *site)
+{
+	check_flush_user();
+	if (!is_destination(str_of(site)))
+		fatal("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	fatal("Flush service is not configured for destination \"%s\"", site);
+}
+
+NORETURN static void flush_message(const char *id)
+{
+	check_flush_user();
+	size_t good = 0;
+	while (ascii_is_alnum(id[good]) || id[good] == '_')
+		good++;
+	if (good == 0 || id[good] != '\0')
+		fatal("Cannot flush queue ID - invalid name: \"%s\"", id);
+	fatal("Cannot flush queue ID %s - the flush service is not built yet", id);
+}
+
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			_exit(postqueue_command.fatal_status);
+	} while (fd <= STDERR_FILENO);
+	(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	static char name[] = "postqueue";
 	const char *directory = NULL;
+	const char *argument = NULL;
 	int option, mode = 0;
+	open_standard_descriptors();
+	if (argc > 0)
+		argv[0] = name; /* getopt shows it */
 	fatal_exit_status(postqueue_command.fatal_status);
 	log_stderr_name("postqueue");
 	while ((option = getopt(argc, argv, "c:fi:jps:v")) != -1) {
@@ -141,8 +219,10 @@ int main(int argc, char **argv)
 			log_verbose(log_verbosity() + 1);
 		else if (option == '?' || mode != 0)
 			usage();
-		else
+		else {
 			mode = option;
+			argument = optarg;
+		}
 	}
 	if (mode == 0 || optind < argc)
 		usage();
@@ -158,8 +238,10 @@ int main(int argc, char **argv)
 	case 'f':
 		flush_queue();
 		break;
+	case 's':
+		flush_site(argument);
 	default:
-		fatal("-%c needs the flush service, which is not built yet", mode);
+		flush_message(argument);
 	}
 	return 0;
 }

@@ -91,10 +91,22 @@ static bool each_recipient(
 	return buf_ok(a->records);
 }
 
+/* A word that no address may be as long as would be passed over in silence. */
+static void check_length(struct str text)
+{
+	struct str word;
+	while (str_next(&text, " \t\r\n,", &word))
+		if (word.len > ADDRESS_MAX)
+			sendmail_fatal(
+			    "recipient address is longer than %d bytes: %.*s...",
+			    ADDRESS_MAX, STR_ARG(str_slice(word, 0, 50)));
+}
+
 /* An operand may hold several addresses; one that holds none is the empty address. */
 static void add_operand(struct submission *s, const char *operand)
 {
 	struct address_adder a = {.submission = s, .records = &s->records};
+	check_length(str_of(operand));
 	(void)address_list_walk(str_of(operand), TOKENS_MAX, each_recipient, &a, NULL);
 	if (a.count == 0)
 		add_recipient(&a, STR_EMPTY);
@@ -106,6 +118,7 @@ static void add_from_header(void *context, struct str body, bool resent)
 	struct submission *s = context;
 	struct address_adder a = {
 	    .submission = s, .records = resent ? &s->resent : &s->extracted};
+	check_length(body);
 	(void)address_list_walk(body, TOKENS_MAX, each_recipient, &a, NULL);
 	*(resent ? &s->resent_count : &s->extracted_count) += a.count;
 }

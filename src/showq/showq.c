@@ -1,7 +1,8 @@
 /*
  * showq: lists the queue to whoever connects to public/showq, in Postfix's own attribute
- * protocol, because monitoring tools read it: strings "name\0value\0", a list ends with
- * "\0", an empty list ends all.
+ * protocol, because monitoring tools read it (queue/attr_list.h; an empty list ends all).
+ * Of a message first the recipients whose reason is known, in the order in which they
+ * failed, then the others.
  *
  * Reads from strangers: nothing from the socket; queue files and logs hold their text and
  * are read strictly, one at a time, so memory does not depend on the length of the queue.
@@ -14,20 +15,22 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/memory.h"
+#include "queue/attr_list.h"
 #include "queue/bounce_log.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
 #include "service/owner.h"
 #include "service/service.h"
+#include "showq_params.h"
 
 #define MESSAGE_ARENA  (1024 * 1024)
-#define PORTION        200
+#define PORTION        100
 #define WRITE_SECONDS  60
 #define YIELD_EVERY    50
 #define REASON_LOG_MAX (8 * 1024 * 1024) /* a longer log shows its first reasons only */
 
 static uid_t queue_owner;
+static struct showq_params params;
 
 /* The order in which queues are listed. */
 static const char *const queues[] = {
@@ -37,26 +40,22 @@ struct listing {
 	struct stream *stream;
 	const char *queue;
 	char id[QUEUE_ID_MAX];
-	struct map *reasons; /* recipient offset -> reason */
+	struct map *listed; /* addresses with a reason, at most duplicate_filter_limit */
 	bool failed;
 };
 
-static void put(struct listing *l, const void *bytes, size_t len)
+static void put(struct listing *l, const struct buf *bytes)
 {
 	stream_set_deadline(l->stream, deadline_after_seconds(WRITE_SECONDS));
-	if (!l->failed && stream_write(l->stream, bytes, len) != 0)
+	if (!l->failed && stream_write_str(l->stream, buf_str(bytes)) != 0)
 		l->failed = true;
 }
 
-/* A NUL in a value would end it early: it is left out. */
 static void attribute(struct listing *l, const char *name, struct str value)
 {
-	ptrdiff_t nul = str_find(value, '\0');
-	if (nul >= 0)
-		value = str_slice(value, 0, (size_t)nul);
-	put(l, name, strlen(name) + 1);
-	put(l, value.p, value.len);
-	put(l, "", 1);
+	CLEANUP(buf_free) struct buf pair = BUF_INIT(ATTR_LIST_STRING_MAX * 2);
+	attr_list_add(&pair, name, value);
+	put(l, &pair);
 }
 
 static void attribute_number(struct listing *l, const char *name, int64_t number)
@@ -68,64 +67,52 @@ static void attribute_number(struct listing *l, const char *name, int64_t number
 
 static void attribute_address(struct listing *l, const char *name, struct str internal)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX * 2);
-	address_quote(&text, internal);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX * 2 + 2);
+	if (internal.len > 0)
+		address_quote(&text, internal);
+	else
+		buf_add_cstr(&text, params.empty_address_recipient);
 	attribute(l, name, buf_str(&text));
 }
 
 static void list_end(struct listing *l)
 {
-	put(l, "", 1);
+	CLEANUP(buf_free) struct buf end = BUF_INIT(10);
+	attr_list_end(&end);
+	put(l, &end);
 }
 
-/* --- reasons --- */
+/* --- recipients --- */
 
-static void keep_reason(struct listing *l, const struct bounce_entry *e)
+static void list_failed(struct listing *l, const struct bounce_entry *e)
 {
-	char key[32];
-	int len = snprintf(key, sizeof(key), "%lld", (long long)e->offset);
-	char *reason = memory_alloc(e->reason.len + 1);
-	memcpy(reason, e->reason.p, e->reason.len);
-	free(map_set(l->reasons, (struct str){key, (size_t)len}, reason));
+	struct str reason =
+	    e->reason.len > 0 ? e->reason : STR("(description unavailable)");
+	attribute_address(l, "recipient", e->recipient);
+	attribute(l, "reason", reason);
+	if ((int64_t)map_count(l->listed) < params.duplicate_filter_limit)
+		(void)map_set(l->listed, e->recipient, l);
 }
 
-static void read_reasons(struct listing *l)
+static void list_from_log(struct listing *l)
 {
 	char path[QUEUE_PATH_MAX];
 	struct bounce_log_reader reader;
 	struct bounce_entry entry;
 	CLEANUP(buf_free) struct buf log = BUF_INIT(REASON_LOG_MAX);
 	queue_path(path, QUEUE_DEFER, str_of(l->id));
-	l->reasons = map_new();
 	int error = file_read_whole(AT_FDCWD, path, &log);
 	if (error != 0 && error != -EFBIG)
 		return;
 	bounce_log_reader_init(&reader, buf_str(&log));
-	while (bounce_log_next(&reader, &entry))
-		keep_reason(l, &entry);
+	while (!l->failed && bounce_log_next(&reader, &entry))
+		list_failed(l, &entry);
 	bounce_log_reader_free(&reader);
-}
-
-static void forget_reasons(struct listing *l)
-{
-	size_t at = 0;
-	struct str key;
-	void *reason;
-	while (map_next(l->reasons, &at, &key, &reason))
-		free(reason);
-	map_free(l->reasons);
-}
-
-static struct str reason_of(const struct listing *l, int64_t offset)
-{
-	char key[32];
-	int len = snprintf(key, sizeof(key), "%lld", (long long)offset);
-	return str_of(map_get(l->reasons, (struct str){key, (size_t)len}));
 }
 
 /* --- messages --- */
 
-static void list_recipients(struct listing *l, struct queue_file *f)
+static void list_from_file(struct listing *l, struct queue_file *f)
 {
 	struct queue_recipient recipients[PORTION];
 	int64_t offset = 0;
@@ -133,8 +120,10 @@ static void list_recipients(struct listing *l, struct queue_file *f)
 		struct arena *a = arena_new(MESSAGE_ARENA);
 		ssize_t count = queue_file_recipients(f, a, &offset, recipients, PORTION);
 		for (ssize_t i = 0; i < count; i++) {
+			if (map_get(l->listed, recipients[i].address) != NULL)
+				continue;
 			attribute_address(l, "recipient", recipients[i].address);
-			attribute(l, "reason", reason_of(l, recipients[i].offset));
+			attribute(l, "reason", STR_EMPTY);
 		}
 		arena_free(a);
 		if (count < 0)
@@ -151,10 +140,7 @@ static void list_envelope(
 	attribute_number(l, "size", e->message_size);
 	attribute_number(
 	    l, "forced_expire", (f->status.st_mode & QUEUE_MODE_EXPIRE) != 0);
-	if (e->sender.len > 0)
-		attribute_address(l, "sender", e->sender);
-	else
-		attribute(l, "sender", STR("MAILER-DAEMON"));
+	attribute_address(l, "sender", e->sender);
 }
 
 /* Files that come and go while we look are passed by. */
@@ -170,9 +156,10 @@ static void list_message(struct listing *l)
 	struct arena *a = arena_new(MESSAGE_ARENA);
 	if (queue_file_envelope(&f, a, &envelope, &reason) == 0) {
 		list_envelope(l, &f, &envelope);
-		read_reasons(l);
-		list_recipients(l, &f);
-		forget_reasons(l);
+		l->listed = map_new();
+		list_from_log(l);
+		list_from_file(l, &f);
+		map_free(l->listed);
 		list_end(l);
 	} else {
 		log_debug("%s/%s is not listed: %s", l->queue, l->id, buf_cstr(&reason));
@@ -221,6 +208,8 @@ static void started(void)
 
 static const struct service showq_service = {
     .name = "showq",
+    .params = showq_param_table,
+    .values = &params,
     .sandbox = SANDBOX_QUEUE,
     .started = started,
     .serve = serve,

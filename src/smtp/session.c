@@ -19,6 +19,7 @@ static void session_free(struct session *s)
 	list_remove(&s->link);
 	stream_free(s->stream);
 	free(s->key);
+	free(s->name);
 	free(s->relay);
 	free(s->peer);
 	free(s);
@@ -30,7 +31,12 @@ static struct session *session_new(
 	struct session *s = memory_alloc(sizeof(*s));
 	CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
 	s->stream = stream;
+	/* A kept session outlives the delivery that the name belongs to. */
 	s->host = *h;
+	buf_add_str(&text, h->name);
+	s->name = memory_copy_cstr(buf_cstr(&text));
+	s->host.name = str_of(s->name);
+	buf_clear(&text);
 	s->born = clock_ms();
 	list_init(&s->link);
 	host_text(&text, h, false);

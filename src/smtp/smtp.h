@@ -52,7 +52,8 @@ struct destination {
 
 struct session {
 	struct stream *stream;
-	struct host host;
+	struct host host; /* its name is `name` */
+	char *name;
 	char *key;   /* the next hop this connection may serve again */
 	char *relay; /* "host[ip]:port" */
 	char *peer;  /* "host[ip]" */

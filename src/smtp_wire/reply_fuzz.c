@@ -40,12 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (length > REPLY_LINE_MAX)
 			length = REPLY_LINE_MAX;
 		int more = reply_take_line(&r, str_slice(in, 0, length));
-		ENSURE(more == 1 || more == 0 || more < 0);
-		if (more == 0)
-			check(&r);
+		if (more < 0)
+			break;
+		ENSURE(more == 1 || more == 0);
+		check(&r);
 		in = str_skip(in, length);
 	}
-	check(&r);
 	reply_free(&r);
 	return 0;
 }

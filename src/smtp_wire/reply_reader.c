@@ -25,12 +25,15 @@ static bool starts_with_code(struct str line)
 	for (size_t i = 0; i < 3; i++)
 		if (i >= line.len || !ascii_is_digit(line.p[i]))
 			return false;
-	return line.len == 3 || ascii_is_space(line.p[3]) || line.p[3] == '-';
+	return line.len == 3 || line.p[3] == ' ' || line.p[3] == '-';
 }
 
 int reply_take_line(struct reply *r, struct str line)
 {
-	return starts_with_code(line) ? reply_add_line(r, str_trim(line)) : 1;
+	if (line.len == 0 || !ascii_is_digit(line.p[0]))
+		return 1;
+	line = str_trim(line);
+	return starts_with_code(line) ? reply_add_line(r, line) : 1;
 }
 
 int reply_read(struct stream *s, struct reply *r)

@@ -489,6 +489,8 @@ def test_transaction_that_failed_is_reset_before_the_next(relay):
     ids = [relay.send("r@reset.test") for _ in range(20)]
     for queue_id in ids:
         assert relay.outcome(queue_id, "r@reset.test")[3:5] == ("4.1.0", "deferred")
+        with open(relay.queue_file("defer", queue_id), encoding="utf-8") as file:
+            assert "\nmta_mname=mx.reset.test\n" in file.read()
     # The server has had its say: no second attempt over a new connection.
     assert sum(line.startswith("MAIL") for line in server.commands) == 20
     several = [connection.commands for connection in server.connections if connection.uses["mail"] > 1]
