@@ -100,20 +100,19 @@ static void check_user(void)
 
 /* --- the dialogue (attribute lists on standard output) --- */
 
-static void answer(const struct buf *lists)
+/* False: the caller is gone. */
+static bool answer(const struct buf *lists)
 {
-	/* Whether the caller still listens does not matter to the message. */
-	if (file_write_all(STDOUT_FILENO, lists->p, lists->len) != 0)
-		log_debug("nobody reads our answer");
+	return file_write_all(STDOUT_FILENO, lists->p, lists->len) == 0;
 }
 
-static void tell_id(const char *id)
+static bool tell_id(const char *id)
 {
 	CLEANUP(buf_free) struct buf out = BUF_INIT(1000);
 	attr_list_add(&out, "protocol", STR("postdrop_protocol"));
 	attr_list_add(&out, "queue_id", str_of(id));
 	attr_list_end(&out);
-	answer(&out);
+	return answer(&out);
 }
 
 static void tell_status(enum drop_status status)
@@ -124,7 +123,9 @@ static void tell_status(enum drop_status status)
 	attr_list_add(&out, "status", buf_str(&number));
 	attr_list_add(&out, "reason", STR_EMPTY);
 	attr_list_end(&out);
-	answer(&out);
+	/* Whether the caller still listens does not matter to the message. */
+	if (!answer(&out))
+		log_debug("nobody reads our answer");
 }
 
 /* --- one message --- */
@@ -215,7 +216,10 @@ static enum drop_status serve(void)
 	enum drop_status status = DROP_OK;
 	input_init(&in, (size_t)common->line_length_limit);
 	drop_init(&d, reserve(&commit), common->message_size_limit);
-	tell_id(commit_id(d.slot));
+	if (!tell_id(commit_id(d.slot))) {
+		buf_add_cstr(&d.reason, "nobody reads the answer");
+		refuse(&d, &in);
+	}
 	bool told = take_message(&d, &in, &status);
 	drop_free(&d);
 	commit_close(commit);
