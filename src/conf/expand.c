@@ -22,7 +22,8 @@ static bool expand(struct expander *e, struct str text, struct buf *out);
 
 static bool fail(struct expander *e, const char *what, struct str text)
 {
-	buf_printf(e->error, "%s: \"%.*s\"", what, STR_ARG(str_slice(text, 0, SHOWN_BYTES)));
+	buf_printf(
+	    e->error, "%s: \"%.*s\"", what, STR_ARG(str_slice(text, 0, SHOWN_BYTES)));
 	return false;
 }
 

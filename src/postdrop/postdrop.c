@@ -8,6 +8,8 @@
  * caller would be told nothing, so that he tries again; a file that is not ready
  * (mode 0644) is nobody's.
  */
+#include "postdrop/postdrop.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -23,7 +25,6 @@
 #include "base/panic.h"
 #include "client/qmgr_client.h"
 #include "client/service_client.h"
-#include "postdrop/postdrop.h"
 #include "postdrop_params.h"
 #include "queue/attr_list.h"
 #include "run/loop.h"
