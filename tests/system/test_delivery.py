@@ -270,3 +270,17 @@ def test_table_types_in_place(make_instance, word):
     server.start()
     submit(server, "s@a.test", "x@tab.test" if word != "cidr" else f"{USER}@localhost")
     server.wait_log(r"status=sent")
+
+
+def test_every_queue_may_be_hashed(make_instance):
+    """hash_queue_names with all queues: mail goes through, is deferred, and is found again."""
+    port = free_port()
+    server = make_instance(["hash_queue_names = incoming, active, deferred, defer, bounce, hold", "hash_queue_depth = 2",
+                            f"transport_maps = inline:{{refused.test=smtp:[127.0.0.1]:{port}}}"])
+    submit(server, "s@a.test", f"{USER}@localhost", "x@refused.test")
+    server.wait_mail(1)
+    wait_until(lambda: any(m["queue_name"] == "deferred" for m in server.queued()), what="a deferred message")
+    server.stop()
+    server.start()
+    server.command("postqueue", "-f")
+    server.wait_log(r"to=<x@refused\.test>.*status=deferred", count=2)
