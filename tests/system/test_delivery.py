@@ -284,3 +284,11 @@ def test_every_queue_may_be_hashed(make_instance):
     server.start()
     server.command("postqueue", "-f")
     server.wait_log(r"to=<x@refused\.test>.*status=deferred", count=2)
+
+
+def test_a_log_file_outside_its_prefixes_is_refused(make_instance):
+    """maillog_file_prefixes: a typing error does not make us append to just any file."""
+    server = make_instance(["maillog_file_prefixes = /var, /dev/stdout"], start=False)
+    done = server.command("posthouse", "start", check=False)
+    assert done.returncode == 1
+    assert "does not begin with any of maillog_file_prefixes" in done.stderr
