@@ -49,7 +49,7 @@ soak: all
 	@tools/check.py --soak
 
 install: all
-	@DESTDIR=$(DESTDIR) meson install -C $(MESON_DIR) --no-rebuild
+	@DESTDIR=$(DESTDIR) tools/install.sh $(BUILD) $(MESON_DIR)
 
 clean:
 	rm -rf $(BUILD)

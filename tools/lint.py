@@ -4,6 +4,7 @@
     tools/lint.py [--no-tidy]
 """
 import concurrent.futures
+import glob
 import os
 import re
 import subprocess
@@ -127,6 +128,13 @@ def check_habits(paths):
     return problems
 
 
+def check_parameters(_paths):
+    """Every honoured parameter names a test that is there."""
+    files = sorted(glob.glob(os.path.join(ROOT, "params/[a-z]*.md")))
+    done = subprocess.run([sys.executable, "tools/params.py", "--check-tests", ROOT] + files, cwd=ROOT, capture_output=True, text=True)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).strip().split("\n")
+
+
 def tidy(path):
     build = os.path.join(ROOT, "build/meson")
     out = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, os.path.join(ROOT, path)], capture_output=True, text=True)
@@ -149,7 +157,7 @@ def read_commands():
 
 def main():
     paths = sources()
-    checks = [("layers", check_layers), ("sizes", check_sizes), ("format", check_format), ("habits", check_habits)]
+    checks = [("layers", check_layers), ("sizes", check_sizes), ("format", check_format), ("habits", check_habits), ("parameters", check_parameters)]
     if "--no-tidy" not in sys.argv:
         checks.append(("clang-tidy", check_tidy))
     failed = 0

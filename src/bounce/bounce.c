@@ -91,8 +91,6 @@ static void exchange(struct ipc_exchange *x)
 static void started(void)
 {
 	const struct common_params *common = service_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	bounce.queue_owner = owner_of(common).uid;
 	bounce.cleanup = cleanup_client_new(
 	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name), 2);

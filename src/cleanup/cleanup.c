@@ -145,8 +145,6 @@ static enum commit_engine engine(void)
 static void started(void)
 {
 	const struct common_params *common = service_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	int error = commit_open(
 	    engine(), COMMIT_INCOMING, common->enable_long_queue_ids, &cleanup.commit);

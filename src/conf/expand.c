@@ -4,7 +4,8 @@
 #include "conf/expand_function.h"
 
 /* Levels of $name in values and of {} in texts. */
-#define DEPTH_MAX 100
+#define DEPTH_MAX   100
+#define SHOWN_BYTES 500 /* of a text in an error, so that the message fits its buffer */
 /* References in all: a=$b$b, b=$c$c, ... would take for ever to expand to nothing. */
 #define REFERENCES_MAX 100000
 
@@ -21,7 +22,8 @@ static bool expand(struct expander *e, struct str text, struct buf *out);
 
 static bool fail(struct expander *e, const char *what, struct str text)
 {
-	buf_printf(e->error, "%s: \"%.*s\"", what, STR_ARG(text));
+	buf_printf(
+	    e->error, "%s: \"%.*s\"", what, STR_ARG(str_slice(text, 0, SHOWN_BYTES)));
 	return false;
 }
 

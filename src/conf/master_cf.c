@@ -8,6 +8,7 @@
 #define FILE_MAX_BYTES (4u << 20)
 #define LINE_MAX_BYTES 100000u
 #define ARGUMENTS_MAX  1000
+#define SHOWN_BYTES    200 /* of a bad field, so that the message fits its buffer */
 #define BLANKS         " \t\r\n\v\f"
 
 static const struct {
@@ -38,8 +39,8 @@ static bool fail(struct parser *p, const char *what)
 static bool bad_field(struct parser *p, const char *field, struct str value)
 {
 	buf_printf(p->error, "%s, line %u: invalid %s field \"%.*s\" in \"%.*s\"",
-	    p->path, p->line, field, STR_ARG(value),
-	    STR_ARG(str_slice(p->whole, 0, 200)));
+	    p->path, p->line, field, STR_ARG(str_slice(value, 0, SHOWN_BYTES)),
+	    STR_ARG(str_slice(p->whole, 0, SHOWN_BYTES)));
 	return false;
 }
 

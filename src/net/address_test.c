@@ -220,3 +220,20 @@ TEST(port_names_and_numbers)
 		assert_int_equal(port, rows[i].port >= 0 ? rows[i].port : 7);
 	}
 }
+
+TEST(address_list_of_interfaces_is_read)
+{
+	struct net_address a[8];
+	CLEANUP(buf_free) struct buf text = BUF_INIT(200);
+
+	size_t count = net_listed_addresses(
+	    STR("[::1], 192.0.2.1\tloopback-only"), a, ARRAY_SIZE(a));
+	for (size_t i = 0; i < count; i++) {
+		net_address_add_text(&text, &a[i]);
+		buf_add_char(&text, ' ');
+	}
+	assert_str(buf_str(&text), "::1 192.0.2.1 127.0.0.1 ::1 ");
+	assert_int_equal(net_listed_addresses(STR("1.1.1.1 1.1.1.2"), a, 1), 1);
+	assert_true(net_listed_addresses(STR("all"), a, ARRAY_SIZE(a)) > 0);
+	assert_int_equal(net_listed_addresses(STR_EMPTY, a, ARRAY_SIZE(a)), 0);
+}

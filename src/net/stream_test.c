@@ -561,3 +561,23 @@ TEST(stream_free_takes_null)
 	stream_free(NULL);
 	assert_int_equal(stream_buffers_held(), 0);
 }
+
+static void look_whether_quiet(struct scene *s)
+{
+	char c;
+
+	note(s, stream_is_quiet(s->here));
+	send_text(s, "a");
+	note(s, stream_is_quiet(s->here));
+	note(s, stream_read_some(s->here, &c, 1));
+	note(s, stream_is_quiet(s->here));
+	hang_up(s);
+	note(s, stream_is_quiet(s->here));
+}
+
+TEST(stream_is_quiet_while_the_peer_says_nothing_and_stays)
+{
+	struct scene s = {.body = look_whether_quiet};
+
+	play(&s, "1 0 1 1 0 ");
+}

@@ -140,8 +140,6 @@ static uint32_t cleanup_flags(void)
 static void started(void)
 {
 	const struct common_params *common = service_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	pickup.mail_owner = owner_of(common).uid;
 	pickup.cleanup_flags = cleanup_flags();

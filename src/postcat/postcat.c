@@ -155,9 +155,6 @@ int main(int argc, char **argv)
 		take_option(&r, option, optarg);
 	log_verbose(r.verbosity > 1 ? r.verbosity - 1 : 0);
 	command_start(&command, r.directory);
-	const struct common_params *common = command_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	if (r.search)
 		command_enter_queue();
 	if (optind == argc)

@@ -89,8 +89,6 @@ static void begin(UNUSED void *argument)
 static void started(void)
 {
 	const struct common_params *common = service_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	qmgr.queue_owner = owner_of(common).uid;
 	qmgr.messages = map_new();

@@ -24,8 +24,17 @@ void queue_dir_configure(struct str names, unsigned depth)
 	hash_depth = depth > HASH_DEPTH_MAX ? HASH_DEPTH_MAX : depth;
 }
 
+/* New files get their name only when their inode is known, in one directory that stays
+ * open: these two queues are never hashed, whatever the configuration says. */
+static bool is_flat(const char *queue)
+{
+	return strcmp(queue, QUEUE_INCOMING) == 0 || strcmp(queue, QUEUE_MAILDROP) == 0;
+}
+
 static unsigned depth_of(const char *queue)
 {
+	if (is_flat(queue))
+		return 0;
 	struct str rest = str_of(hash_names);
 	struct str name;
 	while (str_next(&rest, ", \t\r\n", &name))

@@ -23,7 +23,8 @@
 
 #define QUEUE_PATH_MAX 256
 
-/* hash_queue_names, hash_queue_depth: set once at start. */
+/* hash_queue_names, hash_queue_depth: set once at start. incoming and maildrop stay flat.
+ */
 void queue_dir_configure(struct str hash_names, unsigned depth);
 /* "deferred/6/6DC6248E" */
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);

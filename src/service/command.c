@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "queue/queue_dir.h"
 #include "service/log_setup.h"
 #include "table/own_networks.h"
 
@@ -134,4 +135,6 @@ void command_enter_queue(void)
 {
 	if (chdir(command.common.queue_directory) != 0)
 		fatal("chdir %s: %s", command.common.queue_directory, strerror(errno));
+	queue_dir_configure(str_of(command.common.hash_queue_names),
+	    (unsigned)command.common.hash_queue_depth);
 }

@@ -23,10 +23,22 @@ static void set_permissions(const struct common_params *common)
 		log_debug("cannot change the mode of %s", common->maillog_file);
 }
 
+/* A typing error must not make us append to any file that root may write. */
+static void check_prefix(const struct common_params *common)
+{
+	struct str prefixes = str_of(common->maillog_file_prefixes), prefix;
+	while (str_next(&prefixes, ", \t\r\n", &prefix))
+		if (str_starts(str_of(common->maillog_file), prefix))
+			return;
+	fatal("maillog_file: %s does not begin with any of maillog_file_prefixes: %s",
+	    common->maillog_file, common->maillog_file_prefixes);
+}
+
 static bool open_maillog(const struct common_params *common, const char *tag)
 {
 	if (common->maillog_file[0] == '\0')
 		return false;
+	check_prefix(common);
 	if (str_is(str_of(common->maillog_file), "/dev/stdout"))
 		return log_open(LOG_SINK_STDOUT, tag, NULL) == 0;
 	int result = log_open(LOG_SINK_FILE, tag, common->maillog_file);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "queue/queue_dir.h"
 #include "run/loop.h"
 #include "run/signals.h"
 #include "run/worker.h"
@@ -135,6 +136,8 @@ static void enter_queue_directory(void)
 	if (chdir(service_state.common.queue_directory) != 0)
 		fatal("chdir(%s): %s", service_state.common.queue_directory,
 		    strerror(errno));
+	queue_dir_configure(str_of(service_state.common.hash_queue_names),
+	    (unsigned)service_state.common.hash_queue_depth);
 }
 
 int service_main(const struct service *s, int argc, char **argv)

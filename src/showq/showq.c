@@ -201,8 +201,6 @@ static void serve(struct service_client *client)
 static void started(void)
 {
 	const struct common_params *common = service_common();
-	queue_dir_configure(
-	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
 	queue_owner = owner_of(common).uid;
 }
 

@@ -294,8 +294,10 @@ bool restriction_check_recipient(
 	struct evaluation e;
 	enum verdict verdict = VERDICT_DUNNO;
 	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
-	for (size_t i = 0; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++)
+	for (size_t i = 0; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {
+		e.stage = order[i];
 		verdict = restriction_run_list(&e, smtpd.restrictions[order[i]]);
+	}
 	if (verdict != VERDICT_REJECT)
 		verdict = check_listed(&e);
 	if (verdict != VERDICT_REJECT)

@@ -55,6 +55,7 @@ class Master:
                 file.write(f"posthouse_single_user = yes\nmail_owner = {USER}\n")
             file.write(f"queue_directory = {self.queue}\n"
                        f"data_directory = {self.directory}/data\nmaillog_file = {self.log_path}\n"
+                       f"maillog_file_prefixes = {self.directory}, /dev/stdout\n"
                        "inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n")
             file.write("".join(line + "\n" for line in lines))
 

@@ -270,3 +270,25 @@ def test_table_types_in_place(make_instance, word):
     server.start()
     submit(server, "s@a.test", "x@tab.test" if word != "cidr" else f"{USER}@localhost")
     server.wait_log(r"status=sent")
+
+
+def test_every_queue_may_be_hashed(make_instance):
+    """hash_queue_names with all queues: mail goes through, is deferred, and is found again."""
+    port = free_port()
+    server = make_instance(["hash_queue_names = incoming, active, deferred, defer, bounce, hold", "hash_queue_depth = 2",
+                            f"transport_maps = inline:{{refused.test=smtp:[127.0.0.1]:{port}}}"])
+    submit(server, "s@a.test", f"{USER}@localhost", "x@refused.test")
+    server.wait_mail(1)
+    wait_until(lambda: any(m["queue_name"] == "deferred" for m in server.queued()), what="a deferred message")
+    server.stop()
+    server.start()
+    server.command("postqueue", "-f")
+    server.wait_log(r"to=<x@refused\.test>.*status=deferred", count=2)
+
+
+def test_a_log_file_outside_its_prefixes_is_refused(make_instance):
+    """maillog_file_prefixes: a typing error does not make us append to just any file."""
+    server = make_instance(["maillog_file_prefixes = /var, /dev/stdout"], start=False)
+    done = server.command("posthouse", "start", check=False)
+    assert done.returncode == 1
+    assert "does not begin with any of maillog_file_prefixes" in done.stderr

@@ -392,3 +392,18 @@ def test_server_without_relay_control_does_not_start(make_instance):
         with server.connect() as wire:
             assert wire.greeting.startswith("220")
     server.wait_log("specify at least one working instance of")
+
+
+@pytest.mark.parametrize("name, subject", [
+    ("client", "<unknown[127.0.0.1]>: Client host rejected: Access denied"),
+    ("helo", "<c.test>: Helo command rejected: Access denied"),
+    ("sender", "<s@a.test>: Sender address rejected: Access denied"),
+    ("recipient", f"<{ME}>: Recipient address rejected: Access denied"),
+])
+def test_a_refusal_names_what_its_list_is_about(make_instance, name, subject):
+    """Whichever list refuses, the client hears of it at RCPT (smtpd_delay_reject)."""
+    server = make_instance(MAIN + [f"smtpd_{name}_restrictions = reject"])
+    with server.connect() as wire:
+        wire.say("EHLO c.test")
+        wire.say("MAIL FROM:<s@a.test>")
+        assert wire.say(f"RCPT TO:<{ME}>") == f"554 5.7.1 {subject}"
