@@ -162,6 +162,12 @@ static bool stale(void)
 	    match_list_changed(cleanup.mydestination);
 }
 
+/* A retired process that ended before qmgr heard would leave mail to the next scan. */
+static bool busy(void)
+{
+	return qmgr_client_busy(cleanup.qmgr);
+}
+
 static const struct service cleanup_service = {
     .name = "cleanup",
     .params = cleanup_param_table,
@@ -172,6 +178,7 @@ static const struct service cleanup_service = {
     .exchange = exchange,
     .connection_closed = connection_closed,
     .stale = stale,
+    .busy = busy,
 };
 
 int main(int argc, char **argv)

@@ -41,6 +41,11 @@ void qmgr_client_free(struct qmgr_client *c)
 		client_free(c);
 }
 
+bool qmgr_client_busy(const struct qmgr_client *c)
+{
+	return c->sending || c->count > 0;
+}
+
 uint32_t qmgr_client_backlog(const struct qmgr_client *c)
 {
 	return c->backlog;

@@ -13,6 +13,8 @@ void qmgr_client_free(struct qmgr_client *c);
 /* Never waits: ids of one loop turn go out in one frame, from a fiber of our own. Lost
  * announcements are found by qmgr's next scan. */
 void qmgr_client_announce(struct qmgr_client *c, const char *id);
+/* Announcements are still on their way: the process must not end yet. */
+bool qmgr_client_busy(const struct qmgr_client *c);
 /* Messages waiting in incoming at qmgr's last answer. */
 uint32_t qmgr_client_backlog(const struct qmgr_client *c);
 /* From a fiber. 0 or -errno: the mail system is down. */
