@@ -237,7 +237,7 @@ bool message_take(struct str id)
 {
 	struct message m = {.id = id};
 	int error = queue_file_open(&m.file, QUEUE_MAILDROP, id, false, true, (uid_t)-1);
-	if (error == -EAGAIN || error == -ENOENT || error == -EWOULDBLOCK)
+	if (error == -EBUSY || error == -ENOENT || error == -EWOULDBLOCK)
 		return true; /* being written, or gone */
 	if (error == -EBADMSG) {
 		save_corrupt(id, "marked as corrupt");

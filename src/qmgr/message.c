@@ -57,7 +57,7 @@ static bool open_file(struct queue_file *f, const char *queue, struct str id)
 		CLEANUP(buf_free) struct buf reason = BUF_INIT(64);
 		buf_add_cstr(&reason, "marked as corrupt");
 		save_corrupt(id, queue, &reason);
-	} else if (error != -ENOENT && error != -EAGAIN) {
+	} else if (error != -ENOENT && error != -EBUSY) {
 		log_warning("open %s %.*s: %s", queue, STR_ARG(id), strerror(-error));
 	}
 	return false;

@@ -19,22 +19,31 @@ int queue_file_take(struct queue_file *f, int fd)
 	return 0;
 }
 
-/* After the lock is ours: the file may have changed or gone while we waited for it. */
-static int check_state(const struct queue_file *f)
+static int check_state(const struct stat *status)
 {
-	if (f->status.st_nlink == 0)
+	if (status->st_nlink == 0)
 		return -ENOENT;
-	if ((f->status.st_mode & STATE_BITS) == QUEUE_MODE_CORRUPT)
+	if ((status->st_mode & STATE_BITS) == QUEUE_MODE_CORRUPT)
 		return -EBADMSG;
-	return (f->status.st_mode & STATE_BITS) == QUEUE_MODE_READY ? 0 : -EAGAIN;
+	return (status->st_mode & STATE_BITS) == QUEUE_MODE_READY ? 0 : -EBUSY;
 }
 
+static int check_file(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) < 0 ? -errno : check_state(&status);
+}
+
+/* A file that is not ready is passed by without trying the lock, which its writer holds.
+ * After the lock is ours it is looked at again: it may have changed or gone meanwhile. */
 static int lock_and_take(struct queue_file *f, int fd, bool lock)
 {
-	int error = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
-	if (error == 0)
-		error = queue_file_take(f, fd);
-	return error < 0 ? error : check_state(f);
+	int error = check_file(fd);
+	if (error == 0 && lock)
+		error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0 && lock)
+		error = check_file(fd);
+	return error < 0 ? error : queue_file_take(f, fd);
 }
 
 int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool write,

@@ -67,7 +67,7 @@ struct queue_file {
 MUST_USE int queue_file_take(struct queue_file *f, int fd);
 
 /* Opens (locked with flock when `lock`). 0; -EWOULDBLOCK: somebody else holds it;
- * -EAGAIN: mode not ready yet; -errno. `write`: for marking. */
+ * -EBUSY: mode not ready yet; -errno. `write`: for marking. */
 MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str id,
     bool write, bool lock, uid_t owner);
 void queue_file_close(struct queue_file *f);

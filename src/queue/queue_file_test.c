@@ -477,7 +477,7 @@ TEST(opening_tells_ready_from_not_ready_and_locked)
 	assert_true(fd >= 0);
 	struct str id = STR("AAAAA1");
 	assert_int_equal(
-	    queue_file_open(&f, "active", id, false, true, getuid()), -EAGAIN);
+	    queue_file_open(&f, "active", id, false, true, getuid()), -EBUSY);
 	assert_int_equal(file_chmod(fd, 0400), 0);
 	assert_int_equal(
 	    queue_file_open(&f, "active", id, false, true, getuid()), -EBADMSG);

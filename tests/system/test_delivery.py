@@ -292,3 +292,14 @@ def test_a_log_file_outside_its_prefixes_is_refused(make_instance):
     done = server.command("posthouse", "start", check=False)
     assert done.returncode == 1
     assert "does not begin with any of maillog_file_prefixes" in done.stderr
+
+
+def test_a_flush_passes_by_reserved_files_without_a_word(make_instance):
+    """Queue ids that cleanup keeps in stock are empty files in incoming: nobody's mail, and no news."""
+    server = make_instance()
+    submit(server, "s@a.test", f"{USER}@localhost")
+    server.wait_mail(1)
+    assert os.listdir(f"{server.queue}/incoming")
+    server.command("postqueue", "-f")
+    time.sleep(0.5)
+    assert "still being delivered" not in server.log()
