@@ -130,6 +130,20 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	return NULL;
 }
 
+/* A content filter ("transport:next hop" of the message) takes all mail but what cannot
+ * be delivered anyhow. */
+static void apply_filter(
+    const struct message *m, struct str *transport, struct str *nexthop)
+{
+	struct str filter = m->envelope.filter;
+	ptrdiff_t colon = str_find(filter, ':');
+	if (colon <= 0 || str_is(*transport, service_common()->error_service_name) ||
+	    str_is(*transport, "retry"))
+		return;
+	*transport = str_slice(filter, 0, (size_t)colon);
+	*nexthop = str_skip(filter, (size_t)colon + 1);
+}
+
 /* Where each result of the resolver leads. */
 static void enqueue(
     struct message *m, struct portion *p, size_t index, const struct resolved *to)
@@ -147,6 +161,7 @@ static void enqueue(
 		if (address.p == NULL)
 			address = p->recipients[index].address;
 	}
+	apply_filter(m, &transport, &nexthop);
 	struct destination *d =
 	    destination_get(transport_get(transport), nexthop, address);
 	dispatch_add(m, p, d, &p->recipients[index], address);

@@ -251,3 +251,11 @@ def test_log_is_read_by_pflogsumm(make_instance):
     assert totals["bounced"] == ledger["bounced"]
     assert totals["deferred"] == ledger["deferred"]
     assert totals["rejected"] == ledger["rejected"]
+
+
+def test_local_mail_that_goes_round_is_returned_to_its_sender(instance):
+    """Nobody can be refused any more when pickup finds too many hops: the message bounces."""
+    instance.sendmail("Received: x\n" * 50 + "Subject: round and round\n\nx\n", "postmaster")
+    text = arrived(instance, "Undelivered Mail Returned to Sender")[0]
+    assert b"Status: 5.4.0\n" in text and b"too many hops" in text
+    instance.wait_log(r"status=bounced \(too many hops\)")
