@@ -156,6 +156,16 @@ static void report_end(const struct child *c, int status)
 		    WEXITSTATUS(status));
 }
 
+/* What a process was working on, or was about to tell another (cleanup to qmgr), must not
+ * wait for the next timer. */
+static void wake_all_soon(void)
+{
+	struct row *r;
+	LIST_FOREACH (r, &master.rows, struct row, link)
+		if (r->wakeup > 0 && !r->stale)
+			run_timer_set(r->wakeup_timer, deadline_after_ms(RESTART_MS));
+}
+
 static void ended(void *argument, UNUSED pid_t pid, int status)
 {
 	struct child *c = argument;
@@ -166,9 +176,8 @@ static void ended(void *argument, UNUSED pid_t pid, int status)
 		report_end(c, status);
 		if (c->uses == 0 && is_live(c))
 			throttle(r);
-		else if (r->wakeup >
-		    0) /* what it was working on must not wait for the timer */
-			run_timer_set(r->wakeup_timer, deadline_after_ms(RESTART_MS));
+		else
+			wake_all_soon();
 	}
 	child_free(c);
 	if (master.ending) {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from instance import USER, wait_until
+from instance import USER, free_port, wait_until
 from ledger import Ledger, compare
 
 DAEMONS = ["smtpd", "cleanup", "qmgr", "trivial-rewrite", "local", "bounce"]
@@ -66,6 +66,20 @@ def storm(make_instance, count, sessions, pause):
 
 def test_daemons_killed_in_turn_lose_nothing(make_instance):
     storm(make_instance, 600, 20, 0.4)
+
+
+def test_mail_that_nobody_announced_is_found_after_a_crash(make_instance):
+    """cleanup may die between its commit and its word to qmgr: the file in incoming does not wait for minutes."""
+    port = free_port()
+    server = make_instance([f"transport_maps = inline:{{refused.test=smtp:[127.0.0.1]:{port}}}"])
+    with server.smtp() as client:
+        client.sendmail("s@a.test", ["x@refused.test"], "Subject: x\r\n\r\nx\r\n")
+    path = wait_until(lambda: [os.path.join(d, f) for d, _, files in os.walk(f"{server.queue}/deferred") for f in files],
+                      what="a deferred file")[0]
+    os.rename(path, f"{server.queue}/incoming/{os.path.basename(path)}")
+    for pid in server.processes("cleanup"):
+        os.kill(pid, signal.SIGKILL)
+    server.wait_log(rf"{os.path.basename(path)}: from=<s@a\.test>.*queue active", 10, count=2)
 
 
 @pytest.mark.soak
