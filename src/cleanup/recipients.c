@@ -33,17 +33,24 @@ struct str address_complete(struct message *m, struct str address)
 	return address;
 }
 
-static bool is_local_domain(UNUSED void *context, struct str domain)
-{
-	return str_is_nocase(domain, service_common()->myorigin) ||
-	    match_list_string(cleanup.mydestination, domain) == TABLE_FOUND;
-}
-
 static void table_trouble(struct message *m)
 {
 	log_warning("%s: virtual_alias_maps: lookup problem in %s", m->id,
 	    maps_last_name(cleanup.virtual_aliases));
 	message_fail(m, CLEANUP_DEFER, "");
+}
+
+/* Not knowing is trouble: a bare-user alias must not be missed because a table was
+ * silent. */
+static bool is_local_domain(void *context, struct str domain)
+{
+	struct message *m = context;
+	enum table_result found = match_list_string(cleanup.mydestination, domain);
+	if (found == TABLE_TRY_LATER || found == TABLE_BROKEN) {
+		log_warning("%s: mydestination: lookup problem", m->id);
+		message_fail(m, CLEANUP_DEFER, "");
+	}
+	return found == TABLE_FOUND || str_is_nocase(domain, service_common()->myorigin);
 }
 
 /* One recipient and everything that it expands to. */
@@ -150,6 +157,7 @@ static void expand(struct expansion *x, struct str address)
 	    .double_bounce = service_common()->double_bounce_sender,
 	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
 	    .is_local = is_local_domain,
+	    .context = x->message,
 	};
 	switch (address_maps_lookup(&query, address, &value, &extension)) {
 	case TABLE_ABSENT:

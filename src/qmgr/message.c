@@ -117,6 +117,10 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	ssize_t got = p->recipients != NULL
 	    ? queue_file_recipients(f, p->arena, &m->next_offset, p->recipients, size)
 	    : -ENOMEM;
+	m->read += got > 0 ? (uint64_t)got : 0;
+	/* A file whose pointers lead in a circle has recipients without end. */
+	if (m->read > m->envelope.recipient_count)
+		got = -EBADMSG;
 	if (got >= 0) {
 		p->count = (size_t)got;
 		m->in_memory += p->count;

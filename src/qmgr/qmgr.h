@@ -42,6 +42,7 @@ struct message {
 	int64_t next_offset;  /* of recipients not read yet; -1: all read */
 	unsigned entries;     /* waiting or under way */
 	size_t in_memory;     /* recipients of these */
+	uint64_t read;        /* recipients of all portions so far */
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
 	bool expire_now;      /* forced by the administrator */

@@ -303,3 +303,22 @@ def test_a_flush_passes_by_reserved_files_without_a_word(make_instance):
     server.command("postqueue", "-f")
     time.sleep(0.5)
     assert "still being delivered" not in server.log()
+
+
+def test_more_recipients_than_the_file_counts_are_not_delivered_to(make_instance):
+    """The size record bounds what qmgr reads: pointers that lead in a circle cannot make recipients without end."""
+    port = free_port()
+    server = make_instance([f"transport_maps = inline:{{refused.test=smtp:[127.0.0.1]:{port}}}"])
+    submit(server, "s@a.test", "x@refused.test", "y@refused.test")
+    path = wait_until(lambda: [os.path.join(d, f) for d, _, files in os.walk(f"{server.queue}/deferred") for f in files],
+                      what="a deferred file")[0]
+    server.stop()
+    with open(path, "r+b") as file:  # field 3 of the size record
+        file.seek(2 + 2 * 16)
+        assert file.read(15) == b"%15d" % 2
+        file.seek(2 + 2 * 16)
+        file.write(b"%15d" % 1)
+    os.utime(path, (1, 1))
+    server.start()
+    server.wait_log(r"cannot read recipients")
+    assert len(server.processes("qmgr")) == 1
