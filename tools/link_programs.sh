@@ -6,13 +6,34 @@ mkdir -p "$2/bin" "$2/libexec"
 link() {
 	ln -f "$1" "$3/$2"
 }
-for program in posthouse postfix sendmail postdrop postqueue postcat postconf; do
+# One program a line, so that two who add one each do not touch the same line.
+commands='posthouse
+postfix
+sendmail
+postdrop
+postqueue
+postcat
+postconf'
+daemons='master
+smtpd
+cleanup
+trivial-rewrite
+qmgr
+smtp
+local
+virtual
+discard
+error
+bounce
+pickup
+showq'
+for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"
 done
 for name in postmap postalias; do link "$1/src/postmap/$name" "$name" "$2/bin"; done
 for name in mailq newaliases; do ln -f "$2/bin/sendmail" "$2/bin/$name"; done
-for program in master smtpd cleanup trivial-rewrite qmgr smtp local virtual discard error bounce pickup showq; do
+for program in $daemons; do
 	file=$1/src/$(echo "$program" | tr - _)/$program
 	link "$file" "$program" "$2/libexec"
 done
