@@ -13,7 +13,8 @@ sendmail
 postdrop
 postqueue
 postcat
-postconf'
+postconf
+postlog'
 daemons='master
 smtpd
 cleanup
@@ -26,7 +27,8 @@ discard
 error
 bounce
 pickup
-showq'
+showq
+postlogd'
 for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"

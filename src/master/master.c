@@ -24,6 +24,7 @@
 #include "base/panic.h"
 #include "run/signals.h"
 #include "service/command.h"
+#include "service/log_setup.h"
 
 #define END_WAIT_MS 5000
 #define PID_FILE    "pid/master.pid"
@@ -38,6 +39,7 @@ static const struct command master_command = {
     .values = &master.params,
     .fatal_status = 1,
     .logs = true,
+    .owns_stdout = true,
 };
 
 /* Both lock files hold the pid; the lock lasts as long as the process. */
@@ -206,7 +208,8 @@ static void reload(UNUSED int number)
 	if (!command_reload(&master_command))
 		return; /* the reason is logged; all goes on as before */
 	take_configuration();
-	(void)log_reopen();
+	log_setup_again(&master.common, master_command.name);
+	rotation_announce();
 	(void)rows_load();
 }
 
@@ -318,8 +321,11 @@ static void begin(const struct options *o)
 	log_info("daemon started -- version %s, configuration %s",
 	    master.common.mail_version, master.directory);
 	conf_each_without_effect(command_conf(), warn_no_effect);
+	master.starting = true;
 	if (!rows_load())
 		fatal("%s/master.cf cannot be used", master.directory);
+	master.starting = false;
+	rotation_start();
 }
 
 int main(int argc, char **argv)
