@@ -105,10 +105,15 @@ static void raise_descriptor_limit(void)
 	    limit.rlim_cur < INT32_MAX ? (int64_t)limit.rlim_cur : INT32_MAX;
 }
 
+/* MAIL_CONFIG is set by us in any case. */
 static bool is_imported(const char *variable)
 {
 	struct str names = str_of(master.common.import_environment), name;
 	struct str own = str_slice(str_of(variable), 0, strcspn(variable, "="));
+	if (str_is(own, "MAIL_CONFIG"))
+		return false;
+	if (master.owner.single_user)
+		return true;
 	while (str_next(&names, " \t\r\n,", &name))
 		if (str_equal(name, own))
 			return true;
@@ -124,7 +129,7 @@ static void build_environment(void)
 	size_t count = 0, most = 1000;
 	master.environment = memory_alloc_array(most + 1, sizeof(char *));
 	for (char **v = environ; *v != NULL && count < most; v++)
-		if (master.owner.single_user || is_imported(*v))
+		if (is_imported(*v))
 			master.environment[count++] = memory_copy_cstr(*v);
 	while (count < most && str_next(&names, " \t\r\n,", &name)) {
 		char *copy = memory_alloc(name.len + 1);
