@@ -13,7 +13,8 @@ sendmail
 postdrop
 postqueue
 postcat
-postconf'
+postconf
+postsuper'
 daemons='master
 smtpd
 cleanup
