@@ -6,6 +6,8 @@
  * command line and standard input; nothing of a message is read. Works as mail_owner.
  * If it dies half-way, what was done is done; -s run again ends what -s began.
  */
+#include "postsuper/postsuper.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -13,7 +15,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
-#include "postsuper/postsuper.h"
 #include "service/command.h"
 #include "service/owner.h"
 

@@ -15,7 +15,8 @@ def files(instance, *queues):
     for queue in queues:
         for folder, _, names in os.walk(f"{instance.queue}/{queue}"):
             found.update({name: os.path.join(folder, name) for name in names})
-    return found
+    # Empty ones are ids that cleanup keeps in stock.
+    return {name: path for name, path in found.items() if os.path.exists(path) and os.path.getsize(path) > 0}
 
 
 def deferred(instance, count):
