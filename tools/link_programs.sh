@@ -14,7 +14,8 @@ postdrop
 postqueue
 postcat
 postconf
-postlog'
+postlog
+postsuper'
 daemons='master
 smtpd
 cleanup
