@@ -114,6 +114,7 @@ static bool is_in_list(struct str list, const char *name)
 
 static void before_jail(void)
 {
+	delivery_before_jail(service_common());
 	local.propagate_alias =
 	    is_in_list(str_of(local.params.propagate_unmatched_extensions), "alias");
 	const char *locks = local.params.mailbox_delivery_lock;

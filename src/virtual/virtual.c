@@ -154,6 +154,7 @@ static void before_jail(void)
 {
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
 	const char *locks = state.params.virtual_mailbox_lock;
+	delivery_before_jail(service_common());
 	if (!mailbox_lock_parse(str_of(locks), &state.lock_styles))
 		fatal("bad value of parameter virtual_mailbox_lock: %s", locks);
 	state.mailboxes =
