@@ -251,3 +251,51 @@ def test_dovecot_takes_mail(make_instance, dovecot, way):
         new = f"{directory}/mail/{user}/new"
         with open(os.path.join(new, os.listdir(new)[0]), "rb") as file:
             assert file.read().replace(b"\r\n", b"\n").endswith(b"\n\n.dot\n\xe9\n")
+
+
+# --- parameters: each row shows a difference between a value and the default ---
+
+def heard(fake):
+    return [c for c in fake.commands if not c.startswith("QUIT")]
+
+
+SILENT = "conversation with 127.0.0.1[127.0.0.1] timed out while {0}"
+TIMEOUTS = {"lmtp_lhlo_timeout": ("lhlo", "performing the LHLO handshake"), "lmtp_mail_timeout": ("mail", "sending MAIL FROM"),
+            "lmtp_rcpt_timeout": ("rcpt", "sending RCPT TO"), "lmtp_data_init_timeout": ("data", "sending DATA command"),
+            "lmtp_data_done_timeout": ("data_end", AGAIN)}
+
+
+@pytest.mark.parametrize("name", TIMEOUTS)
+def test_timeouts_of_lmtp(make_instance, name):
+    step, doing = TIMEOUTS[name]
+    fake = FakeSMTP("127.0.0.1", **{step: HANG})
+    server = make_instance(["relay_domains = store.test", f"transport_maps = inline:{{store.test=lmtp:inet:127.0.0.1:{fake.port}}}", f"{name} = 1s"], [ROW])
+    submit(server, "r1")
+    assert SILENT.format(doing) in outcome(server, "r1")
+    fake.close()
+
+
+def test_parameters_of_lmtp(store):
+    """lmtp_discard_lhlo_keywords, lmtp_connection_cache_on_demand, lmtp_destination_recipient_limit, lmtp_line_length_limit,
+    lmtp_skip_5xx_greeting."""
+    server, fake = store("lmtp_discard_lhlo_keywords = 8bitmime", "lmtp_destination_recipient_limit = 1", "lmtp_line_length_limit = 20",
+                         "lmtp_connection_cache_on_demand = no", data_end="250 2.0.0 Saved")
+    submit(server, *[f"r{i}" for i in range(8)], text="Subject: x\r\n\r\n" + "x" * 50 + "\r\n", mail_options=["BODY=8BITMIME"])
+    server.wait_log("status=sent", count=8)
+    assert not any("BODY=" in c for c in fake.commands)
+    assert len(fake.connections) == 8 and len(fake.texts) == 8
+    assert all(len(line) <= 22 for line in fake.texts[0].split(b"\r\n\r\n", 1)[1].split(b"\r\n"))
+    server, fake = store("lmtp_skip_5xx_greeting = no", greeting="550 5.3.2 go away")
+    submit(server, "r1")
+    assert "status=bounced" in outcome(server, "r1")
+
+
+def test_lmtp_fallback_relay(store):
+    server, fake = store(greeting=CLOSE)
+    second = FakeSMTP("127.0.0.1", data_end="250 2.0.0 Saved")
+    server.configure([f"lmtp_fallback_relay = inet:127.0.0.1:{second.port}"])
+    server.reload()
+    submit(server, "r1")
+    assert f"relay=127.0.0.1[127.0.0.1]:{second.port}, " in outcome(server, "r1")
+    assert second.commands[0].startswith("LHLO ")
+    second.close()
