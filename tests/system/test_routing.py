@@ -105,7 +105,6 @@ def slow_reader(rate):
     """A server that reads the text at so many bytes a second."""
     def act(_argument, connection):
         connection.say("354 go")
-        connection.socket.setsockopt(1, 8, 4096)  # SO_RCVBUF
         received = connection.received
         connection.received = b""
         while b"\r\n.\r\n" not in received[-4096 - 5:]:
