@@ -89,6 +89,9 @@ static void write_envelope(struct message *m)
 	record_write(&m->out, RECORD_SENDER,
 	    e->sender.len > 0 ? address_complete(m, e->sender) : STR_EMPTY);
 	write_attributes(m, false);
+	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
+		record_printf(&m->out, RECORD_WARN, "%15lld",
+		    (long long)(arrival.tv_sec + cleanup.params.delay_warning_time));
 	m->size.sendopts = e->sendopts;
 }
 

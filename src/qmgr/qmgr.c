@@ -99,6 +99,8 @@ static void started(void)
 	    service_client_new(common, SERVICE_PRIVATE, common->bounce_service_name);
 	qmgr.defer =
 	    service_client_new(common, SERVICE_PRIVATE, common->defer_service_name);
+	qmgr.trace =
+	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
 	if (fiber_start("start", begin, NULL) != 0)
 		fatal("cannot start");
 }

@@ -46,6 +46,8 @@ struct message {
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
 	bool expire_now;      /* forced by the administrator */
+	bool unthrottle;      /* he wants it tried whoever seems dead */
+	uint32_t flags;       /* enum delivery_flags of all its requests */
 };
 
 struct transport {
@@ -85,7 +87,7 @@ struct qmgr_state {
 	struct qmgr_params params;
 	uid_t queue_owner;
 	struct rewrite_client *rewrite;
-	struct ipc_client *bounce, *defer;
+	struct ipc_client *bounce, *defer, *trace;
 	struct map *messages;   /* active, by id */
 	size_t recipients;      /* in memory, of all messages */
 	struct map *transports; /* by name */
@@ -127,6 +129,8 @@ void destination_succeeded(struct destination *d);
 void destination_failed(struct destination *d, const char *status, const char *text);
 void transport_failed(struct transport *t, const char *reason);
 void destinations_forget_dead(void);
+/* This destination and its transport are tried again at once. */
+void destination_forget_dead(struct destination *d);
 /* Frees it when it holds nothing worth keeping. */
 void destination_release(struct destination *d);
 
