@@ -139,7 +139,9 @@ static void commit_message(struct message *m)
 	} else {
 		bool hold = (m->envelope.flags & CLEANUP_HOLD) != 0;
 		m->slot = NULL; /* consumed either way */
-		if (!commit_finish(slot, hold, &why))
+		struct timeval arrival = {.tv_sec = m->envelope.arrival_seconds,
+		    .tv_usec = (suseconds_t)m->envelope.arrival_microseconds};
+		if (!commit_finish(slot, arrival, hold, &why))
 			fail_write(m, &why);
 		else if (!hold)
 			qmgr_client_announce(cleanup.qmgr, m->id);

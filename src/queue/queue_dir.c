@@ -81,17 +81,27 @@ static int make_hash_directories(const char *queue, const char *path)
 	return 0;
 }
 
+static int rename_into(const char *old_path, const char *queue, struct str id)
+{
+	char new_path[QUEUE_PATH_MAX];
+	queue_path(new_path, queue, id);
+	int error = file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+	if (error != -ENOENT || depth_of(queue) == 0)
+		return error;
+	error = make_hash_directories(queue, new_path);
+	return error < 0 ? error : file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+}
+
 int queue_move(struct str id, const char *from, const char *to)
 {
 	char old_path[QUEUE_PATH_MAX];
-	char new_path[QUEUE_PATH_MAX];
 	queue_path(old_path, from, id);
-	queue_path(new_path, to, id);
-	int error = file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
-	if (error != -ENOENT || depth_of(to) == 0)
-		return error;
-	error = make_hash_directories(to, new_path);
-	return error < 0 ? error : file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+	return rename_into(old_path, to, id);
+}
+
+int queue_move_in(const char *path, const char *queue, struct str id)
+{
+	return rename_into(path, queue, id);
 }
 
 int queue_remove(const char *queue, struct str id)

@@ -30,6 +30,8 @@ void queue_dir_configure(struct str hash_names, unsigned depth);
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
 /* Renames between queues; makes the hash directory when it is missing. 0 or -errno. */
 MUST_USE int queue_move(struct str id, const char *from, const char *to);
+/* The same for a file that lies in no queue yet, of the same file system. */
+MUST_USE int queue_move_in(const char *path, const char *queue, struct str id);
 MUST_USE int queue_remove(const char *queue, struct str id);
 /* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed.
  * Descriptor or -errno
