@@ -26,7 +26,8 @@ discard
 error
 bounce
 pickup
-showq'
+showq
+recover'
 for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"

@@ -18,6 +18,7 @@ static const struct layout_row {
 } rows[] = {
     {"active", OWNED_BY_MAIL, 0700},
     {"bounce", OWNED_BY_MAIL, 0700},
+    {"commit", OWNED_BY_MAIL, 0700},
     {"corrupt", OWNED_BY_MAIL, 0700},
     {"defer", OWNED_BY_MAIL, 0700},
     {"deferred", OWNED_BY_MAIL, 0700},

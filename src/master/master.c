@@ -318,6 +318,8 @@ static void begin(const struct options *o)
 	log_info("daemon started -- version %s, configuration %s",
 	    master.common.mail_version, master.directory);
 	conf_each_without_effect(command_conf(), warn_no_effect);
+	if (!recovery_run(false))
+		fatal("the queue cannot be recovered");
 	if (!rows_load())
 		fatal("%s/master.cf cannot be used", master.directory);
 }
@@ -342,6 +344,7 @@ int main(int argc, char **argv)
 	begin(&o);
 	detach(&ready);
 	run_loop();
+	(void)recovery_run(true);
 	log_flush();
 	return 0;
 }

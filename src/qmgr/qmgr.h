@@ -21,6 +21,7 @@
 #include "client/rewrite_client.h"
 #include "mail/why.h"
 #include "message/qmgr.h"
+#include "queue/commit_notes.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
@@ -86,9 +87,10 @@ struct qmgr_state {
 	uid_t queue_owner;
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer;
-	struct map *messages;   /* active, by id */
-	size_t recipients;      /* in memory, of all messages */
-	struct map *transports; /* by name */
+	struct commit_notes *notes; /* NULL without commit log */
+	struct map *messages;       /* active, by id */
+	size_t recipients;          /* in memory, of all messages */
+	struct map *transports;     /* by name */
 };
 extern struct qmgr_state qmgr;
 

@@ -25,6 +25,8 @@
 #include "queue/queue_id.h"
 
 #define COMMIT_MEMORY (256 * 1024)
+/* Held shared by every daemon, exclusively by recovery; relative to the queue. */
+#define COMMIT_LOCK "commit/lock"
 
 struct commit;
 struct commit_slot;
