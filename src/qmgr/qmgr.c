@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
@@ -109,6 +110,7 @@ static void started(void)
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	qmgr.queue_owner = owner_of(common).uid;
+	qmgr.started = clock_wall_seconds();
 	open_notes(common);
 	qmgr.messages = map_new();
 	qmgr.transports = map_new();

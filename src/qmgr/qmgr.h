@@ -85,6 +85,7 @@ struct entry {
 struct qmgr_state {
 	struct qmgr_params params;
 	uid_t queue_owner;
+	int64_t started; /* wall clock, seconds */
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer;
 	struct commit_notes *notes; /* NULL without commit log */
