@@ -40,7 +40,7 @@ class Ledger:
 
     def message(self, number):
         name = self.name(number)
-        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\n\n".encode() + text_of(name, self.size).encode()
+        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\nMessage-ID: <{name}@test.example>\n\n".encode() + text_of(name, self.size).encode()
 
     def body(self, number):
         return text_of(self.name(number), self.size).encode()
