@@ -29,7 +29,8 @@ error
 bounce
 pickup
 showq
-postlogd'
+postlogd
+recover'
 for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"

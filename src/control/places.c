@@ -42,6 +42,7 @@ static const struct row {
     {QUEUE, "", PLACE_DIRECTORY, OF_ROOT, 0755, false},
     {QUEUE, "active", PLACE_MADE, OF_MAIL, 0700, true},
     {QUEUE, "bounce", PLACE_MADE, OF_MAIL, 0700, true},
+    {QUEUE, "commit", PLACE_MADE, OF_MAIL, 0700, false},
     {QUEUE, "corrupt", PLACE_MADE, OF_MAIL, 0700, true},
     {QUEUE, "defer", PLACE_MADE, OF_MAIL, 0700, true},
     {QUEUE, "deferred", PLACE_MADE, OF_MAIL, 0700, true},

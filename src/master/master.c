@@ -327,6 +327,8 @@ static void begin(const struct options *o)
 	    master.common.mail_version, master.directory);
 	conf_each_without_effect(command_conf(), warn_no_effect);
 	master.starting = true;
+	if (!recovery_run(false))
+		fatal("the queue cannot be recovered");
 	if (!rows_load())
 		fatal("%s/master.cf cannot be used", master.directory);
 	master.starting = false;
@@ -353,6 +355,7 @@ int main(int argc, char **argv)
 	begin(&o);
 	detach(&ready);
 	run_loop();
+	(void)recovery_run(true);
 	log_flush();
 	return 0;
 }

@@ -3,6 +3,7 @@
  *
  *	master.c     main: options, locks, signals, reload, end
  *	row.c        rows of master.cf into services, and the difference at a reload
+ *	recovery.c   the commit log, before the first daemon and after the last
  *	sockets.c    listening sockets of a row
  *	ports.c      names of ports
  *	child.c      processes: start, status, end, throttling, shares of the clients
@@ -102,6 +103,11 @@ void master_child_gone(void);
 /* Reads master.cf and makes the rows so. False: nothing was changed, the reason is
  * logged. */
 bool rows_load(void);
+
+/* --- recovery.c --- */
+/* Runs recover, before any daemon or (`finish`) after all; waits for its end. False: it
+ * failed, and has said why. */
+bool recovery_run(bool finish);
 
 /* --- sockets.c --- */
 /* Binds what the row listens on. False: logged; the row stays without. */

@@ -1,13 +1,16 @@
 #include "service/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "queue/commit.h"
 #include "queue/queue_dir.h"
 #include "run/loop.h"
 #include "run/signals.h"
@@ -139,6 +142,15 @@ static void start_serving(const struct service *s)
 		inner_serving_start(first, count);
 }
 
+/* As long as a daemon lives, nobody recovers the queue. Kept open for ever. */
+static void lock_queue(void)
+{
+	int fd = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDONLY, 0);
+	int error = fd >= 0 ? file_try_lock(fd, FILE_LOCK_SHARED) : fd;
+	if (error != 0 && error != -ENOENT)
+		fatal("lock %s: %s", COMMIT_LOCK, strerror(-error));
+}
+
 static void enter_queue_directory(void)
 {
 	if (chdir(service_state.common.queue_directory) != 0)
@@ -146,6 +158,7 @@ static void enter_queue_directory(void)
 		    strerror(errno));
 	queue_dir_configure(str_of(service_state.common.hash_queue_names),
 	    (unsigned)service_state.common.hash_queue_depth);
+	lock_queue();
 }
 
 /* The standard output of one that stands alone is its client's. */
