@@ -250,6 +250,12 @@ def test_a_master_cf_without_postlog_gets_it_while_there_is_a_log_file(make_inst
     wait_until(lambda: not os.path.exists(f"{server.queue}/public/postlog"), 5, "the end of the service")
 
 
+def test_names_in_log_lines(make_instance):
+    """multi_instance_name, mail_version."""
+    server = make_instance(["multi_instance_name = postfix-two", "mail_version = 9.8.7"])
+    assert re.search(r" postfix-two/master\[\d+\]: daemon started -- version 9\.8\.7, ", server.log())
+
+
 def line(level, pid, tag, text):
     return struct.pack("<BII", level, pid, len(tag)) + tag + struct.pack("<I", len(text)) + text
 

@@ -165,6 +165,9 @@ def test_jailed_processes_log_to_syslog_in_local_time(package_root, debian_files
     wanted = {root.run("date", f"--date=@{time.time() - ago}", "+%b %e %H:%M").output.strip() for ago in (0, 30, 60)}
     assert line.group(1) in wanted
     assert "(+0545)" in mailbox(root)[0] or "+0545" in mailbox(root)[0]
+    root.run("echo 'syslog_facility = local3' >>/etc/postfix/main.cf")
+    root.run("postlog", "by another facility")
+    assert re.search(r"(?m)^<158>.* postfix/postlog\[\d+\]: by another facility$", root.read("/var/log/one"))
     # rsyslog starts anew, with a second socket in the jail.
     root.run("kill $(cat /tmp/syslog.pid); rm -f /dev/log; mkdir -p /var/spool/postfix/dev")
     fake_syslog(root, "/var/spool/postfix/dev/log", "/var/log/two")
@@ -172,6 +175,22 @@ def test_jailed_processes_log_to_syslog_in_local_time(package_root, debian_files
     wait_until(lambda: "postfix/smtpd[" in root.read("/var/log/two"), 5, "lines by the socket in the jail")
     root.run("postfix", "stop")
     assert root.processes() == {}
+
+
+def test_set_group_id_commands_read_only_listed_configurations(package_root):  # noqa: F811
+    """alternate_config_directories, multi_instance_directories."""
+    root = package_root
+    install(root)
+    for name in ("one", "two", "three"):
+        root.run(f"cp -r /etc/postfix /etc/{name}")
+    root.write("/etc/postfix/main.cf", root.read("/etc/postfix/main.cf") +
+               "alternate_config_directories = /etc/one\nmulti_instance_directories = /etc/zero, /etc/two\n")
+    for command in ("postlog -c {} text", "postqueue -c {} -p", "MAIL_CONFIG={} postqueue -p"):
+        for name, good in (("one", True), ("two", True), ("three", False)):
+            done = root.run(command.format(f"/etc/{name}"), user="alice", check=False)
+            assert ("untrusted configuration directory: /etc/three" in done.output) != good, (command, name, done.output)
+            assert (done.returncode == 0) == good, (command, name, done.output)
+    assert root.run("postlog -c /etc/three text", check=False).returncode == 0  # root may
 
 
 def test_set_permissions_repairs_and_follows_no_link(package_root):  # noqa: F811
@@ -212,6 +231,14 @@ def test_make_install_lays_out_a_tree_that_works(private_root):  # noqa: F811
     wait_until(lambda: mailbox(root), 20, "the message")
     assert [line for line in root.run("postfix", "check").output.splitlines() if "unused" not in line] == []
     assert "mailq(1)" not in root.run("man -w mailq sendmail master").output
+    # daemon_directory counts where our stamp is, and not where another system's programs may be.
+    for stamp, place in (("", "/usr/lib/postfix/sbin"), ("posthouse.stamp", "/opt/sbin")):
+        root.run(f"rm -rf /opt/sbin; cp -a /usr/lib/postfix/sbin /opt/sbin; cd /opt/sbin; rm posthouse.stamp; touch ./{stamp or 'other'}")
+        root.run("postfix stop; sed -i '/^daemon_directory/d' /etc/postfix/main.cf; echo 'daemon_directory = /opt/sbin' >>/etc/postfix/main.cf")
+        started = root.run("postfix", "start").output
+        assert ("does not hold programs of ours" in started) == (not stamp)
+        [master] = [pid for pid, program in root.processes(place).items() if program == "master"]
+        assert os.readlink(f"/proc/{master}/exe").endswith(f"{place}/master")
     # Again, over it: the configuration stays.
     root.run(f"cd {ROOT} && tools/install.sh build build/meson")
     assert "# a remark of the administrator" in root.read("/etc/postfix/main.cf")
