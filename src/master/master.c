@@ -331,6 +331,7 @@ static void begin(const struct options *o)
 		fatal("%s/master.cf cannot be used", master.directory);
 	master.starting = false;
 	rotation_start();
+	orphans_start();
 	log_info("daemon started -- version %s, configuration %s",
 	    master.common.mail_version, master.directory);
 }
