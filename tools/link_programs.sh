@@ -14,6 +14,7 @@ postdrop
 postqueue
 postcat
 postconf
+postlog
 postsuper'
 daemons='master
 smtpd
@@ -27,12 +28,15 @@ discard
 error
 bounce
 pickup
-showq'
+showq
+postlogd
+recover'
 for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"
 done
 for name in postmap postalias; do link "$1/src/postmap/$name" "$name" "$2/bin"; done
+link "$1/src/smtp/smtp" lmtp "$2/libexec"
 for name in mailq newaliases; do ln -f "$2/bin/sendmail" "$2/bin/$name"; done
 for program in $daemons; do
 	file=$1/src/$(echo "$program" | tr - _)/$program

@@ -42,6 +42,16 @@ static const struct kind_row {
 	    "Message",
 	    "This is the delivery report that was asked for.\n",
 	},
+    [NOTICE_SUCCESS] =
+	{
+	    "Successful Mail Delivery Report",
+	    "Postmaster Copy: Successful Mail Delivery Report",
+	    "sender delivery status notification",
+	    "postmaster delivery status notification",
+	    "Message",
+	    "Your message was delivered to the recipients listed below, or handed on to\n"
+	    "a system that sends no such reports.\n",
+	},
 };
 
 static const struct kind_row *row(const struct notice *n)
@@ -61,6 +71,7 @@ static bool is_wanted(const struct notice *n, const struct bounce_entry *e)
 	    [NOTICE_FAILURE] = DSN_NOTIFY_FAILURE,
 	    [NOTICE_DELAY] = DSN_NOTIFY_DELAY,
 	    [NOTICE_TRACE] = UINT32_MAX,
+	    [NOTICE_SUCCESS] = UINT32_MAX,
 	};
 	return n->to_postmaster || e->notify == 0 || (e->notify & wanted[n->kind]) != 0;
 }
@@ -113,8 +124,9 @@ static void add_header(struct notice *n)
 	address_quote(out, n->recipient);
 	buf_printf(out, "\nAuto-Submitted: %s\nMIME-Version: 1.0\n",
 	    n->to_postmaster ? "auto-generated" : "auto-replied");
-	buf_add_cstr(out,
-	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"");
+	buf_printf(out,
+	    "Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"",
+	    notice_is_utf8(n) ? "global-" : "");
 	add_boundary(n, out);
 	buf_add_cstr(out,
 	    "\"\nContent-Transfer-Encoding: 8bit\n\n"
@@ -172,30 +184,37 @@ static void add_text_part(struct notice *n)
 	(void)each_entry(n, text_entry);
 }
 
-static const char *action_of(const struct notice *n, const struct bounce_entry *e)
+/* Entries of the defer log end as failures when a message expires. */
+static struct str action_of(const struct notice *n, const struct bounce_entry *e)
 {
 	if (n->kind == NOTICE_FAILURE)
-		return "failed";
-	if (n->kind == NOTICE_DELAY)
-		return "delayed";
-	return str_is(e->action, "relayed") ? "relayed" : "delivered";
+		return STR("failed");
+	return n->kind == NOTICE_DELAY ? STR("delayed") : e->action;
+}
+
+/* RFC 6533 3: an address beyond ASCII, in a report of a message that was sent with
+ * SMTPUTF8, has a type of its own. */
+static const char *address_type(const struct notice *n, struct str address)
+{
+	return notice_is_utf8(n) && !str_is_ascii(address) ? "utf-8" : "rfc822";
 }
 
 /* RFC 3464 2.3: one group of fields a recipient. */
 static void report_entry(struct notice *n, const struct bounce_entry *e)
 {
 	struct buf *out = n->out;
-	buf_add_cstr(out, "\nFinal-Recipient: rfc822; ");
+	buf_printf(out, "\nFinal-Recipient: %s; ", address_type(n, e->recipient));
 	address_quote(out, e->recipient);
 	if (e->dsn_orcpt.len > 0) {
 		buf_add_cstr(out, "\nOriginal-Recipient: ");
 		buf_add_str(out, e->dsn_orcpt);
 	} else if (e->original.len > 0) {
-		buf_add_cstr(out, "\nOriginal-Recipient: rfc822;");
+		buf_printf(
+		    out, "\nOriginal-Recipient: %s;", address_type(n, e->original));
 		address_quote(out, e->original);
 	}
-	buf_printf(
-	    out, "\nAction: %s\nStatus: %.*s\n", action_of(n, e), STR_ARG(e->status));
+	buf_printf(out, "\nAction: %.*s\nStatus: %.*s\n", STR_ARG(action_of(n, e)),
+	    STR_ARG(e->status));
 	if (e->mta_name.len > 0)
 		buf_printf(out, "Remote-MTA: %.*s; %.*s\n", STR_ARG(e->mta_type),
 		    STR_ARG(e->mta_name));
@@ -219,18 +238,26 @@ static void report_entry(struct notice *n, const struct bounce_entry *e)
 static void add_report_part(struct notice *n)
 {
 	struct buf *out = n->out;
-	add_part_start(n, "Delivery report", "message/delivery-status");
+	add_part_start(n, "Delivery report",
+	    notice_is_utf8(n) ? "message/global-delivery-status"
+			      : "message/delivery-status");
 	buf_printf(out, "\nReporting-MTA: dns; %s\n", service_common()->myhostname);
 	if (n->request->envelope_id.len > 0)
 		buf_printf(out, "Original-Envelope-Id: %.*s\n",
 		    STR_ARG(n->request->envelope_id));
 	buf_printf(out, "X-Postfix-Queue-ID: %.*s\n", STR_ARG(n->request->id));
-	buf_add_cstr(out, "X-Postfix-Sender: rfc822; ");
+	buf_printf(out, "X-Postfix-Sender: %s; ", address_type(n, n->request->sender));
 	address_quote(out, n->request->sender);
 	buf_add_cstr(out, "\nArrival-Date: ");
 	clock_add_rfc5322(out, n->envelope->arrival.tv_sec);
 	buf_add_char(out, '\n');
 	(void)each_entry(n, report_entry);
+}
+
+/* RFC 6533: asked for with MAIL ... SMTPUTF8. */
+bool notice_is_utf8(const struct notice *n)
+{
+	return (n->request->sendopts & BOUNCE_SMTPUTF8) != 0;
 }
 
 bool notice_headers_only(const struct notice *n)
@@ -239,14 +266,18 @@ bool notice_headers_only(const struct notice *n)
 	    n->envelope->message_size > bounce.params.bounce_size_limit;
 }
 
+static const char *const content_types[2][2] = {
+    {"message/rfc822", "text/rfc822-headers"},
+    {"message/global", "message/global-headers"},
+};
+
 static void add_message_part(struct notice *n)
 {
 	bool headers_only = notice_headers_only(n);
 	char description[64];
 	(void)snprintf(description, sizeof(description), "%s%s", row(n)->part,
 	    headers_only ? " Headers" : "");
-	add_part_start(
-	    n, description, headers_only ? "text/rfc822-headers" : "message/rfc822");
+	add_part_start(n, description, content_types[notice_is_utf8(n)][headers_only]);
 	buf_add_cstr(n->out, "Content-Transfer-Encoding: 8bit\n\nReturn-Path: <");
 	address_quote(n->out, n->request->sender);
 	buf_add_cstr(n->out, ">\n");

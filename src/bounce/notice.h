@@ -9,7 +9,7 @@
 #include "queue/bounce_log.h"
 #include "queue/queue_file.h"
 
-enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_TRACE };
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_TRACE, NOTICE_SUCCESS };
 
 struct notice {
 	enum notice_kind kind;
@@ -25,6 +25,8 @@ struct notice {
 /* Header, explanation and report; how many recipients they speak of (0: no notice is
  * due). */
 size_t notice_write(struct notice *n);
+/* The message was sent with SMTPUTF8, and so is its notice. */
+bool notice_is_utf8(const struct notice *n);
 /* Whether the third part holds the header only. */
 bool notice_headers_only(const struct notice *n);
 /* The end of the message. */

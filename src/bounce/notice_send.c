@@ -75,7 +75,9 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	struct cleanup_recipient recipient = {
 	    .address = n->recipient, .notify = DSN_NOTIFY_NEVER};
 	struct cleanup_submit envelope = {
-	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
+	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE |
+		(notice_is_utf8(n) ? CLEANUP_SMTPUTF8 : 0u),
+	    .sendopts = n->request->sendopts & BOUNCE_SMTPUTF8,
 	    .arrival_seconds = now.tv_sec,
 	    .arrival_microseconds = (uint32_t)now.tv_usec,
 	    .sender = sender,
@@ -152,7 +154,7 @@ static bool notify_delay(struct notice *n, struct why *why)
 
 static bool notify_trace(struct notice *n, struct why *why)
 {
-	return n->request->sender.len == 0 ||
+	return n->request->sender.len == 0 || is_double_bounce(n->request->sender) ||
 	    notify(n, n->request->sender, STR_EMPTY, false, why);
 }
 
@@ -160,6 +162,7 @@ static bool (*const notifiers[])(struct notice *n, struct why *why) = {
     [NOTICE_FAILURE] = notify_failure,
     [NOTICE_DELAY] = notify_delay,
     [NOTICE_TRACE] = notify_trace,
+    [NOTICE_SUCCESS] = notify_trace,
 };
 
 static bool notify_from_log(struct notice *n, struct str id, struct why *why)
@@ -180,7 +183,7 @@ static bool notify_from_log(struct notice *n, struct str id, struct why *why)
 
 static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
 {
-	if (notice < BOUNCE_NOTICE_FAILURE || notice > BOUNCE_NOTICE_TRACE)
+	if (notice < BOUNCE_NOTICE_FAILURE || notice > BOUNCE_NOTICE_SUCCESS)
 		return false;
 	*kind_r = (enum notice_kind)(notice - BOUNCE_NOTICE_FAILURE);
 	return true;

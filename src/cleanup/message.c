@@ -89,6 +89,9 @@ static void write_envelope(struct message *m)
 	record_write(&m->out, RECORD_SENDER,
 	    e->sender.len > 0 ? address_complete(m, e->sender) : STR_EMPTY);
 	write_attributes(m, false);
+	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
+		record_printf(&m->out, RECORD_WARN, "%15lld",
+		    (long long)(arrival.tv_sec + cleanup.params.delay_warning_time));
 	m->size.sendopts = e->sendopts;
 }
 
@@ -127,6 +130,15 @@ static void bounce_instead(struct message *m)
 	m->status = CLEANUP_OK;
 }
 
+/* Without log each message is synced by itself: slower, and as safe. */
+static void warn_of_slow_commit(void)
+{
+	int trouble = commit_trouble(cleanup.commit);
+	if (trouble != 0)
+		log_warning("no commit log: %s: each message is synced by itself",
+		    strerror(-trouble));
+}
+
 static void commit_message(struct message *m)
 {
 	char size[QUEUE_SIZE_RECORD];
@@ -139,10 +151,13 @@ static void commit_message(struct message *m)
 	} else {
 		bool hold = (m->envelope.flags & CLEANUP_HOLD) != 0;
 		m->slot = NULL; /* consumed either way */
-		if (!commit_finish(slot, hold, &why))
+		struct timeval arrival = {.tv_sec = m->envelope.arrival_seconds,
+		    .tv_usec = (suseconds_t)m->envelope.arrival_microseconds};
+		if (!commit_finish(slot, arrival, hold, &why))
 			fail_write(m, &why);
 		else if (!hold)
 			qmgr_client_announce(cleanup.qmgr, m->id);
+		warn_of_slow_commit();
 	}
 	why_free(&why);
 }

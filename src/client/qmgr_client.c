@@ -93,6 +93,30 @@ void qmgr_client_announce(struct qmgr_client *c, const char *id)
 		c->sending = false;
 }
 
+uint32_t qmgr_trigger_letters(struct str letters)
+{
+	static const struct {
+		char letter;
+		uint32_t flags;
+	} known[] = {
+	    {'I', QMGR_SCAN_INCOMING},
+	    {'D', QMGR_SCAN_DEFERRED},
+	    {'A', QMGR_SCAN_ALL},
+	    {'F', QMGR_FLUSH_DEAD},
+	    {'W', QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED},
+	};
+	uint32_t flags = 0;
+	for (size_t i = 0; i < letters.len; i++) {
+		size_t at = 0;
+		while (at < ARRAY_SIZE(known) && known[at].letter != letters.p[i])
+			at++;
+		if (at == ARRAY_SIZE(known))
+			return 0;
+		flags |= known[at].flags;
+	}
+	return flags;
+}
+
 int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline)
 {
 	CLEANUP(buf_free) struct buf request = BUF_INIT(64);

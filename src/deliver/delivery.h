@@ -4,6 +4,7 @@
  *true in the right order:
  *
  *	delivered: what was written is synced (by the agent)  -> log line -> mark
+ *	           (with an entry in the trace log before, where a report was asked for)
  *	bounced:   entry in the bounce log, synced            -> log line -> mark
  *	deferred:  entry in the defer log                     -> log line, no mark
  *
@@ -27,7 +28,8 @@ enum delivery_result {
 	DELIVERY_DEFERRED
 };
 
-/* A failure that waits for its entry in the bounce or defer log; strings in the arena. */
+/* What came out and waits for its entry in the bounce, defer or trace log; strings in the
+ * arena. */
 struct delivery_failure {
 	struct str relay, status, text, diag_type, diag_text, mta_name;
 	unsigned reused; /* messages on that connection so far */
@@ -37,7 +39,8 @@ struct delivery_failure {
 struct delivery_rcpt {
 	const struct delivery_recipient *request;
 	enum delivery_result result;
-	struct delivery_failure failure; /* when bounced or deferred */
+	struct delivery_failure failure; /* when not pending */
+	bool untold; /* deferred because a log could not take what came out */
 };
 
 struct delivery {
@@ -48,12 +51,17 @@ struct delivery {
 	struct delivery_rcpt *recipients;
 	size_t count;
 	int64_t started,
-	    connected;     /* wall clock, microseconds; the agent sets `connected` */
-	const char *relay; /* relay= when the agent names none: "local", "virtual" */
-	unsigned reused;   /* the agent's connection; kept with each failure */
-	struct why hop;    /* set by the agent: the destination as a whole failed */
+	    connected; /* wall clock, microseconds; the agent sets `connected` */
+	struct str
+	    peer; /* the remote server, "" for agents that are the end of the way */
+	bool passes_notify; /* it takes over the sender's wish for notices (RFC 3461) */
+	const char *relay;  /* relay= when the agent names none: "local", "virtual" */
+	unsigned reused;    /* the agent's connection; kept with each failure */
+	struct why hop;     /* set by the agent: the destination as a whole failed */
 };
 
+/* Once, before the jail: the tables of fast_flush_domains. */
+void delivery_before_jail(const struct common_params *common);
 /* Once, before the first request: how to reach bounce and defer, who owns queue files. */
 void delivery_open(const struct common_params *common, uid_t queue_owner);
 

@@ -1,6 +1,8 @@
 #include "deliver/message_copy.h"
 
 #include <errno.h>
+#include <time.h>
+#include "base/clock.h"
 #include "base/file.h"
 #include "mail/header.h"
 
@@ -10,7 +12,24 @@ struct copy {
 	int fd;
 	int64_t written, limit;
 	struct buf pending;
+	unsigned flags;
+	bool inside; /* of a line: the part before had no end */
 };
+
+void message_from_line(struct buf *out, struct str sender, int64_t wall_seconds)
+{
+	time_t seconds = (time_t)wall_seconds;
+	struct tm tm;
+	char date[64] = "";
+	if (localtime_r(&seconds, &tm) != NULL)
+		(void)strftime(date, sizeof(date), "%a %b %e %H:%M:%S %Y", &tm);
+	buf_add_cstr(out, "From ");
+	if (sender.len > 0)
+		address_quote(out, sender);
+	else
+		buf_add_cstr(out, "MAILER-DAEMON");
+	buf_printf(out, "  %s\n", date);
+}
 
 static int copy_flush(struct copy *c)
 {
@@ -24,15 +43,24 @@ static int copy_flush(struct copy *c)
 
 static int copy_line(struct copy *c, struct str line, bool whole)
 {
-	if (c->pending.len + line.len + 1 > COPY_BUFFER) {
+	if (c->pending.len + line.len + 2 > COPY_BUFFER) {
 		int error = copy_flush(c);
 		if (error != 0)
 			return error;
 	}
+	if ((c->flags & COPY_MBOX) && !c->inside && str_starts(line, STR("From ")))
+		buf_add_char(&c->pending, '>');
 	buf_add_str(&c->pending, line);
 	if (whole)
 		buf_add_char(&c->pending, '\n');
+	c->inside = !whole;
 	return 0;
+}
+
+/* The message ends with a whole line, and an empty one parts it from the next. */
+static void end_mbox(struct copy *c)
+{
+	buf_add_cstr(&c->pending, c->inside ? "\n\n" : "\n");
 }
 
 static void add_address_field(
@@ -47,6 +75,8 @@ static void add_agent_fields(
     struct copy *c, const struct delivery *d, size_t recipient, unsigned flags)
 {
 	const struct delivery_recipient *r = d->recipients[recipient].request;
+	if (flags & COPY_MBOX)
+		message_from_line(&c->pending, d->request.sender, clock_wall_seconds());
 	if (flags & COPY_RETURN_PATH)
 		add_address_field(c, "Return-Path", d->request.sender, true);
 	if (flags & COPY_ORIGINAL_TO)
@@ -59,8 +89,10 @@ static void add_agent_fields(
 int64_t message_copy(
     struct delivery *d, size_t recipient, unsigned flags, int fd, int64_t limit)
 {
-	struct copy c = {
-	    .fd = fd, .limit = limit, .pending = BUF_INIT(COPY_BUFFER + RECORD_DATA_MAX)};
+	struct copy c = {.fd = fd,
+	    .limit = limit,
+	    .pending = BUF_INIT(COPY_BUFFER + RECORD_DATA_MAX),
+	    .flags = flags};
 	add_agent_fields(&c, d, recipient, flags);
 	queue_file_content_start(&d->file, &d->envelope);
 	struct str line;
@@ -71,6 +103,8 @@ int64_t message_copy(
 		error = copy_line(&c, line, whole);
 	if (error == 0)
 		error = more;
+	if (error == 0 && (flags & COPY_MBOX))
+		end_mbox(&c);
 	if (error == 0)
 		error = copy_flush(&c);
 	buf_free(&c.pending);

@@ -11,7 +11,12 @@ enum message_copy_flags {
 	COPY_RETURN_PATH = 1,
 	COPY_ORIGINAL_TO = 2, /* X-Original-To */
 	COPY_DELIVERED_TO = 4,
+	COPY_MBOX = 8, /* From_ line, '>' before "From ", an empty line at the end */
 };
+
+/* The From_ line of a mailbox: sender in external form (MAILER-DAEMON when empty), local
+ * time as ctime(3) has it. */
+void message_from_line(struct buf *out, struct str sender, int64_t wall_seconds);
 
 /* Bytes written to `fd`; -errno; -EBADMSG: the queue file is corrupt; -EFBIG: more than
  * `limit` bytes (0: no limit). Reads only d->file, d->envelope and the recipient. */

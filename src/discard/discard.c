@@ -21,6 +21,11 @@ static void exchange(struct ipc_exchange *x)
 	delivery_serve(x, "none", discard);
 }
 
+static void before_jail(void)
+{
+	delivery_before_jail(service_common());
+}
+
 static void started(void)
 {
 	delivery_open(service_common(), owner_of(service_common()).uid);
@@ -31,6 +36,7 @@ static const struct service discard_service = {
     .params = discard_param_table,
     .values = &params,
     .sandbox = SANDBOX_QUEUE,
+    .before_jail = before_jail,
     .started = started,
     .exchange = exchange,
 };

@@ -35,6 +35,11 @@ static void exchange(struct ipc_exchange *x)
 	delivery_serve(x, "none", fail_all);
 }
 
+static void before_jail(void)
+{
+	delivery_before_jail(service_common());
+}
+
 static void started(void)
 {
 	delivery_open(service_common(), owner_of(service_common()).uid);
@@ -45,6 +50,7 @@ static const struct service error_service = {
     .params = error_param_table,
     .values = &params,
     .sandbox = SANDBOX_QUEUE,
+    .before_jail = before_jail,
     .started = started,
     .exchange = exchange,
 };

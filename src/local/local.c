@@ -1,5 +1,6 @@
 /*
- * local: delivers to users of this machine: aliases first, then the user's maildir.
+ * local: delivers to users of this machine: aliases first, then the user's mailbox, then
+ * luser_relay.
  *
  * Reads from strangers: recipient addresses and, through queue files, message content;
  * content is read only in a child with the recipient's rights. Runs with effective uid
@@ -10,7 +11,9 @@
 #include "local/local.h"
 
 #include "base/log.h"
+#include "base/panic.h"
 #include "client/service_client.h"
+#include "deliver/mailbox_lock.h"
 #include "deliver/message_copy.h"
 #include "table/source.h"
 
@@ -47,7 +50,12 @@ static bool deliver_recipient(
 	case ALIAS_SELF:
 		break;
 	}
-	return mailbox_deliver(r, text, why);
+	enum user_result result = user_deliver(r, text, why);
+	if (result == USER_NONE)
+		result = luser_deliver(r, text, why);
+	if (result == USER_NONE)
+		(void)why_never(why, "5.1.1", "unknown user: \"%.*s\"", STR_ARG(r->base));
+	return result == USER_DELIVERED;
 }
 
 /* Local parts of this machine do not differ by case. */
@@ -95,8 +103,23 @@ static void exchange(struct ipc_exchange *x)
 	delivery_serve(x, "local", deliver);
 }
 
+static bool is_in_list(struct str list, const char *name)
+{
+	struct str word;
+	while (str_next(&list, " \t\r\n,", &word))
+		if (str_is_nocase(word, name))
+			return true;
+	return false;
+}
+
 static void before_jail(void)
 {
+	delivery_before_jail(service_common());
+	local.propagate_alias =
+	    is_in_list(str_of(local.params.propagate_unmatched_extensions), "alias");
+	const char *locks = local.params.mailbox_delivery_lock;
+	if (!mailbox_lock_parse(str_of(locks), &local.lock_styles))
+		fatal("bad value of parameter mailbox_delivery_lock: %s", locks);
 	local.aliases =
 	    maps_open("alias_maps", local.params.alias_maps, TABLE_FOLD | TABLE_ALIASES);
 }

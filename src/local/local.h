@@ -15,6 +15,8 @@ struct local_state {
 	struct owner owner;
 	struct maps *aliases;
 	struct cleanup_client *cleanup;
+	unsigned lock_styles; /* mailbox_delivery_lock */
+	bool propagate_alias; /* propagate_unmatched_extensions has "alias" */
 };
 extern struct local_state local;
 
@@ -39,7 +41,21 @@ enum alias_result {
 enum alias_result alias_deliver(
     const struct local_recipient *r, struct buf *text, struct why *why);
 
-/* Delivery to the user's maildir. */
-bool mailbox_deliver(const struct local_recipient *r, struct buf *text, struct why *why);
+/* Hands the message on to these as a new one; `text` says under which id. */
+bool forward_message(const struct local_recipient *r, struct cleanup_recipient *list,
+    size_t count, struct buf *text, struct why *why);
+
+enum user_result {
+	USER_NONE, /* nobody of this name */
+	USER_DELIVERED,
+	USER_FAILED, /* `why` */
+};
+/* Delivery to the user's mailbox or maildir. */
+enum user_result user_deliver(
+    const struct local_recipient *r, struct buf *text, struct why *why);
+
+/* luser_relay: mail for nobody goes to the address that it gives, if it is set. */
+enum user_result luser_deliver(
+    const struct local_recipient *r, struct buf *text, struct why *why);
 
 #endif

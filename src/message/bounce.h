@@ -31,8 +31,10 @@ IPC_MESSAGE(bounce_append, 1, NEVER, BOUNCE_APPEND_FIELDS)
 enum bounce_notice {
 	BOUNCE_NOTICE_FAILURE = 1, /* from the bounce log; the log is removed */
 	BOUNCE_NOTICE_DELAY = 2,   /* from the defer log; the log stays */
-	BOUNCE_NOTICE_TRACE = 3,   /* from the trace log; removed */
+	BOUNCE_NOTICE_TRACE = 3, /* from the trace log; removed: the report of -v, -bv */
+	BOUNCE_NOTICE_SUCCESS = 4, /* the same, of success alone */
 };
+#define BOUNCE_SMTPUTF8 1u /* of sendopts (RFC 6531) */
 /* The queue file is still there, in `queue`. */
 #define BOUNCE_SEND_FIELDS(F)       \
 	F(U8, notice, 0)            \

@@ -158,6 +158,12 @@ void transport_failed(struct transport *t, const char *reason)
 	t->dead_until = deadline_after_seconds(qmgr.params.transport_retry_time);
 }
 
+void destination_forget_dead(struct destination *d)
+{
+	d->dead_until = 0;
+	d->transport->dead_until = 0;
+}
+
 static void forget_dead_destinations(struct transport *t)
 {
 	size_t at = 0;

@@ -110,7 +110,8 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	const struct queue_envelope *envelope = &e->message->envelope;
 	struct timeval now = clock_wall();
 	struct delivery_request request = {
-	    .flags = list_empty(&e->destination->waiting) ? 0 : DELIVERY_KEEP_CONNECTION,
+	    .flags = e->message->flags |
+		(list_empty(&e->destination->waiting) ? 0 : DELIVERY_KEEP_CONNECTION),
 	    .queue = STR(QUEUE_ACTIVE),
 	    .id = str_of(e->message->id),
 	    .size = envelope->message_size,

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "client/bounce_client.h"
 #include "mail/log_lines.h"
+#include "message/delivery.h"
+#include "queue/commit.h"
 
 static int send_notice(
     const struct message *m, struct ipc_client *service, enum bounce_notice notice)
@@ -46,6 +48,24 @@ static bool bounce(struct message *m)
 	return error == 0;
 }
 
+/* Reports go out after each attempt: of a probe, of a message sent with -v, and of
+ * success where the sender asked for it (RFC 3461) or had been told of a delay. */
+static bool report(struct message *m)
+{
+	const uint32_t success = DSN_NOTIFY_SUCCESS << 1; /* as the size record has it */
+	bool asked = (m->flags & (DELIVERY_VERIFY | DELIVERY_TRACE)) != 0;
+	bool told = (m->envelope.flags & success) != 0 ||
+	    (m->flags & DELIVERY_DELAY_CLEARED) != 0;
+	if ((!asked && !told) || !log_exists(QUEUE_TRACE, m->id))
+		return true;
+	int error = send_notice(
+	    m, qmgr.trace, asked ? BOUNCE_NOTICE_TRACE : BOUNCE_NOTICE_SUCCESS);
+	if (error != 0)
+		log_warning(
+		    "%s: delivery report is not sent yet: %s", m->id, strerror(-error));
+	return error == 0;
+}
+
 static int64_t age_of(const struct message *m)
 {
 	return clock_wall_seconds() - m->envelope.arrival.tv_sec;
@@ -61,6 +81,12 @@ static bool is_expired(const struct message *m)
 /* The deferred recipients become failed ones: the notice is made from the defer log. */
 static bool expire(struct message *m)
 {
+	/* Without reasons there would be no notice, and the mail would be lost. */
+	if (!log_exists(QUEUE_DEFER, m->id)) {
+		log_warning(
+		    "%s: not returned yet: %s has no reasons", m->id, QUEUE_DEFER);
+		return false;
+	}
 	log_expired(str_of(m->id), m->envelope.sender, m->expire_now);
 	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_FAILURE);
 	if (error != 0)
@@ -104,8 +130,13 @@ static void defer(struct message *m)
 	const struct timespec times[] = {when, when};
 	if (futimens(fd, times) != 0)
 		log_warning("%s: set time stamp: %s", m->id, strerror(errno));
+	/* Some recipients may be done, and agents do not sync their marks: nobody shall get
+	 * the message again after a power cut in the hours that it waits. */
+	int error = m->read > 1 ? commit_sync_fd(fd) : 0;
+	if (error != 0)
+		log_warning("%s: sync: %s", m->id, strerror(-error));
 	file_close(&fd);
-	int error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
+	error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
 	if (error != 0)
 		log_warning("%s: move from %s to %s: %s", m->id, QUEUE_ACTIVE,
 		    QUEUE_DEFERRED, strerror(-error));
@@ -114,15 +145,18 @@ static void defer(struct message *m)
 static void remove_message(struct message *m)
 {
 	int error = queue_remove(QUEUE_ACTIVE, str_of(m->id));
-	if (error != 0)
+	if (error != 0) {
 		log_warning("remove %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
-	else
-		log_removed(str_of(m->id));
+		return;
+	}
+	commit_notes_removed(qmgr.notes, str_of(m->id), m->envelope.arrival);
+	log_removed(str_of(m->id));
 }
 
 void message_finish(struct message *m)
 {
 	bool told = bounce(m);
+	told = report(m) && told;
 	if (told && m->left && is_expired(m))
 		m->left = !expire(m);
 	if (told && !m->left)

@@ -3,13 +3,17 @@
 #include "qmgr/qmgr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "mail/log_lines.h"
+#include "message/delivery.h"
 
 #define MESSAGE_ARENA (512 * 1024)
 #define PORTION_MAX   1000 /* recipients resolved in one go */
@@ -72,6 +76,38 @@ static struct message *message_new(struct str id)
 	return m;
 }
 
+static bool log_exists(const char *queue, struct str id)
+{
+	char path[QUEUE_PATH_MAX];
+	struct stat status;
+	queue_path(path, queue, id);
+	return file_stat_at(AT_FDCWD, path, &status) == 0;
+}
+
+/* What was asked for with this message, by its sender or by the administrator. Forced
+ * expiry tells the sender the reasons of the last attempt; a message without any has
+ * its attempt first. */
+static void take_flags(struct message *m, const struct queue_file *f)
+{
+	const char *asked = queue_attribute(&m->envelope, "trace_flags");
+	int64_t trace = 0;
+	bool expire = (f->status.st_mode & QUEUE_MODE_EXPIRE) != 0;
+	m->expire_now = expire;
+	m->unthrottle = (f->status.st_mode & QUEUE_MODE_UNTHROTTLE) != 0;
+	if (m->unthrottle &&
+	    fchmod(f->fd, f->status.st_mode & 07777 & ~(mode_t)QUEUE_MODE_UNTHROTTLE) !=
+		0)
+		log_warning("%s: change mode: %s", m->id, strerror(errno));
+	if (asked != NULL && !str_to_range(str_of(asked), 0, UINT32_MAX, &trace))
+		trace = 0;
+	if (trace & QUEUE_TRACE_PROBE)
+		m->flags |= DELIVERY_VERIFY;
+	if (trace & QUEUE_TRACE_REPORT)
+		m->flags |= DELIVERY_TRACE;
+	if (m->envelope.warn_time < 0 && qmgr.params.confirm_delay_cleared)
+		m->flags |= DELIVERY_DELAY_CLEARED;
+}
+
 /* The file is locked and open as `f`. NULL: nothing to deliver now. */
 static struct message *message_load(
     struct queue_file *f, const char *queue, struct str id)
@@ -82,7 +118,7 @@ static struct message *message_load(
 	if (error == 0)
 		error = queue_move(id, queue, QUEUE_ACTIVE);
 	if (error == 0) {
-		m->expire_now = (f->status.st_mode & QUEUE_MODE_EXPIRE) != 0;
+		take_flags(m, f);
 		(void)map_set(qmgr.messages, str_of(m->id), m);
 		return m;
 	}
@@ -168,6 +204,8 @@ static void enqueue(
 	apply_filter(m, &transport, &nexthop);
 	struct destination *d =
 	    destination_get(transport_get(transport), nexthop, address);
+	if (m->unthrottle)
+		destination_forget_dead(d);
 	dispatch_add(m, p, d, &p->recipients[index], address);
 }
 
@@ -226,6 +264,13 @@ static void forget_reasons(struct str id)
 		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
 }
 
+/* New mail has none; what an earlier qmgr had active, or a crash brought back, may. */
+static bool may_have_reasons(const struct message *m, const char *queue)
+{
+	return str_is(str_of(queue), QUEUE_DEFERRED) ||
+	    m->envelope.arrival.tv_sec <= qmgr.started;
+}
+
 bool message_activate(const char *queue, struct str id)
 {
 	struct queue_file f;
@@ -238,12 +283,13 @@ bool message_activate(const char *queue, struct str id)
 	}
 	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
 	    m->envelope.recipient_count);
-	if (str_is(str_of(queue), QUEUE_DEFERRED))
+	bool attempt = !m->expire_now || !log_exists(QUEUE_DEFER, id);
+	if (attempt && may_have_reasons(m, queue))
 		forget_reasons(id);
 	m->reading = true;
-	m->next_offset = m->expire_now ? -1 : 0;
-	m->left = m->expire_now;
-	if (!m->expire_now)
+	m->next_offset = attempt ? 0 : -1;
+	m->left = !attempt;
+	if (attempt)
 		read_portion(m, &f);
 	queue_file_close(&f);
 	m->reading = false;

@@ -21,6 +21,7 @@
 #include "client/rewrite_client.h"
 #include "mail/why.h"
 #include "message/qmgr.h"
+#include "queue/commit_notes.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
@@ -46,6 +47,8 @@ struct message {
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
 	bool expire_now;      /* forced by the administrator */
+	bool unthrottle;      /* he wants it tried whoever seems dead */
+	uint32_t flags;       /* enum delivery_flags of all its requests */
 };
 
 struct transport {
@@ -84,8 +87,10 @@ struct entry {
 struct qmgr_state {
 	struct qmgr_params params;
 	uid_t queue_owner;
+	int64_t started; /* wall clock, seconds */
 	struct rewrite_client *rewrite;
-	struct ipc_client *bounce, *defer;
+	struct ipc_client *bounce, *defer, *trace;
+	struct commit_notes *notes; /* NULL without commit log */
 	struct map *messages;   /* active, by id */
 	size_t recipients;      /* in memory, of all messages */
 	struct map *transports; /* by name */
@@ -127,6 +132,8 @@ void destination_succeeded(struct destination *d);
 void destination_failed(struct destination *d, const char *status, const char *text);
 void transport_failed(struct transport *t, const char *reason);
 void destinations_forget_dead(void);
+/* This destination and its transport are tried again at once. */
+void destination_forget_dead(struct destination *d);
 /* Frees it when it holds nothing worth keeping. */
 void destination_release(struct destination *d);
 

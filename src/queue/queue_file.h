@@ -22,6 +22,10 @@
 #define QUEUE_MODE_UNTHROTTLE 0040
 #define QUEUE_MODE_EXPIRE     0010
 
+/* Bits of the attribute trace_flags. */
+#define QUEUE_TRACE_PROBE  512u  /* sendmail -bv: do not deliver, report */
+#define QUEUE_TRACE_REPORT 1024u /* sendmail -v: deliver and report */
+
 struct queue_attribute {
 	struct str name, value;
 };

@@ -37,7 +37,16 @@ static bool split_port(struct str text, struct str *host, struct str *port)
 bool destination_parse(struct str text, struct destination *r, struct why *why)
 {
 	struct str host, port;
-	*r = (struct destination){.port = DEFAULT_PORT};
+	bool store = smtp.dialect->local_store;
+	*r = (struct destination){.port = DEFAULT_PORT, .no_mx = store};
+	if (store && str_starts(text, STR("unix:"))) {
+		r->name = str_skip(text, 5);
+		r->is_path = true;
+		return r->name.len > 0 ||
+		    why_later(why, "4.3.5", "bad next hop: %.*s", STR_ARG(text));
+	}
+	if (store && str_starts(text, STR("inet:")))
+		text = str_skip(text, 5);
 	if (!split_port(text, &host, &port))
 		return why_later(why, "4.3.5", "bad next hop: %.*s", STR_ARG(text));
 	if (port.len == 0)
@@ -210,8 +219,9 @@ static bool cut_at_myself(struct search *s)
 	size_t own = 0;
 	while (own < list->count && !is_own(&list->hosts[own]))
 		own++;
-	if (own == list->count || is_other_port(d))
+	if (own == list->count || is_other_port(d) || smtp.dialect->local_store)
 		return true;
+	list->holds_us = true;
 	unsigned preference = list->hosts[own].preference;
 	size_t kept = 0;
 	while (kept < list->count && list->hosts[kept].preference < preference)
@@ -220,6 +230,21 @@ static bool cut_at_myself(struct search *s)
 	return kept > 0 ||
 	    why_never(
 		s->why, "5.4.6", "mail for %.*s loops back to myself", STR_ARG(d->name));
+}
+
+/* Shown with our own name, as it is a place on this machine. */
+static bool find_path(struct search *s)
+{
+	const struct destination *d = s->destination;
+	struct host *h = &s->list->hosts[0];
+	const char *path = arena_cstr(s->arena, d->name);
+	*h = (struct host){
+	    .name = str_of(service_common()->myhostname), .other_port = true};
+	if (path == NULL || net_address_unix(path, &h->address) != 0)
+		return why_later(s->why, "4.3.5", "name of socket is too long: %.*s",
+		    STR_ARG(d->name));
+	s->list->count = 1;
+	return true;
 }
 
 static bool find_by_host(struct search *s)
@@ -336,6 +361,9 @@ bool hosts_find(
 	    .deadline = deadline_after_seconds(LOOKUP_SECONDS)};
 	struct net_address literal;
 	list->count = 0;
+	list->holds_us = false;
+	if (d->is_path)
+		return find_path(&s);
 	if (d->no_mx || smtp.params.disable_dns_lookups || is_native() ||
 	    net_address_parse(d->name, 0, &literal))
 		return find_by_host(&s);

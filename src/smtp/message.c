@@ -20,6 +20,7 @@ struct transaction {
 	struct reply reply;
 	size_t *sent; /* recipients named to the server, in order */
 	size_t count, accepted;
+	bool probe; /* only RCPT is said, its reply is the outcome */
 };
 
 /* Everybody whose outcome is open shares this failure. */
@@ -36,6 +37,9 @@ static void add_mail_parameters(const struct transaction *t, struct buf *line)
 		buf_printf(line, " SIZE=%lld", (long long)r->size);
 	if ((can & CAPABILITY_8BITMIME) && str_is(r->encoding, "8bit"))
 		buf_add_cstr(line, " BODY=8BITMIME");
+	if ((can & CAPABILITY_SMTPUTF8) &&
+	    (r->sendopts & DELIVERY_SMTPUTF8)) /* RFC 6531 */
+		buf_add_cstr(line, " SMTPUTF8");
 	if (!(can & CAPABILITY_DSN))
 		return;
 	if (r->envelope_id.len > 0) {
@@ -119,6 +123,13 @@ static bool read_mail_reply(struct transaction *t)
 	return true;
 }
 
+static void recipient_sent(struct transaction *t, size_t index)
+{
+	const char *status = t->reply.status[0] != '\0' ? t->reply.status : "2.0.0";
+	delivery_sent(t->delivery, index, str_of(t->session->relay), t->session->uses,
+	    status, buf_str(&t->reply.text));
+}
+
 /* After a refused MAIL the replies to RCPT say nothing more. */
 static bool read_rcpt_reply(struct transaction *t, size_t index)
 {
@@ -128,11 +139,25 @@ static bool read_rcpt_reply(struct transaction *t, size_t index)
 		return true;
 	if (reply_class(&t->reply) == 2) {
 		t->accepted++;
+		if (t->probe)
+			recipient_sent(t, index);
 		return true;
 	}
 	(void)trouble_said(t->why, t->session, &t->reply, "RCPT TO");
 	delivery_failed(t->delivery, index, str_of(t->session->relay), t->why);
 	return true;
+}
+
+/* Each write has its time; or, with a deadline for the request, all of them together, and
+ * more for what went out already, so that only a server slower than smtp_min_data_rate
+ * fails. */
+static int64_t text_deadline(int64_t started, int64_t sent)
+{
+	const struct smtp_params *p = &smtp.params;
+	if (!p->smtp_per_request_deadline)
+		return deadline_after_seconds(p->smtp_data_xfer_timeout);
+	return started + p->smtp_data_xfer_timeout * 1000 +
+	    sent * 1000 / p->smtp_min_data_rate;
 }
 
 /* The text, dots stuffed, CRLF after each line. 0, -EBADMSG (corrupt file), or the
@@ -145,14 +170,15 @@ static int send_text(struct transaction *t)
 	struct str line;
 	bool whole;
 	int more = 0, error = 0;
+	int64_t started = clock_ms(), sent = 0;
 	t->session->doing = "sending message body";
 	data_writer_init(&writer, stream, (size_t)smtp.params.smtp_line_length_limit);
 	queue_file_content_start(&d->file, &d->envelope);
 	while (error == 0 &&
 	    (more = queue_file_content_next(&d->file, &line, &whole)) == 1) {
-		stream_set_deadline(
-		    stream, deadline_after_seconds(smtp.params.smtp_data_xfer_timeout));
+		stream_set_deadline(stream, text_deadline(started, sent));
 		error = data_write_line(&writer, line, whole);
+		sent += (int64_t)line.len;
 	}
 	if (error == 0 && more < 0)
 		error = more;
@@ -169,20 +195,41 @@ static void text_failed(struct transaction *t, int error)
 	rest_failed(t);
 }
 
+static const char ending[] = "sending end of data -- message may be sent more than once";
+
+/* RFC 2033 4.2: a reply for each recipient that was accepted, in their order. */
+static void end_of_text_each(struct transaction *t)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		size_t index = t->sent[i];
+		if (!is_pending(t, index))
+			continue;
+		if (!read_reply(t, ending, smtp.params.smtp_data_done_timeout))
+			return;
+		if (reply_class(&t->reply) == 2) {
+			recipient_sent(t, index);
+			continue;
+		}
+		(void)trouble_said(t->why, t->session, &t->reply, "end of DATA");
+		delivery_failed(t->delivery, index, str_of(t->session->relay), t->why);
+	}
+	t->session->unfinished = false;
+}
+
 static void accepted_sent(struct transaction *t)
 {
-	const char *status = t->reply.status[0] != '\0' ? t->reply.status : "2.0.0";
 	for (size_t i = 0; i < t->count; i++)
 		if (is_pending(t, t->sent[i]))
-			delivery_sent(t->delivery, t->sent[i], str_of(t->session->relay),
-			    t->session->uses, status, buf_str(&t->reply.text));
+			recipient_sent(t, t->sent[i]);
 }
 
 static void end_of_text(struct transaction *t)
 {
-	static const char doing[] =
-	    "sending end of data -- message may be sent more than once";
-	if (!read_reply(t, doing, smtp.params.smtp_data_done_timeout))
+	if (smtp.dialect->reply_each) {
+		end_of_text_each(t);
+		return;
+	}
+	if (!read_reply(t, ending, smtp.params.smtp_data_done_timeout))
 		return;
 	t->session->unfinished = false;
 	if (reply_class(&t->reply) == 2) {
@@ -194,7 +241,8 @@ static void end_of_text(struct transaction *t)
 }
 
 /* The server may accept a pipelined DATA though it refused every recipient: then an empty
- * text ends it (RFC 2920 3.1). */
+ * text ends it (RFC 2920 3.1). With LMTP no reply to that is due, and none can be told
+ * from a late one: the connection ends. */
 static void data(struct transaction *t)
 {
 	if (!read_reply(t, "sending DATA command", smtp.params.smtp_data_init_timeout))
@@ -204,6 +252,10 @@ static void data(struct transaction *t)
 			(void)trouble_said(t->why, t->session, &t->reply, "DATA");
 			rest_failed(t);
 		}
+		return;
+	}
+	if (t->accepted == 0 && smtp.dialect->reply_each) {
+		t->session->broken = true;
 		return;
 	}
 	if (t->accepted == 0) {
@@ -232,7 +284,7 @@ static void run_stepwise(struct transaction *t)
 		if (!read_rcpt_reply(t, i))
 			return;
 	}
-	if (t->accepted == 0)
+	if (t->accepted == 0 || t->probe)
 		return;
 	send_data(t);
 	data(t);
@@ -245,13 +297,15 @@ static void run_pipelined(struct transaction *t)
 	for (size_t i = 0; i < t->delivery->count; i++)
 		if (is_pending(t, i))
 			send_rcpt(t, i);
-	send_data(t);
+	if (!t->probe)
+		send_data(t);
 	if (!read_mail_reply(t))
 		return;
 	for (size_t i = 0; i < t->count; i++)
 		if (!read_rcpt_reply(t, t->sent[i]))
 			return;
-	data(t);
+	if (!t->probe)
+		data(t);
 }
 
 /* What the message before left behind. */
@@ -287,7 +341,10 @@ void message_send(struct session *s, struct delivery *d, struct why *why)
 {
 	struct transaction t = {.session = s, .delivery = d, .why = why};
 	t.sent = arena_alloc_array(d->arena, d->count, sizeof(*t.sent));
+	t.probe = (d->request.flags & DELIVERY_VERIFY) != 0;
 	d->reused = ++s->uses;
+	d->peer = s->host.name;
+	d->passes_notify = (s->capabilities & CAPABILITY_DSN) != 0;
 	if (t.sent == NULL) {
 		(void)why_later(why, "4.3.0", "out of memory for this request");
 		rest_failed(&t);

@@ -86,7 +86,8 @@ bool session_reply(struct session *s, const char *doing, int64_t seconds, struct
 
 static bool is_myself(struct session *s, struct str name, struct why *why)
 {
-	if (s->host.other_port || !str_is_nocase(name, service_common()->myhostname))
+	if (s->host.other_port || smtp.dialect->local_store ||
+	    !str_is_nocase(name, service_common()->myhostname))
 		return false;
 	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay,
 	    service_common()->myhostname);
@@ -107,27 +108,27 @@ static bool take_hello(
 	return !is_myself(s, ehlo.name, why);
 }
 
-static bool say(struct session *s, const char *verb, struct reply *r, struct why *why)
+static bool say(struct session *s, const char *verb, const char *doing, struct reply *r,
+    struct why *why)
 {
-	const char *doing = verb[0] == 'E' ? "performing the EHLO handshake"
-					   : "performing the HELO handshake";
 	int64_t seconds = smtp.params.smtp_helo_timeout;
 	session_send(s, doing, seconds, "%s %s", verb, smtp.params.smtp_helo_name);
 	return session_reply(s, doing, seconds, r, why);
 }
 
-/* RFC 5321 3.2: a server that refuses EHLO, for whatever reason, may like HELO. */
+/* RFC 5321 3.2: a server that refuses EHLO, for whatever reason, may like HELO; LMTP has
+ * LHLO alone (RFC 2033 4.1). */
 static bool say_hello(struct session *s, struct reply *r, bool extended, struct why *why)
 {
 	if (extended) {
-		if (!say(s, "EHLO", r, why))
+		if (!say(s, smtp.dialect->hello, smtp.dialect->greeting, r, why))
 			return false;
 		if (reply_class(r) == 2)
 			return take_hello(s, r, true, why);
-		if (s->closing)
+		if (s->closing || smtp.dialect->local_store)
 			return trouble_refused(why, s, r, false);
 	}
-	if (!say(s, "HELO", r, why))
+	if (!say(s, "HELO", "performing the HELO handshake", r, why))
 		return false;
 	if (reply_class(r) != 2)
 		return trouble_refused(why, s, r, false);
@@ -136,6 +137,8 @@ static bool say_hello(struct session *s, struct reply *r, bool extended, struct 
 
 static bool wants_ehlo(const struct reply *greeting)
 {
+	if (smtp.dialect->local_store)
+		return true;
 	if (smtp.params.smtp_never_send_ehlo)
 		return false;
 	return smtp.params.smtp_always_send_ehlo ||

@@ -1,5 +1,6 @@
 /*
- * smtp: the SMTP client (RFC 5321). Many deliveries in one process, a fiber each.
+ * smtp: the SMTP client (RFC 5321); as lmtp, the LMTP client (RFC 2033). Many deliveries
+ * in one process, a fiber each.
  *
  * Reads from strangers: replies of servers, DNS answers, and, through queue files,
  * message content. Runs as mail_owner, may be jailed; c-ares is opened before. If it died
@@ -13,18 +14,33 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "lmtp_params.h"
 #include "service/owner.h"
 #include "smtp_wire/capability.h"
 
 #define OWN_ADDRESSES_MAX 1024
 
-struct smtp_state smtp;
+static const struct dialect dialect_smtp = {
+    .name = "smtp", .hello = "EHLO", .greeting = "performing the EHLO handshake"};
+static const struct dialect dialect_lmtp = {
+    .name = "lmtp",
+    .hello = "LHLO",
+    .greeting = "performing the LHLO handshake",
+    .local_store = true,
+    .reply_each = true,
+};
+
+struct smtp_state smtp = {.dialect = &dialect_smtp};
 
 /* One delivery on its way from host to host. */
 struct course {
 	struct delivery *delivery;
-	struct why why; /* the last failure */
-	bool talked;    /* with some server to the end, whatever it said */
+	struct why why;   /* the last failure */
+	bool talked;      /* with some server to the end, whatever it said */
+	bool looped;      /* we are among the exchangers: no fallback relay */
+	bool needs_utf8;  /* the envelope or the header: only for servers that take it */
+	bool missed;      /* some server that might have taken it did not talk to us */
+	struct buf relay; /* of the last server that lacked something, "" when none */
 };
 
 static int64_t wall_microseconds(void)
@@ -70,14 +86,34 @@ static void host_failed(struct course *c, struct str relay)
 	delivery_failed_rest(c->delivery, relay, &c->why);
 }
 
+/* RFC 6531 3.5: such a message is not for a server without SMTPUTF8. Another may have it:
+ * recipients stay pending, and fail with this reason when none is left. */
+static bool is_unfit(struct course *c, const struct session *s)
+{
+	if (!c->needs_utf8 || (s->capabilities & CAPABILITY_SMTPUTF8))
+		return false;
+	(void)why_never(&c->why, "5.6.7",
+	    "SMTPUTF8 is required, but was not offered by host %s", s->peer);
+	buf_clear(&c->relay);
+	buf_add_cstr(&c->relay, s->relay);
+	return true;
+}
+
 static bool try_host(struct course *c, struct str key, const struct host *h)
 {
 	bool reached;
 	struct session *s = session_open(h, key, &reached, &c->why);
+	if (s != NULL && is_unfit(c, s)) {
+		c->delivery->connected = wall_microseconds();
+		session_close(s, false);
+		return true;
+	}
+	buf_clear(&c->relay);
 	if (s != NULL) {
 		(void)run_session(c, s);
 		return true;
 	}
+	c->missed = true;
 	CLEANUP(buf_free) struct buf relay = BUF_INIT(1024);
 	if (reached) {
 		c->delivery->connected = wall_microseconds();
@@ -123,7 +159,9 @@ static void try_destination(struct course *c, struct str nexthop, bool last)
 	struct net_address used;
 	bool whole = false;
 	struct session *s = session_reuse(nexthop);
-	if (s != NULL) {
+	if (s != NULL && is_unfit(c, s)) {
+		session_close(s, true);
+	} else if (s != NULL) {
 		used = s->host.address;
 		whole = run_session(c, s);
 		if (!anybody_left(d))
@@ -133,28 +171,61 @@ static void try_destination(struct course *c, struct str nexthop, bool last)
 	if (list == NULL)
 		(void)why_later(&c->why, "4.3.0", "out of memory for this request");
 	if (list != NULL && destination_parse(nexthop, &destination, &c->why) &&
-	    hosts_find(&destination, d->arena, list, &c->why))
+	    hosts_find(&destination, d->arena, list, &c->why)) {
+		c->looped = c->looped || list->holds_us;
 		try_hosts(c, nexthop, list, whole ? &used : NULL);
-	else
-		nowhere_to_go(c, last);
+	} else {
+		c->looped = c->looped || (list != NULL && list->holds_us);
+		nowhere_to_go(c, last || c->looped);
+	}
 }
 
-static bool is_last(struct str rest)
+static bool is_last(struct str rest, struct str fallback)
 {
 	struct str next;
-	return !str_next(&rest, " \t,", &next);
+	return !str_next(&rest, " \t\r\n,", &next) &&
+	    !str_next(&fallback, " \t\r\n,", &next);
 }
 
-/* Next hops are tried in order. */
+static bool has_utf8_header(struct delivery *d)
+{
+	struct str line;
+	bool whole, found = false;
+	queue_file_content_start(&d->file, &d->envelope);
+	while (!found && queue_file_content_next(&d->file, &line, &whole) == 1 &&
+	    line.len > 0)
+		found = !str_is_ascii(line);
+	return found;
+}
+
+/* Whether it holds what only SMTPUTF8 can carry; asked for alone does not count. */
+static bool needs_utf8(struct delivery *d)
+{
+	if (!(d->request.sendopts & DELIVERY_SMTPUTF8))
+		return false;
+	for (size_t i = 0; i < d->count; i++)
+		if (!str_is_ascii(d->recipients[i].request->address))
+			return true;
+	return !str_is_ascii(d->request.sender) || has_utf8_header(d);
+}
+
+/* Next hops are tried in order, then the relays that take what nobody else takes now. */
 static void deliver(struct delivery *d)
 {
-	struct course c = {.delivery = d};
+	struct course c = {
+	    .delivery = d, .needs_utf8 = needs_utf8(d), .relay = BUF_INIT(2048)};
 	struct str rest = d->request.nexthop, nexthop;
+	struct str fallback = str_of(smtp.params.smtp_fallback_relay);
 	why_init(&c.why);
 	(void)why_later(&c.why, "4.3.5", "no next hop given");
-	while (anybody_left(d) && str_next(&rest, " \t,", &nexthop))
-		try_destination(&c, nexthop, is_last(rest));
-	host_failed(&c, STR("none"));
+	while (anybody_left(d) && str_next(&rest, " \t\r\n,", &nexthop))
+		try_destination(&c, nexthop, is_last(rest, fallback));
+	while (anybody_left(d) && !c.looped && str_next(&fallback, " \t\r\n,", &nexthop))
+		try_destination(&c, nexthop, is_last(fallback, STR_EMPTY));
+	if (c.missed && c.relay.len > 0)
+		why_soften(&c.why);
+	host_failed(&c, c.relay.len > 0 ? buf_str(&c.relay) : STR("none"));
+	buf_free(&c.relay);
 	if (!c.talked && anybody_left(d) && why_is_later(&c.why))
 		why_copy(&d->hop, &c.why);
 	why_free(&c.why);
@@ -168,6 +239,7 @@ static void exchange(struct ipc_exchange *x)
 static void before_jail(void)
 {
 	bool silent;
+	delivery_before_jail(service_common());
 	smtp.discard_keywords =
 	    capability_list(str_of(smtp.params.smtp_discard_ehlo_keywords), &silent);
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
@@ -198,5 +270,11 @@ static const struct service smtp_service = {
 
 int main(int argc, char **argv)
 {
-	return service_main(&smtp_service, argc, argv);
+	struct service service = smtp_service;
+	if (argc > 0 && str_ends(str_of(argv[0]), str_of(dialect_lmtp.name))) {
+		smtp.dialect = &dialect_lmtp;
+		service.name = dialect_lmtp.name;
+		service.params = lmtp_param_table;
+	}
+	return service_main(&service, argc, argv);
 }

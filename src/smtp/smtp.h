@@ -1,5 +1,7 @@
 /*
- * The SMTP client's objects.
+ * The objects of the SMTP and LMTP client: one program under two names, told apart by a
+ * struct dialect and by the parameters (smtp_param_table, lmtp_param_table) that fill the
+ * same struct.
  *
  *	smtp.c       main; one delivery: each destination, each host in turn
  *	hosts.c      next hop into addresses: MX, A and AAAA, literals
@@ -22,7 +24,18 @@
 
 #define HOSTS_MAX 100
 
+/* Where LMTP (RFC 2033) differs. */
+struct dialect {
+	const char *name, *hello;
+	const char *greeting; /* "performing the EHLO handshake" */
+	/* Next hops "unix:path" and "inet:host"; no MX lookup, no worry about loops, as a
+	 * mail store on this machine is what it is for; no fall back to HELO. */
+	bool local_store;
+	bool reply_each; /* after the text: one reply for each accepted recipient */
+};
+
 struct smtp_state {
+	const struct dialect *dialect;
 	struct smtp_params params;
 	struct net_address *own; /* inet_interfaces and proxy_interfaces */
 	size_t own_count;
@@ -40,14 +53,17 @@ struct host {
 struct host_list {
 	struct host hosts[HOSTS_MAX];
 	size_t count;
+	bool holds_us; /* we are an exchanger ourselves: no fallback relay, it might send
+			  the mail back to us */
 };
 
-/* "domain", "domain:port", "[host]", "[1.2.3.4]:port". */
+/* "domain", "domain:port", "[host]", "[1.2.3.4]:port"; LMTP: "unix:path", "inet:host". */
 struct destination {
 	struct str name;
 	uint16_t port;
 	bool no_mx;
 	bool explicit_port;
+	bool is_path; /* `name` is a UNIX socket below the queue directory, or absolute */
 };
 
 struct session {

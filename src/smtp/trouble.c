@@ -11,7 +11,7 @@ void host_text(struct buf *out, const struct host *h, bool with_port)
 	buf_printf(out, "%.*s[", STR_ARG(h->name));
 	net_address_add_text(out, &h->address);
 	buf_add_char(out, ']');
-	if (with_port)
+	if (with_port && net_address_family(&h->address) != AF_UNIX)
 		buf_printf(out, ":%u", net_address_port(&h->address));
 }
 

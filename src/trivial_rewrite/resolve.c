@@ -85,34 +85,57 @@ static struct str lower_case(struct arena *a, struct str domain)
 /* A class: its transport parameter ("local:$myhostname"), and the next hop when that
  * names none. */
 static void set_class(struct arena *a, struct resolved *r, uint32_t class,
-    const char *transport, struct str nexthop)
+    struct str transport, struct str nexthop)
 {
 	r->flags |= class;
 	r->nexthop = nexthop;
-	transport_split(a, str_of(transport), &r->transport, &r->nexthop);
+	transport_split(a, transport, &r->transport, &r->nexthop);
 }
 
-static void classify(
-    struct arena *a, struct resolved *r, struct str domain, bool *trouble)
+/* Where mail for other systems goes when nothing else says so: what the sender's tables
+ * give, else relayhost, else the recipient's domain. */
+static struct str relay_of(
+    struct arena *a, struct str sender, struct str domain, bool *trouble)
+{
+	const struct trivial_rewrite_params *p = &rewriter.params;
+	struct str relay = sender_lookup(a, rewriter.sender_relayhosts,
+	    p->empty_address_relayhost_maps_lookup_key, sender, trouble);
+	if (relay.len == 0)
+		relay = str_of(p->relayhost);
+	return relay.len > 0 ? relay : domain;
+}
+
+static struct str default_transport_of(struct arena *a, struct str sender, bool *trouble)
+{
+	const struct trivial_rewrite_params *p = &rewriter.params;
+	struct str transport = sender_lookup(a, rewriter.sender_transports,
+	    p->empty_address_default_transport_maps_lookup_key, sender, trouble);
+	return transport.len > 0 ? transport : str_of(p->default_transport);
+}
+
+static void classify(struct arena *a, struct resolved *r, struct str sender,
+    struct str domain, bool *trouble)
 {
 	const struct trivial_rewrite_params *p = &rewriter.params;
 	struct str folded = lower_case(a, domain);
-	struct str relay = p->relayhost[0] != '\0' ? str_of(p->relayhost) : folded;
 	if (is_local(domain, trouble)) {
-		set_class(a, r, RESOLVE_CLASS_LOCAL, p->local_transport, folded);
+		set_class(a, r, RESOLVE_CLASS_LOCAL, str_of(p->local_transport), folded);
 	} else if (matches(rewriter.virtual_alias_domains, domain, trouble)) {
 		/* What is left after alias expansion is nobody. */
-		set_class(a, r, RESOLVE_CLASS_VIRTUAL_ALIAS, "error", STR_EMPTY);
+		set_class(a, r, RESOLVE_CLASS_VIRTUAL_ALIAS, STR("error"), STR_EMPTY);
 		r->nexthop = p->show_user_unknown_table_name
 		    ? STR("5.1.1 User unknown in virtual alias table")
 		    : STR("5.1.1 User unknown");
 	} else if (matches(rewriter.virtual_mailbox_domains, domain, trouble)) {
-		set_class(
-		    a, r, RESOLVE_CLASS_VIRTUAL_MAILBOX, p->virtual_transport, folded);
+		set_class(a, r, RESOLVE_CLASS_VIRTUAL_MAILBOX,
+		    str_of(p->virtual_transport), folded);
 	} else if (matches(rewriter.relay_domains, domain, trouble)) {
-		set_class(a, r, RESOLVE_CLASS_RELAY, p->relay_transport, relay);
+		set_class(a, r, RESOLVE_CLASS_RELAY, str_of(p->relay_transport),
+		    relay_of(a, sender, folded, trouble));
 	} else {
-		set_class(a, r, RESOLVE_CLASS_DEFAULT, p->default_transport, relay);
+		set_class(a, r, RESOLVE_CLASS_DEFAULT,
+		    default_transport_of(a, sender, trouble),
+		    relay_of(a, sender, folded, trouble));
 	}
 	/* A route that ends elsewhere than where we deliver ourselves. */
 	if (!(r->flags & RESOLVE_CLASS_LOCAL) &&
@@ -129,7 +152,7 @@ static void apply_tables(struct arena *a, struct resolved *r, bool *trouble)
 		(void)transport_apply(a, r->recipient, r, trouble);
 }
 
-struct resolved resolve_address(struct arena *a, struct str address)
+struct resolved resolve_address(struct arena *a, struct str sender, struct str address)
 {
 	struct resolved r = {.flags = 0, .transport = STR_EMPTY, .nexthop = STR_EMPTY};
 	bool trouble = false;
@@ -144,7 +167,7 @@ struct resolved resolve_address(struct arena *a, struct str address)
 	}
 	struct address_parts parts = address_split(address);
 	r.recipient = address;
-	classify(a, &r,
+	classify(a, &r, sender,
 	    parts.domain.p != NULL ? parts.domain : str_of(service_common()->myorigin),
 	    &trouble);
 	apply_tables(a, &r, &trouble);

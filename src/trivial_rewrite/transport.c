@@ -89,6 +89,33 @@ bool transport_apply(
 	return true;
 }
 
+struct str sender_lookup(struct arena *a, struct maps *maps, const char *null_key,
+    struct str sender, bool *trouble)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
+	if (maps_empty(maps))
+		return STR_EMPTY;
+	struct address_maps_query query = {
+	    .maps = maps,
+	    .delimiters = service_common()->recipient_delimiter,
+	    .double_bounce = service_common()->double_bounce_sender,
+	    .flags = ADDRESS_MAPS_DOMAIN,
+	};
+	enum table_result result = sender.len > 0
+	    ? address_maps_lookup(&query, sender, &value, &extension)
+	    : maps_lookup(maps, str_of(null_key), false, &value);
+	if (result == TABLE_TRY_LATER || result == TABLE_BROKEN) {
+		log_warning(
+		    "%s: lookup of <%.*s> failed", maps_last_name(maps), STR_ARG(sender));
+		*trouble = true;
+	}
+	if (result != TABLE_FOUND || str_is_nocase(str_trim(buf_str(&value)), "DUNNO"))
+		return STR_EMPTY;
+	struct str text = arena_str(a, str_trim(buf_str(&value)));
+	return text.p != NULL ? text : STR_EMPTY;
+}
+
 bool relocated_apply(
     struct arena *a, struct str address, struct resolved *r, bool *trouble)
 {

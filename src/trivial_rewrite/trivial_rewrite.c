@@ -51,7 +51,8 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 	if (reply.results == NULL)
 		return false;
 	for (uint32_t i = 0; i < request.addresses_count; i++)
-		reply.results[i] = resolve_address(a, request.addresses[i].address);
+		reply.results[i] =
+		    resolve_address(a, request.sender, request.addresses[i].address);
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
 	resolve_reply_write(&bytes, &reply);
 	return buf_ok(&bytes) && ipc_reply(x, resolve_reply_type, buf_str(&bytes)) == 0;
@@ -120,6 +121,10 @@ static void before_jail(void)
 	rewriter.relay_domains = open_domains("relay_domains", common->relay_domains);
 	rewriter.transports = maps_open("transport_maps", p->transport_maps, TABLE_FOLD);
 	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
+	rewriter.sender_relayhosts = maps_open("sender_dependent_relayhost_maps",
+	    p->sender_dependent_relayhost_maps, TABLE_FOLD);
+	rewriter.sender_transports = maps_open("sender_dependent_default_transport_maps",
+	    p->sender_dependent_default_transport_maps, TABLE_FOLD);
 	rewriter.own = memory_alloc_array(OWN_MAX, sizeof(*rewriter.own));
 	add_own(common->inet_interfaces);
 	add_own(common->proxy_interfaces);
@@ -131,7 +136,9 @@ static bool stale(void)
 	    match_list_changed(rewriter.virtual_alias_domains) ||
 	    match_list_changed(rewriter.virtual_mailbox_domains) ||
 	    match_list_changed(rewriter.relay_domains) ||
-	    maps_changed(rewriter.transports) || maps_changed(rewriter.relocated);
+	    maps_changed(rewriter.transports) || maps_changed(rewriter.relocated) ||
+	    maps_changed(rewriter.sender_relayhosts) ||
+	    maps_changed(rewriter.sender_transports);
 }
 
 static const struct service rewrite_service = {

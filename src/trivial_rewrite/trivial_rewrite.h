@@ -23,6 +23,7 @@ struct rewriter {
 	struct match_list *local_domains, *virtual_alias_domains,
 	    *virtual_mailbox_domains, *relay_domains;
 	struct maps *transports, *relocated;
+	struct maps *sender_relayhosts, *sender_transports;
 	struct net_prefix *own; /* addresses that mail is received on */
 	size_t own_count;
 };
@@ -32,13 +33,18 @@ extern struct rewriter rewriter;
 struct str rewrite_address_text(
     struct arena *a, enum rewrite_context context, struct str address);
 
-/* A table did not answer: the caller gets RESOLVE_TRY_LATER. */
-struct resolved resolve_address(struct arena *a, struct str address);
+/* `sender` counts where the sender decides (sender_dependent_...). A table did not
+ * answer: the caller gets RESOLVE_TRY_LATER. */
+struct resolved resolve_address(struct arena *a, struct str sender, struct str address);
 
 /* What a table says of the address; false: nothing, or trouble (*trouble true). transport
  * and nexthop in `r` are replaced by the parts that the table gives. */
 bool transport_apply(
     struct arena *a, struct str address, struct resolved *r, bool *trouble);
+/* What `maps` says of the sender, by whole address and @domain; the null sender has
+ * `null_key`. Empty: nothing, "DUNNO" included, or trouble (*trouble true). */
+struct str sender_lookup(struct arena *a, struct maps *maps, const char *null_key,
+    struct str sender, bool *trouble);
 bool relocated_apply(
     struct arena *a, struct str address, struct resolved *r, bool *trouble);
 /* "smtp:[host]:25" into its halves, both in the arena; an empty half leaves what is

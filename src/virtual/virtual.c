@@ -1,6 +1,6 @@
 /*
  * virtual: delivers to the mailboxes of hosted domains, found by whole address in
- * virtual_mailbox_maps; maildir only, with the uid and gid that tables give.
+ * virtual_mailbox_maps, with the uid and gid that tables give.
  *
  * Reads from strangers: recipient addresses and, through queue files, message content;
  * content is read only in a child with the mailbox's rights. Runs with effective uid
@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "deliver/as_user.h"
-#include "deliver/delivery.h"
-#include "deliver/maildir.h"
+#include "base/panic.h"
+#include "deliver/mailbox.h"
+#include "deliver/message_copy.h"
 #include "mail/address_maps.h"
 #include "service/owner.h"
 #include "service/service.h"
@@ -25,6 +25,7 @@ static struct {
 	struct virtual_params params;
 	struct owner owner;
 	struct maps *mailboxes, *uids, *gids;
+	unsigned lock_styles;
 } state;
 
 /* Finds the value for a recipient: whole address with extension, without, then @domain.
@@ -95,56 +96,49 @@ static bool find_path(struct str address, char path[PATH_ROOM], struct why *why)
 	    str_find_str(buf_str(&value), STR("..")) >= 0)
 		return why_later(
 		    why, "4.3.5", "recipient %.*s: bad mailbox name", STR_ARG(address));
-	if (path[len - 1] != '/')
-		return why_later(why, "4.3.5",
-		    "recipient %.*s: mailbox files are not supported yet, the name must end in \"/\"",
-		    STR_ARG(address));
 	return true;
 }
 
-struct maildir_errand {
-	struct delivery *delivery;
-	size_t index;
-	struct maildir_target target;
-};
-
-static bool deliver_to_maildir(void *context, struct why *why)
+static bool deliver_recipient(
+    struct delivery *d, size_t index, struct buf *text, struct why *why)
 {
-	struct maildir_errand *e = context;
-	return maildir_deliver(e->delivery, e->index, &e->target, why);
-}
-
-static bool deliver_recipient(struct delivery *d, size_t index, struct why *why)
-{
+	const struct virtual_params *p = &state.params;
 	struct str address = d->recipients[index].request->address;
-	char path[PATH_ROOM];
+	char path[PATH_ROOM], name[ADDRESS_MAX + 1];
 	struct as_user user;
+	if (!str_to_cstr(address, name, sizeof(name)))
+		return why_never(why, "5.1.3", "bad address syntax");
 	if (!find_path(address, path, why) || !find_user(address, &user, why))
 		return false;
 	unsigned flags = COPY_RETURN_PATH | COPY_DELIVERED_TO;
-	if (state.params.enable_original_recipient)
+	if (p->enable_original_recipient)
 		flags |= COPY_ORIGINAL_TO;
-	struct maildir_errand errand = {
-	    .delivery = d,
-	    .index = index,
-	    .target = {.directory = path,
-		.hostname = service_common()->myhostname,
-		.copy_flags = flags,
-		.limit = state.params.virtual_mailbox_limit},
+	const struct mailbox_target target = {
+	    .path = path,
+	    .user = name,
+	    .owner = user,
+	    .hostname = service_common()->myhostname,
+	    .copy_flags = flags,
+	    .limit = p->virtual_mailbox_limit,
+	    .locks = {.styles = state.lock_styles,
+		.attempts = p->deliver_lock_attempts,
+		.delay = p->deliver_lock_delay,
+		.stale = p->stale_lock_time},
+	    .strict_ownership = p->strict_mailbox_ownership,
+	    .seconds = service_common()->daemon_timeout,
 	};
-	return as_user_run(
-	    &user, deliver_to_maildir, &errand, service_common()->daemon_timeout, why);
+	return mailbox_deliver(d, index, &target, text, why);
 }
 
 static void deliver(struct delivery *d)
 {
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
 	struct why why;
 	why_init(&why);
 	for (size_t i = 0; i < d->count; i++) {
 		why_clear(&why);
-		if (deliver_recipient(d, i, &why))
-			delivery_sent(
-			    d, i, STR_EMPTY, 0, "2.0.0", STR("delivered to maildir"));
+		if (deliver_recipient(d, i, &text, &why))
+			delivery_sent(d, i, STR_EMPTY, 0, "2.0.0", buf_str(&text));
 		else
 			delivery_failed(d, i, STR_EMPTY, &why);
 	}
@@ -159,6 +153,10 @@ static void exchange(struct ipc_exchange *x)
 static void before_jail(void)
 {
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
+	const char *locks = state.params.virtual_mailbox_lock;
+	delivery_before_jail(service_common());
+	if (!mailbox_lock_parse(str_of(locks), &state.lock_styles))
+		fatal("bad value of parameter virtual_mailbox_lock: %s", locks);
 	state.mailboxes =
 	    maps_open("virtual_mailbox_maps", state.params.virtual_mailbox_maps, flags);
 	state.uids = maps_open("virtual_uid_maps", state.params.virtual_uid_maps, flags);

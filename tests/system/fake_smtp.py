@@ -2,7 +2,7 @@
 
     server = FakeSMTP("127.0.0.5", port, rcpt=["250 ok", "550 5.1.1 no such user"], data_end=CLOSE)
 
-What it says at each step (greeting, ehlo, helo, mail, rcpt, data, data_end, rset, quit) is one of:
+What it says at each step (greeting, ehlo, lhlo, helo, mail, rcpt, data, data_end, rset, quit) is one of:
     text            a reply; lines are parted by newlines
     bytes           sent as they are
     CLOSE, HANG     the connection is closed; nothing is said until the client gives up
@@ -30,6 +30,7 @@ class Then(Act):
 DEFAULTS = {
     "greeting": "220 fake.test ESMTP",
     "ehlo": "250-fake.test\n250-PIPELINING\n250-SIZE 10240000\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250 DSN",
+    "lhlo": "250-fake.test\n250-PIPELINING\n250-ENHANCEDSTATUSCODES\n250 8BITMIME",
     "helo": "250 fake.test",
     "mail": "250 2.1.0 Ok",
     "rcpt": "250 2.1.5 Ok",
@@ -149,11 +150,16 @@ class FakeSMTP:
     def __init__(self, host="127.0.0.1", port=0, **script):
         self.script = script
         self.connections = []
-        self.listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, port))
+        if host.startswith("/"):  # a UNIX socket
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(host)
+            self.host, self.port = host, 0
+        else:
+            self.listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind((host, port))
+            self.host, self.port = host, self.listener.getsockname()[1]
         self.listener.listen(100)
-        self.host, self.port = host, self.listener.getsockname()[1]
         self.peer = f"{host}[{host}]"
         threading.Thread(target=self.serve, daemon=True).start()
 

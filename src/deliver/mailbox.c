@@ -1,0 +1,290 @@
+#include "deliver/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "deliver/maildir.h"
+#include "deliver/message_copy.h"
+
+#define PATH_ROOM 4096
+
+/* One delivery; copied into each child by fork, so children give nothing back here. */
+struct errand {
+	struct delivery *delivery;
+	size_t recipient;
+	const struct mailbox_target *target;
+	struct as_user maker; /* who makes the file and its lock */
+	int fd;               /* the mailbox file, -1: not open */
+};
+
+static bool is_maildir(const char *path)
+{
+	size_t len = strlen(path);
+	return len > 0 && path[len - 1] == '/';
+}
+
+static int directory_of(const char *path, char out[PATH_ROOM])
+{
+	ptrdiff_t slash = str_find_last(str_of(path), '/');
+	if (slash < 0)
+		return -EINVAL;
+	size_t len = slash > 0 ? (size_t)slash : 1;
+	return str_to_cstr(str_slice(str_of(path), 0, len), out, PATH_ROOM)
+	    ? 0
+	    : -ENAMETOOLONG;
+}
+
+/* The recipient where his rights are enough, else root, with the directory's group. */
+static bool choose_maker(struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	char directory[PATH_ROOM];
+	struct stat status;
+	e->maker = t->owner;
+	if (!t->spool || !t->owner.switch_ids)
+		return true;
+	int error = directory_of(t->path, directory);
+	if (error == 0 && stat(directory, &status) != 0)
+		error = -errno;
+	if (error != 0)
+		return why_later(
+		    why, "4.2.0", "cannot look at directory: %s", strerror(-error));
+	if (status.st_mode & S_IWOTH)
+		return true;
+	e->maker.uid = 0;
+	if (status.st_mode & S_IWGRP)
+		e->maker.gid = status.st_gid;
+	return true;
+}
+
+static bool open_failure(int error, struct why *why)
+{
+	bool refused = error == -EACCES || error == -EPERM || error == -EISDIR;
+	return (refused ? why_never : why_later)(
+	    why, refused ? "5.2.0" : "4.2.0", "cannot open file: %s", strerror(-error));
+}
+
+/* What is written to must be one file that nobody else has a name for. */
+static bool check_file(
+    const struct mailbox_target *t, const struct stat *status, struct why *why)
+{
+	if (!S_ISREG(status->st_mode))
+		return why_never(
+		    why, "5.2.0", "destination %s is not a regular file", t->path);
+	if (status->st_nlink != 1)
+		return why_never(why, "5.2.0", "destination %s has %lu hard links",
+		    t->path, (unsigned long)status->st_nlink);
+	if (t->strict_ownership && t->owner.switch_ids && status->st_uid != t->owner.uid)
+		return why_later(
+		    why, "4.2.0", "destination %s is not owned by recipient", t->path);
+	return true;
+}
+
+/* Made by root, it becomes the recipient's before anything is written. */
+static int create(const struct errand *e)
+{
+	const struct mailbox_target *t = e->target;
+	char directory[PATH_ROOM];
+	int error = directory_of(t->path, directory);
+	if (error != 0)
+		return error;
+	int fd =
+	    file_open_at(AT_FDCWD, t->path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	if (e->maker.uid != t->owner.uid && fchown(fd, t->owner.uid, (gid_t)-1) != 0)
+		error = -errno;
+	if (error == 0)
+		error = file_sync_dir(AT_FDCWD, directory);
+	if (error == 0)
+		return fd;
+	file_close(&fd);
+	(void)unlink(t->path);
+	return error;
+}
+
+/* Looked at before it is opened, because opening a device does things by itself. */
+static int open_file(const struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	struct stat status;
+	int fd = file_stat_at(AT_FDCWD, t->path, &status);
+	if (fd == -ENOENT) {
+		fd = create(e);
+	} else if (fd == 0) {
+		if (!check_file(t, &status, why))
+			return -1;
+		fd = file_open_at(AT_FDCWD, t->path, O_RDWR | O_APPEND | O_NONBLOCK, 0);
+	}
+	if (fd < 0)
+		(void)open_failure(fd, why);
+	return fd < 0 ? -1 : fd;
+}
+
+/* A lock that stays behind keeps others away only until it is stale. */
+static void unlock_or_warn(const struct mailbox_target *t)
+{
+	int error = mailbox_unlock_name(t->path, &t->locks);
+	if (error != 0)
+		log_warning("remove lock file %s.lock: %s", t->path, strerror(-error));
+}
+
+static int open_locked(void *context, struct why *why)
+{
+	const struct errand *e = context;
+	const struct mailbox_target *t = e->target;
+	struct stat status;
+	if (!mailbox_lock_name(t->path, &t->locks, why))
+		return -1;
+	int fd = open_file(e, why);
+	if (fd >= 0 && fstat(fd, &status) != 0)
+		(void)why_system(why, errno, "look at mailbox");
+	else if (fd >= 0 && check_file(t, &status, why))
+		return fd;
+	file_close(&fd);
+	unlock_or_warn(t);
+	return -1;
+}
+
+static bool unlock(void *context, UNUSED struct why *why)
+{
+	const struct errand *e = context;
+	unlock_or_warn(e->target);
+	return true;
+}
+
+static bool write_failure(int error, struct why *why)
+{
+	static const char format[] = "error writing message: %s";
+	const char *text = strerror(-error);
+	switch (error) {
+	case -EFBIG:
+		return why_never(why, "5.2.2", format, text);
+	case -EDQUOT:
+		return why_later(why, "4.2.2", format, text);
+	case -ENOSPC:
+		return why_later(why, "4.3.1", format, text);
+	case -EBADMSG:
+		return why_later(why, "4.3.0", "queue file is corrupt");
+	default:
+		return why_later(why, "4.2.0", format, text);
+	}
+}
+
+/* The locks are held: whole and synced, or as it was before. */
+static bool append(const struct errand *e, off_t size, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	int64_t room = t->limit > 0 ? t->limit - size : 0;
+	int64_t written = t->limit > 0 && room <= 0
+	    ? -EFBIG
+	    : message_copy(
+		  e->delivery, e->recipient, t->copy_flags | COPY_MBOX, e->fd, room);
+	int error = written < 0 ? (int)written : file_sync(e->fd);
+	if (error == 0)
+		return true;
+	if (ftruncate(e->fd, size) != 0)
+		return why_later(why, "4.2.0",
+		    "error writing message: %s, and cannot remove what was written",
+		    strerror(-error));
+	return write_failure(error, why);
+}
+
+/* With the recipient's rights. A mail reader may have put another file in its place while
+ * we waited for the lock. */
+static bool write_locked(void *context, struct why *why)
+{
+	const struct errand *e = context;
+	const struct mailbox_target *t = e->target;
+	struct stat status, named;
+	if (!mailbox_lock_file(e->fd, &t->locks, why))
+		return false;
+	if (fstat(e->fd, &status) != 0)
+		return why_system(why, errno, "look at mailbox");
+	if (!check_file(t, &status, why))
+		return false;
+	if (file_stat_at(AT_FDCWD, t->path, &named) != 0 ||
+	    named.st_ino != status.st_ino || named.st_dev != status.st_dev)
+		return why_later(
+		    why, "4.2.0", "destination %s was replaced meanwhile", t->path);
+	return append(e, status.st_size, why);
+}
+
+/* All of it in one process: the maker is the recipient. */
+static bool deliver_alone(void *context, struct why *why)
+{
+	struct errand *e = context;
+	e->fd = open_locked(e, why);
+	if (e->fd < 0)
+		return false;
+	bool done = write_locked(e, why);
+	file_close(&e->fd);
+	unlock_or_warn(e->target);
+	return done;
+}
+
+/* The file comes from its maker, the recipient writes, the maker takes the lock away. */
+static bool deliver_divided(struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	if (!as_user_open(&e->maker, open_locked, e, t->seconds, &e->fd, why))
+		return false;
+	bool done = as_user_run(&t->owner, write_locked, e, t->seconds, why);
+	file_close(&e->fd);
+	struct why trouble;
+	why_init(&trouble);
+	if ((t->locks.styles & MAILBOX_LOCK_DOTLOCK) &&
+	    !as_user_run(&e->maker, unlock, e, t->seconds, &trouble))
+		log_warning(
+		    "remove lock file %s.lock: %s", t->path, buf_cstr(&trouble.text));
+	why_free(&trouble);
+	return done;
+}
+
+static bool deliver_file(struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	struct why inner;
+	why_init(&inner);
+	bool done = choose_maker(e, &inner);
+	if (done && e->maker.uid == t->owner.uid)
+		done = as_user_run(&t->owner, deliver_alone, e, t->seconds, &inner);
+	else if (done)
+		done = deliver_divided(e, &inner);
+	if (!done)
+		(void)(why_is_later(&inner) ? why_later : why_never)(why, inner.status,
+		    "cannot update mailbox %s for user %s. %s", t->path, t->user,
+		    buf_cstr(&inner.text));
+	why_free(&inner);
+	return done;
+}
+
+static bool maildir_errand(void *context, struct why *why)
+{
+	struct errand *e = context;
+	const struct mailbox_target *t = e->target;
+	const struct maildir_target maildir = {.directory = t->path,
+	    .hostname = t->hostname,
+	    .copy_flags = t->copy_flags,
+	    .limit = t->limit};
+	return maildir_deliver(e->delivery, e->recipient, &maildir, why);
+}
+
+bool mailbox_deliver(struct delivery *d, size_t recipient, const struct mailbox_target *t,
+    struct buf *text, struct why *why)
+{
+	struct errand e = {.delivery = d, .recipient = recipient, .target = t, .fd = -1};
+	bool maildir = is_maildir(t->path);
+	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
+	buf_clear(text);
+	buf_printf(text, "%s to %s", probe ? "delivers" : "delivered",
+	    maildir ? "maildir" : "mailbox");
+	if (probe)
+		return true;
+	return maildir ? as_user_run(&t->owner, maildir_errand, &e, t->seconds, why)
+		       : deliver_file(&e, why);
+}

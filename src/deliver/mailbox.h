@@ -1,0 +1,47 @@
+/*
+ * Delivery into a user's mailbox, for local and virtual: a maildir when its name ends in
+ * '/', else a file in mbox format (RFC 4155 as Postfix has it: a From_ line with the
+ * sender and ctime's local time, the agent's fields, the message with '>' before "From ",
+ * an empty line).
+ *
+ * A mailbox file is a regular file with one name and, with strict ownership, the
+ * recipient's. Links, fifos, devices and directories are refused, and are never followed
+ * or opened for writing. The file and its lock are made by whoever may: the recipient;
+ * or, in a spool directory that users cannot write to, root (the file is then given to
+ * the recipient). The message is read and written with the recipient's rights alone. When
+ * something fails (full disk, quota, mailbox size) the file is cut back to its old size.
+ * On success the bytes, and the name when it is new, are on stable storage.
+ */
+#ifndef DELIVER_MAILBOX_H
+#define DELIVER_MAILBOX_H
+
+#include "deliver/as_user.h"
+#include "deliver/delivery.h"
+#include "deliver/mailbox_lock.h"
+
+struct mailbox_target {
+	const char *path;
+	const char *user; /* for messages: "cannot update mailbox PATH for user USER" */
+	struct as_user owner; /* whose rights the message is written with */
+	/* The directory is shared (mail_spool_directory): when not all the world may
+	 * write to it, file and lock are made by root, with the directory's group where
+	 * that may write. */
+	bool spool;
+	const char *hostname; /* for names in a maildir */
+	unsigned copy_flags;  /* enum message_copy_flags */
+	int64_t limit; /* bytes of the whole file, or of one maildir message; 0: none */
+	struct mailbox_lock_rules locks;
+	bool strict_ownership;
+	int64_t seconds; /* for the whole delivery */
+};
+
+/*
+ * One recipient's delivery. `text` gets what the log shows: "delivered to mailbox",
+ * "delivered to maildir"; for a probe (DELIVERY_VERIFY) nothing is done: "delivers to
+ * mailbox". False: `why`: 4.2.0 lock, wrong owner, mailbox changed meanwhile; 5.2.0 not a
+ * regular file, no permission; 5.2.2 over the limit; 4.2.2 quota; 4.3.1 disk full.
+ */
+MUST_USE bool mailbox_deliver(struct delivery *d, size_t recipient,
+    const struct mailbox_target *target, struct buf *text, struct why *why);
+
+#endif

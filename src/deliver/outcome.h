@@ -1,0 +1,26 @@
+/*
+ * Inside src/deliver: how the outcome of each recipient becomes true. Entries in the
+ * bounce, defer and trace logs come first, then log lines, then marks.
+ *
+ * A probe (DELIVERY_VERIFY) has one outcome, a line in the trace log; its recipients are
+ * done whatever came out. With DELIVERY_TRACE every outcome goes to the trace log too,
+ * and so does success where the sender asked for it (RFC 3461) and the next hop cannot
+ * tell.
+ */
+#ifndef DELIVER_OUTCOME_H
+#define DELIVER_OUTCOME_H
+
+#include "deliver/delivery.h"
+
+/* Success is told to the trace service, so it waits for outcome_finish. */
+bool outcome_is_traced(const struct delivery *d, size_t index);
+/* A recipient that was sent: log line and mark. */
+void outcome_done(const struct delivery *d, size_t index);
+/* Everything that waits; a result may become DELIVERY_DEFERRED when a log cannot take it.
+ */
+void outcome_finish(struct delivery *d);
+bool outcome_soft_bounce(void);
+uid_t outcome_queue_owner(void);
+int64_t outcome_wall_microseconds(void);
+
+#endif
