@@ -29,6 +29,7 @@ error
 bounce
 pickup
 showq
+proxymap
 postlogd
 recover'
 for program in $commands; do
