@@ -29,6 +29,7 @@ error
 bounce
 pickup
 showq
+flush
 proxymap
 postlogd
 recover'
