@@ -15,7 +15,9 @@ postqueue
 postcat
 postconf
 postlog
-postsuper'
+postsuper
+postkick
+postlock'
 daemons='master
 smtpd
 cleanup
