@@ -51,7 +51,13 @@ soak: all
 install: all
 	@DESTDIR=$(DESTDIR) tools/install.sh $(BUILD) $(MESON_DIR)
 
+# A package that provides mail-transport-agent, in build/deb.
+deb:
+	@tools/install_packages.sh build
+	@tools/install_packages.sh deb
+	@tools/deb.sh $(BUILD)/deb
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all run stop check lint fuzz bench soak install clean
+.PHONY: all run stop check lint fuzz bench soak install deb clean

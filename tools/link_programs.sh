@@ -13,7 +13,9 @@ sendmail
 postdrop
 postqueue
 postcat
-postconf'
+postconf
+postlog
+postsuper'
 daemons='master
 smtpd
 cleanup
@@ -26,7 +28,9 @@ discard
 error
 bounce
 pickup
-showq'
+showq
+postlogd
+recover'
 for program in $commands; do
 	file=$1/src/$program/$program
 	link "$file" "$program" "$2/bin"

@@ -138,6 +138,14 @@ int file_sync_data(int fd)
 	return OR_ERRNO(result);
 }
 
+int file_sync_system(int fd)
+{
+	int result;
+
+	WITH_FAULT(FAULT_FSYNC, result, syncfs(fd));
+	return OR_ERRNO(result);
+}
+
 int file_sync_dir(int dir, const char *path)
 {
 	CLEANUP(file_close) int fd = file_open_at(dir, path, O_RDONLY | O_DIRECTORY, 0);
@@ -187,15 +195,24 @@ int file_stat_at(int dir, const char *path, struct stat *status_r)
 	return 0;
 }
 
-int file_try_lock(int fd, enum file_lock kind)
+static int lock(int fd, int operation)
 {
 	int result;
 
 	do {
-		result =
-		    flock(fd, (kind == FILE_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB);
+		result = flock(fd, operation);
 	} while (result < 0 && errno == EINTR);
 	return OR_ERRNO(result);
+}
+
+int file_try_lock(int fd, enum file_lock kind)
+{
+	return lock(fd, (kind == FILE_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB);
+}
+
+int file_lock(int fd, enum file_lock kind)
+{
+	return lock(fd, kind == FILE_LOCK_SHARED ? LOCK_SH : LOCK_EX);
 }
 
 int64_t file_system_free(const char *path)

@@ -27,6 +27,7 @@ MUST_USE int file_read_whole(int dir, const char *path, struct buf *out);
 MUST_USE int file_sync(int fd);      /* fsync */
 MUST_USE int file_sync_data(int fd); /* fdatasync */
 MUST_USE int file_sync_dir(int dir, const char *path);
+MUST_USE int file_sync_system(int fd); /* syncfs: all of the file system that fd is on */
 MUST_USE int file_rename(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_link(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_unlink(int dir, const char *path);
@@ -36,6 +37,7 @@ MUST_USE int file_stat_at(int dir, const char *path, struct stat *status_r);
 enum file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE };
 /* flock; 0, -EWOULDBLOCK when held elsewhere, or -errno. Never waits. */
 MUST_USE int file_try_lock(int fd, enum file_lock kind);
+MUST_USE int file_lock(int fd, enum file_lock kind); /* waits */
 
 /* Bytes free to an unprivileged writer on the file system of `path`, or -errno. */
 MUST_USE int64_t file_system_free(const char *path);

@@ -1,10 +1,8 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <limits.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -12,13 +10,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log_file.h"
 #include "base/log_syslog.h"
 #include "base/memory.h"
 #include "base/panic.h"
 
 #define PREFIX_MAX 512
 #define PENDING    ((size_t)65536)
-#define LINE_ROOM  ((size_t)(PREFIX_MAX + LOG_LINE_MAX + 32))
+#define BEFORE     ((size_t)(PREFIX_MAX + 16)) /* priority and prefix */
+#define LINE_ROOM  (BEFORE + LOG_LINE_MAX + 16)
 
 /* Part of the state, not allocated, so that a line about lack of memory gets out. */
 static struct {
@@ -27,9 +27,9 @@ static struct {
 	int verbosity;
 	int facility;
 	int fd; /* -1: none */
-	char tag[128], host[64], stderr_name[64];
+	char tag[LOG_TAG_MAX + 1], host[64], stderr_name[64];
 	char *path;
-	void (*relay)(enum log_level level, struct str text);
+	bool (*relay)(enum log_level level, struct str tag, struct str text);
 	struct buf memory;
 
 	/* "Nov 22 03:29:06 mx postfix/smtpd[123]: " of the current second */
@@ -84,18 +84,13 @@ static void learn_host(void)
 	copy_cut(state.host, sizeof(state.host), (struct str){name, strcspn(name, ".")});
 }
 
-static int open_file(const char *path)
-{
-	return file_open_following(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0600);
-}
-
 int log_open(enum log_sink sink, const char *tag, const char *path)
 {
 	int fd = -1;
 
 	prepare();
 	log_flush();
-	if (sink == LOG_SINK_FILE && (fd = open_file(path)) < 0)
+	if (sink == LOG_SINK_FILE && (fd = log_file_open(path)) < 0)
 		return fd;
 	if (sink == LOG_SINK_SYSLOG)
 		fd = log_syslog_connect();
@@ -104,7 +99,8 @@ int log_open(enum log_sink sink, const char *tag, const char *path)
 	state.sink = sink;
 	free(state.path);
 	state.path = path == NULL ? NULL : memory_copy_cstr(path);
-	copy_cut(state.tag, sizeof(state.tag), str_of(tag));
+	if (tag != state.tag)
+		copy_cut(state.tag, sizeof(state.tag), str_of(tag));
 	state.prefix_len = 0;
 	state.memory.ceiling = (size_t)1 << 24;
 	learn_host();
@@ -118,12 +114,34 @@ int log_reopen(void)
 	log_flush();
 	if (state.sink != LOG_SINK_FILE && state.sink != LOG_SINK_SYSLOG)
 		return 0;
-	fd = state.sink == LOG_SINK_FILE ? open_file(state.path) : log_syslog_connect();
+	fd = state.sink == LOG_SINK_FILE ? log_file_open(state.path)
+					 : log_syslog_connect();
 	if (fd < 0)
 		return fd;
 	file_close(&state.fd);
 	state.fd = fd;
 	return 0;
+}
+
+bool log_is_moved(void)
+{
+	return state.sink == LOG_SINK_FILE && log_file_is_moved(state.fd, state.path);
+}
+
+int log_descriptor(void)
+{
+	return state.sink == LOG_SINK_FILE ? state.fd : -1;
+}
+
+void log_adopt(int fd)
+{
+	if (state.sink != LOG_SINK_FILE) {
+		file_close(&fd);
+		return;
+	}
+	log_flush();
+	file_close(&state.fd);
+	state.fd = fd;
 }
 
 void log_also_stderr(bool on)
@@ -156,7 +174,7 @@ int log_set_facility(const char *name)
 	return 0;
 }
 
-void log_relay_to(void (*function)(enum log_level level, struct str text))
+void log_relay_to(bool (*function)(enum log_level, struct str tag, struct str text))
 {
 	state.relay = function;
 }
@@ -177,31 +195,17 @@ static void lose(unsigned lines, int error)
 	state.lost_error = error;
 }
 
-static unsigned count_lines(struct str lines)
+/* Many lines in one write, which is cheap, and where lines of several processes do not
+ * mix: a pipe takes only so many bytes at once. */
+static void write_lines(struct str lines)
 {
-	unsigned count = 0;
+	bool is_file = state.sink == LOG_SINK_FILE;
+	unsigned lost;
+	int error = log_file_write(is_file ? state.fd : STDOUT_FILENO, lines,
+	    is_file ? PENDING : PIPE_BUF, &lost);
 
-	for (size_t i = 0; i < lines.len; i++)
-		count += lines.p[i] == '\n';
-	return count;
-}
-
-/* All lines in one write, so that lines of several processes do not mix. */
-static void write_lines(int fd, struct str lines)
-{
-	while (lines.len > 0) {
-		ssize_t done = write(fd, lines.p, lines.len);
-		struct pollfd full = {.fd = fd, .events = POLLOUT};
-
-		if (done >= 0) {
-			lines = str_skip(lines, (size_t)done);
-		} else if (errno == EAGAIN) {
-			(void)poll(&full, 1, -1);
-		} else if (errno != EINTR) {
-			lose(count_lines(lines), errno);
-			return;
-		}
-	}
+	if (error != 0)
+		lose(lost, -error);
 }
 
 static void send_lines(struct str lines)
@@ -226,8 +230,7 @@ void log_flush(void)
 	if (state.sink == LOG_SINK_SYSLOG)
 		send_lines(lines);
 	else
-		write_lines(
-		    state.sink == LOG_SINK_FILE ? state.fd : STDOUT_FILENO, lines);
+		write_lines(lines);
 	if (lost > 0 && lost == state.lost) {
 		state.lost = 0;
 		log_warning(
@@ -262,21 +265,27 @@ static void make_harmless(char *text, size_t len)
 	}
 }
 
-static void refresh_prefix(void)
+/* Writes "Nov 22 03:29:06 mx postfix/smtpd[123]: ", for syslog without the host. */
+static size_t make_prefix(char out[PREFIX_MAX], struct str tag, long pid)
 {
-	int64_t now = clock_wall_seconds();
 	char stamp[32];
-	struct buf out = {
+	struct buf time = {
 	    .p = stamp, .size = sizeof(stamp), .ceiling = sizeof(stamp) - 1};
 	bool with_host = state.sink != LOG_SINK_SYSLOG;
 
+	clock_add_syslog(&time, clock_wall_seconds());
+	return (size_t)snprintf(out, PREFIX_MAX, "%s%s%s %.*s[%ld]: ", stamp,
+	    with_host ? " " : "", with_host ? state.host : "", STR_ARG(tag), pid);
+}
+
+static void refresh_prefix(void)
+{
+	int64_t now = clock_wall_seconds();
+
 	if (state.prefix_len > 0 && now == state.prefix_second)
 		return;
-	clock_add_syslog(&out, now);
 	state.prefix_second = now;
-	state.prefix_len = (size_t)snprintf(state.prefix, sizeof(state.prefix),
-	    "%s%s%s %s[%ld]: ", stamp, with_host ? " " : "", with_host ? state.host : "",
-	    state.tag, (long)getpid());
+	state.prefix_len = make_prefix(state.prefix, str_of(state.tag), (long)getpid());
 }
 
 static void write_stderr(struct str text)
@@ -300,61 +309,79 @@ static void keep_in_memory(struct str text)
 	buf_add_char(&state.memory, '\n');
 }
 
+static bool is_collected(void)
+{
+	return state.sink == LOG_SINK_SYSLOG || state.sink == LOG_SINK_FILE ||
+	    state.sink == LOG_SINK_STDOUT;
+}
+
+/* The priority that syslog wants, at the end of the pending lines; gives its length. */
+static size_t start_line(enum log_level level)
+{
+	if (PENDING - state.pending_len < LINE_ROOM)
+		log_flush();
+	if (state.sink != LOG_SINK_SYSLOG)
+		return 0;
+	return (size_t)snprintf(state.pending + state.pending_len, 16, "<%d>",
+	    state.facility | levels[level].severity);
+}
+
+/* A line that is longer than a pipe takes at once would be torn there. */
+static void end_line(size_t len)
+{
+	if (state.sink == LOG_SINK_STDOUT && len >= PIPE_BUF)
+		len = PIPE_BUF - 1;
+	state.pending_len += len;
+	state.pending[state.pending_len++] = '\n';
+}
+
+/* `text` may lie behind the pending lines, where log_line_v made it. */
+static void collect(enum log_level level, struct str text)
+{
+	size_t len = start_line(level);
+	char *at = state.pending + state.pending_len;
+
+	refresh_prefix();
+	memmove(at + len + state.prefix_len, text.p, text.len);
+	memcpy(at + len, state.prefix, state.prefix_len);
+	end_line(len + state.prefix_len + text.len);
+}
+
 static void relay(enum log_level level, struct str text)
 {
+	bool taken;
+
 	/* What the relay function itself has to say cannot go through it. */
 	if (state.relay == NULL || state.relaying) {
 		write_stderr(text);
 		return;
 	}
 	state.relaying = true;
-	state.relay(level, text);
+	taken = state.relay(level, str_of(state.tag), text);
 	state.relaying = false;
+	if (taken)
+		return;
+	if (log_open(LOG_SINK_SYSLOG, state.tag, NULL) == 0)
+		collect(level, text);
 }
 
-/* Writes the prefix at the end of the pending lines; gives its length. */
-static size_t start_line(enum log_level level)
-{
-	char *at = state.pending + state.pending_len;
-	size_t len = 0;
-
-	if (state.sink != LOG_SINK_SYSLOG && state.sink != LOG_SINK_FILE &&
-	    state.sink != LOG_SINK_STDOUT)
-		return 0;
-	refresh_prefix();
-	if (state.sink == LOG_SINK_SYSLOG)
-		len = (size_t)snprintf(
-		    at, 16, "<%d>", state.facility | levels[level].severity);
-	memcpy(at + len, state.prefix, state.prefix_len);
-	return len + state.prefix_len;
-}
-
-static void end_line(enum log_level level, size_t prefix_len, struct str text)
+static void put_line(enum log_level level, struct str text)
 {
 	if (state.also_stderr && state.sink != LOG_SINK_STDERR)
 		write_stderr(text);
-	switch (state.sink) {
-	case LOG_SINK_STDERR:
-		write_stderr(text);
-		break;
-	case LOG_SINK_MEMORY:
+	if (is_collected())
+		collect(level, text);
+	else if (state.sink == LOG_SINK_MEMORY)
 		keep_in_memory(text);
-		break;
-	case LOG_SINK_RELAY:
+	else if (state.sink == LOG_SINK_RELAY)
 		relay(level, text);
-		break;
-	case LOG_SINK_SYSLOG:
-	case LOG_SINK_FILE:
-	case LOG_SINK_STDOUT:
-		state.pending_len += prefix_len + text.len;
-		state.pending[state.pending_len++] = '\n';
-		break;
-	}
+	else
+		write_stderr(text);
 }
 
 void log_line_v(enum log_level level, const char *format, va_list args)
 {
-	size_t prefix_len, word_len = strlen(levels[level].word);
+	size_t len = strlen(levels[level].word);
 	char *text;
 	int made;
 
@@ -362,16 +389,32 @@ void log_line_v(enum log_level level, const char *format, va_list args)
 		return;
 	if (PENDING - state.pending_len < LINE_ROOM)
 		log_flush();
-	prefix_len = start_line(level);
-	text = state.pending + state.pending_len + prefix_len;
-	memcpy(text, levels[level].word, word_len);
-	made = vsnprintf(text + word_len, LOG_LINE_MAX + 1 - word_len, format, args);
+	/* In place, as a fiber has no room for it on its stack. */
+	text = state.pending + state.pending_len + BEFORE;
+	memcpy(text, levels[level].word, len);
+	made = vsnprintf(text + len, LOG_LINE_MAX + 1 - len, format, args);
 	ENSURE(made >= 0);
-	word_len += (size_t)made;
-	if (word_len > LOG_LINE_MAX)
-		word_len = LOG_LINE_MAX;
-	make_harmless(text, word_len);
-	end_line(level, prefix_len, (struct str){text, word_len});
+	len += (size_t)made;
+	if (len > LOG_LINE_MAX)
+		len = LOG_LINE_MAX;
+	make_harmless(text, len);
+	put_line(level, (struct str){text, len});
+}
+
+void log_foreign(enum log_level level, struct str tag, long pid, struct str text)
+{
+	char prefix[PREFIX_MAX];
+	char *at;
+	size_t len, prefix_len;
+
+	ENSURE(is_collected() && text.len <= LOG_LINE_MAX && tag.len <= LOG_TAG_MAX);
+	prefix_len = make_prefix(prefix, tag, pid);
+	len = start_line(level);
+	at = state.pending + state.pending_len;
+	memcpy(at + len, prefix, prefix_len);
+	memcpy(at + len + prefix_len, text.p, text.len);
+	make_harmless(at + len, prefix_len + text.len);
+	end_line(len + prefix_len + text.len);
 }
 
 void log_line(enum log_level level, const char *format, ...)

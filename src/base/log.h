@@ -17,6 +17,7 @@
 #include "base/str.h"
 
 #define LOG_LINE_MAX 8000 /* bytes of text after the prefix */
+#define LOG_TAG_MAX  127  /* bytes of "postfix/smtpd"; a longer tag is cut */
 
 enum log_level {
 	LOG_LEVEL_DEBUG, /* shown only when verbose */
@@ -33,9 +34,14 @@ enum log_sink {
 			  * may come later: lines are lost, and counted, until it is there
 			  */
 	LOG_SINK_FILE,   /* O_APPEND, made with mode 0600, lines as above */
-	LOG_SINK_STDOUT, /* the same lines on descriptor 1 (containers) */
+	LOG_SINK_STDOUT, /* the same lines on descriptor 1 (containers), of at most
+			  * PIPE_BUF bytes each, so that lines of several processes do not
+			  * mix
+			  */
 	LOG_SINK_MEMORY, /* tests: log_memory(), without time and tag */
-	LOG_SINK_RELAY,  /* each line is handed to a function (postlog service) */
+	LOG_SINK_RELAY,  /* each line is handed to a function (postlog service); to
+			  * syslog from the first one on that it does not take
+			  */
 };
 
 /* `tag` is "postfix/smtpd"; copied. `path` for FILE, else NULL. 0 or -errno. */
@@ -47,12 +53,25 @@ void log_stderr_name(const char *name);
 void log_verbose(int level); /* 0: debug lines are dropped */
 int log_verbosity(void);
 MUST_USE int log_set_facility(const char *name); /* "mail", "local0".. ; -EINVAL */
-/* The function for LOG_SINK_RELAY; it gets the level and the line without prefix. */
-void log_relay_to(void (*function)(enum log_level level, struct str text));
+/* The function for LOG_SINK_RELAY; it gets the level, the tag and the line without
+ * prefix. False: it cannot pass it on. */
+void log_relay_to(bool (*function)(enum log_level, struct str tag, struct str text));
 int log_reopen(void); /* after rotation; 0 or -errno, the old file stays in use */
+/* LOG_SINK_FILE: the file was renamed or removed, log_reopen would make a new one. */
+bool log_is_moved(void);
+/* LOG_SINK_FILE: the open file, still ours; other sinks: -1. */
+int log_descriptor(void);
+/* LOG_SINK_FILE: goes on in this file, which was opened elsewhere (a jailed process
+ * cannot reopen). Owned from now on; other sinks close it. */
+void log_adopt(int fd);
 void log_flush(void);
 struct str log_memory(void); /* LOG_SINK_MEMORY: all lines so far, "\n" after each */
 void log_memory_clear(void);
+
+/* A line of another process (postlogd): its tag and pid in the prefix. The text holds
+ * the word of its level already, is at most LOG_LINE_MAX bytes, the tag LOG_TAG_MAX. Only
+ * with syslog, file and standard output. */
+void log_foreign(enum log_level level, struct str tag, long pid, struct str text);
 
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 void log_line_v(enum log_level level, const char *format, va_list args) PRINTF_LIKE(2, 0);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log_file.h"
 #include "base/log_syslog.h"
 #include "base/panic.h"
 #include "unit.h"
@@ -232,21 +234,125 @@ TEST(log_sends_one_datagram_a_line_to_syslog_and_comes_back_to_a_new_one)
 }
 
 static struct buf relayed = {.ceiling = 1000};
+static bool relay_works;
 
-static void take_relayed(enum log_level level, struct str text)
+static bool take_relayed(enum log_level level, struct str tag, struct str text)
 {
-	buf_printf(&relayed, "%d %.*s\n", (int)level, STR_ARG(text));
+	if (relay_works)
+		buf_printf(
+		    &relayed, "%d %.*s %.*s\n", (int)level, STR_ARG(tag), STR_ARG(text));
+	return relay_works;
 }
 
-TEST(log_relay_gets_level_and_text)
+TEST(log_relay_gets_level_tag_and_text)
 {
+	relay_works = true;
 	assert_int_equal(log_open(LOG_SINK_RELAY, "postfix/postlog", NULL), 0);
 	log_relay_to(take_relayed);
 	log_warning("x");
-	assert_str(buf_str(&relayed), "2 warning: x\n");
+	assert_str(buf_str(&relayed), "2 postfix/postlog warning: x\n");
 	buf_free(&relayed);
 	to_stderr();
 	log_relay_to(NULL);
+}
+
+TEST(log_goes_to_syslog_from_the_line_on_that_the_relay_does_not_take)
+{
+	CLEANUP(buf_free) struct buf path = BUF_INIT(200);
+	CLEANUP(file_close) int fd = -1;
+
+	relay_works = false;
+	buf_printf(&path, "%s/dev-log", unit_directory());
+	log_syslog_path(buf_cstr(&path));
+	fd = fake_syslog(buf_cstr(&path));
+	clock_fake_start(1795318146);
+	assert_int_equal(log_open(LOG_SINK_RELAY, "postfix/postdrop", NULL), 0);
+	log_relay_to(take_relayed);
+	log_warning("first %d", 1);
+	log_info("second");
+	log_flush();
+	expect_datagram(fd, "<20>Nov 22 03:29:06 postfix/postdrop[%d]: warning: first 1");
+	expect_datagram(fd, "<22>Nov 22 03:29:06 postfix/postdrop[%d]: second");
+	assert_int_equal(relayed.len, 0);
+	to_stderr();
+	log_relay_to(NULL);
+	log_syslog_path("/dev/log");
+}
+
+TEST(log_lines_of_another_process_have_its_tag_and_pid_and_no_control_bytes)
+{
+	CLEANUP(buf_free) struct buf path = BUF_INIT(200);
+
+	buf_printf(&path, "%s/log", unit_directory());
+	assert_int_equal(log_open(LOG_SINK_FILE, "postfix/postlogd", buf_cstr(&path)), 0);
+	clock_fake_start(1795318146);
+	log_foreign(LOG_LEVEL_INFO, STR("tag\n"), (long)getpid(), STR("a\nb"));
+	log_info("own");
+	log_flush();
+	expect_file(buf_cstr(&path),
+	    "Nov 22 03:29:06 %s tag?[%d]: a?b\n"
+	    "Nov 22 03:29:06 %s postfix/postlogd[%d]: own\n");
+	to_stderr();
+}
+
+TEST(log_goes_on_in_a_file_that_was_opened_elsewhere_and_lets_go_of_the_old_one)
+{
+	CLEANUP(buf_free) struct buf path = BUF_INIT(200), old = BUF_INIT(200);
+	CLEANUP(file_close) int held = -1;
+	int fd;
+
+	buf_printf(&path, "%s/log", unit_directory());
+	buf_printf(&old, "%s.1", buf_cstr(&path));
+	assert_int_equal(log_open(LOG_SINK_FILE, "t", buf_cstr(&path)), 0);
+	clock_fake_start(1795318146);
+	assert_false(log_is_moved());
+	log_info("one");
+	assert_int_equal(rename(buf_cstr(&path), buf_cstr(&old)), 0);
+	assert_true(log_is_moved());
+	held = file_open_following(buf_cstr(&old), O_RDONLY, 0);
+	assert_int_equal(file_try_lock(held, FILE_LOCK_EXCLUSIVE), -EWOULDBLOCK);
+	fd = log_file_open(buf_cstr(&path));
+	assert_true(fd >= 0);
+	log_adopt(fd);
+	assert_int_equal(log_descriptor(), fd);
+	assert_false(log_is_moved());
+	assert_int_equal(file_try_lock(held, FILE_LOCK_EXCLUSIVE), 0);
+	log_info("two");
+	log_flush();
+	expect_file(buf_cstr(&old), "Nov 22 03:29:06 %s t[%d]: one\n");
+	expect_file(buf_cstr(&path), "Nov 22 03:29:06 %s t[%d]: two\n");
+	to_stderr();
+	assert_int_equal(log_descriptor(), -1);
+}
+
+static void flood_standard_output(UNUSED void *argument)
+{
+	ENSURE(dup2(STDERR_FILENO, STDOUT_FILENO) == STDOUT_FILENO);
+	ENSURE(log_open(LOG_SINK_STDOUT, "t", NULL) == 0);
+	for (int i = 0; i < 100; i++)
+		log_info("%c%06000d%c", '<', i, '>');
+	for (int i = 0; i < 100; i++)
+		log_info("%c%0300d%c", '<', i, '>');
+	log_flush();
+	_exit(0);
+}
+
+/* A pipe takes PIPE_BUF bytes at once; each write ends with a line, so reads do, too. */
+TEST(log_lines_on_a_pipe_are_written_whole)
+{
+	CLEANUP(buf_free) struct buf output = BUF_INIT(1 << 21);
+	struct str rest, line;
+	size_t lines = 0, whole = 0;
+
+	assert_int_equal(unit_in_child(flood_standard_output, NULL, &output), 0);
+	rest = buf_str(&output);
+	while (str_next(&rest, "\n", &line)) {
+		lines++;
+		assert_true(line.len < PIPE_BUF);
+		whole += str_ends(line, STR(">"));
+	}
+	assert_int_equal(lines, 200);
+	assert_int_equal(whole, 100);
 }
 
 static void speak(void *argument)

@@ -133,21 +133,16 @@ static void before_jail(void)
 	choose_drops();
 }
 
-static enum commit_engine engine(void)
-{
-	if (strcmp(cleanup.params.commit_engine, "log") == 0)
-		return COMMIT_LOG;
-	if (strcmp(cleanup.params.commit_engine, "file") != 0)
-		fatal("bad value of commit_engine: %s", cleanup.params.commit_engine);
-	return COMMIT_FILE;
-}
-
 static void started(void)
 {
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
-	int error = commit_open(
-	    engine(), COMMIT_INCOMING, common->enable_long_queue_ids, &cleanup.commit);
+	struct commit_options options = {.kind = COMMIT_INCOMING,
+	    .long_ids = common->enable_long_queue_ids,
+	    .segment_size = common->commit_segment_size};
+	if (!commit_engine_parse(common->commit_engine, &options.engine))
+		fatal("bad value of commit_engine: %s", common->commit_engine);
+	int error = commit_open(&options, &cleanup.commit);
 	if (error != 0)
 		fatal("open queue for new mail: %s", strerror(-error));
 	cleanup.rewrite = rewrite_client_new(
@@ -165,7 +160,7 @@ static bool stale(void)
 /* A retired process that ended before qmgr heard would leave mail to the next scan. */
 static bool busy(void)
 {
-	return qmgr_client_busy(cleanup.qmgr);
+	return qmgr_client_busy(cleanup.qmgr) || commit_busy(cleanup.commit);
 }
 
 static const struct service cleanup_service = {

@@ -130,6 +130,15 @@ static void bounce_instead(struct message *m)
 	m->status = CLEANUP_OK;
 }
 
+/* Without log each message is synced by itself: slower, and as safe. */
+static void warn_of_slow_commit(void)
+{
+	int trouble = commit_trouble(cleanup.commit);
+	if (trouble != 0)
+		log_warning("no commit log: %s: each message is synced by itself",
+		    strerror(-trouble));
+}
+
 static void commit_message(struct message *m)
 {
 	char size[QUEUE_SIZE_RECORD];
@@ -142,10 +151,13 @@ static void commit_message(struct message *m)
 	} else {
 		bool hold = (m->envelope.flags & CLEANUP_HOLD) != 0;
 		m->slot = NULL; /* consumed either way */
-		if (!commit_finish(slot, hold, &why))
+		struct timeval arrival = {.tv_sec = m->envelope.arrival_seconds,
+		    .tv_usec = (suseconds_t)m->envelope.arrival_microseconds};
+		if (!commit_finish(slot, arrival, hold, &why))
 			fail_write(m, &why);
 		else if (!hold)
 			qmgr_client_announce(cleanup.qmgr, m->id);
+		warn_of_slow_commit();
 	}
 	why_free(&why);
 }

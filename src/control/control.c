@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "control/run.h"
 
 #define MASTER_PID_FILE   "pid/master.pid"
 #define STOP_WAIT_SECONDS 30
@@ -44,34 +44,14 @@ static void master_path(char path[PATH_ROOM])
 	    path, PATH_ROOM, "%s/master", program_daemon_directory(command_common()));
 }
 
-/* Replaces this process by a program of ours. */
-static int execute(const char *path, char *const *argv)
+static bool may_start(bool in_foreground)
 {
-	log_flush();
-	(void)execv(path, argv);
-	log_line(LOG_LEVEL_FATAL, "execute %s: %s", path, strerror(errno));
-	return 1;
-}
-
-static int run(const char *path, char *const *argv)
-{
-	log_flush();
-	pid_t pid = fork();
-	if (pid == 0) {
-		(void)execv(path, argv);
-		_exit(127);
+	if (!in_foreground &&
+	    str_is(str_of(command_common()->maillog_file), "/dev/stdout")) {
+		log_line(LOG_LEVEL_FATAL,
+		    "maillog_file = /dev/stdout needs `postfix start-fg`");
+		return false;
 	}
-	int status = 0;
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	log_line(LOG_LEVEL_FATAL, "%s failed", path);
-	return 1;
-}
-
-static bool may_start(void)
-{
 	if (control_master_pid() != 0) {
 		log_line(LOG_LEVEL_FATAL, "the Postfix mail system is already running");
 		return false;
@@ -93,21 +73,21 @@ static bool may_start(void)
 int control_start(void)
 {
 	char path[PATH_ROOM];
-	if (!may_start())
+	if (!may_start(false))
 		return 1;
 	char *argv[] = MASTER_ARGV("-w");
 	master_path(path);
-	return run(path, argv);
+	return run_program(path, argv);
 }
 
 int control_start_foreground(void)
 {
 	char path[PATH_ROOM];
-	if (!may_start())
+	if (!may_start(true))
 		return 1;
 	char *argv[] = MASTER_ARGV("-s");
 	master_path(path);
-	return execute(path, argv);
+	return run_instead(path, argv);
 }
 
 static int wait_for_end(pid_t pid)
@@ -164,7 +144,7 @@ int control_flush(void)
 	    program_command_directory(command_common()));
 	char *argv[] = {memory_copy_cstr("postqueue"), memory_copy_cstr("-c"),
 	    memory_copy_cstr(command_directory()), memory_copy_cstr("-f"), NULL};
-	return run(path, argv);
+	return run_program(path, argv);
 }
 
 int control_status(void)
@@ -176,9 +156,4 @@ int control_status(void)
 	}
 	log_info("the Postfix mail system is running: PID: %d", (int)pid);
 	return 0;
-}
-
-int control_check(void)
-{
-	return control_queue_layout() ? 0 : 1;
 }

@@ -24,8 +24,13 @@ int control_reload(void);
 int control_flush(void);
 int control_status(void);
 int control_check(void);
+/* Owners and modes of all that is installed, and of the queue. Follows no link. */
+int control_set_permissions(void);
+int control_upgrade_configuration(void); /* adds missing rows to master.cf */
+int control_logrotate(void);             /* renames, reopens and packs maillog_file */
 
-/* Makes missing queue directories and warns about wrong owners and modes. */
+/* Makes missing queue directories and warns about wrong owners and modes of these and of
+ * what is installed. */
 bool control_queue_layout(void);
 
 #endif

@@ -59,15 +59,6 @@ static bool has_room(const struct row *r)
 	return false;
 }
 
-static void send_order(const struct child *c)
-{
-	struct master_order order = {.clients = c->share, .stress = c->row->stress};
-	if (send(c->status_fd, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-	    errno != EPIPE && errno != ECONNRESET)
-		log_warning(
-		    "process %d does not take orders: %s", (int)c->pid, strerror(errno));
-}
-
 /* A process that began with less than its limit, because old ones were draining, gets
  * more. */
 void children_share(struct row *r)
@@ -79,7 +70,7 @@ void children_share(struct row *r)
 			continue;
 		uint32_t more = r->limit - c->share;
 		c->share += more < left ? more : left;
-		send_order(c);
+		child_send_order(c);
 	}
 }
 
@@ -91,7 +82,7 @@ static void set_stress(struct row *r, bool stress)
 	r->stress = stress;
 	LIST_FOREACH (c, &r->children, struct child, link)
 		if (is_live(c))
-			send_order(c);
+			child_send_order(c);
 }
 
 static void end_stress(void *argument)
@@ -135,14 +126,29 @@ static void unthrottle(void *argument)
 	children_watch(r);
 }
 
-static void throttle(struct row *r)
+static void pause_row(struct row *r, int64_t seconds)
 {
-	log_warning("%s: bad command startup -- throttling", r->program);
 	r->throttled = true;
 	if (r->throttle_timer == NULL)
 		r->throttle_timer = run_timer_new(unthrottle, r);
-	run_timer_set(r->throttle_timer,
-	    deadline_after_seconds(master.params.service_throttle_time));
+	run_timer_set(r->throttle_timer, deadline_after_seconds(seconds));
+}
+
+static void throttle(struct row *r)
+{
+	log_warning("%s: bad command startup -- throttling", r->program);
+	pause_row(r, master.params.service_throttle_time);
+}
+
+static void fork_failed(struct row *r, int error)
+{
+	log_warning("fork: %s", strerror(error));
+	if (++r->fork_failures < master.params.fork_attempts) {
+		pause_row(r, master.params.fork_delay);
+	} else {
+		r->fork_failures = 0;
+		throttle(r);
+	}
 }
 
 static void report_end(const struct child *c, int status)
@@ -303,11 +309,11 @@ static void start(struct row *r, uint32_t share)
 	pid_t pid = spawn(r, share, pair[1]);
 	file_close(&pair[1]);
 	if (pid < 0) {
-		log_warning("fork: %s", strerror((int)-pid));
 		file_close(&pair[0]);
-		throttle(r);
+		fork_failed(r, (int)-pid);
 		return;
 	}
+	r->fork_failures = 0;
 	struct child *c = memory_alloc(sizeof(*c));
 	c->row = r;
 	c->pid = pid;
@@ -315,17 +321,23 @@ static void start(struct row *r, uint32_t share)
 	c->watch = run_watch_new(c->status_fd);
 	c->state = MASTER_CHILD_FREE; /* until it says otherwise */
 	c->share = share;
+	c->log_version = master.log_version; /* it opens the file itself */
 	list_append(&r->children, &c->link);
 	master.children++;
 	run_watch_on_readable(c->watch, heard, c);
 	child_on_exit(pid, ended, c);
 }
 
-/* A row without program: its clients are told by a closed connection. */
+/* A row without program: its clients are told by a closed connection, datagrams go. */
 static void refuse(struct row *r)
 {
 	struct net_address peer;
+	char byte;
 	for (size_t i = 0; i < r->listener_count; i++) {
+		if (r->kind == MASTER_DGRAM) {
+			(void)recv(r->listeners[i].fd, &byte, 1, MSG_DONTWAIT);
+			continue;
+		}
 		int fd = net_accept(r->listeners[i].fd, &peer);
 		file_close(&fd);
 	}
@@ -340,7 +352,7 @@ static void raise_shares(struct row *r)
 			continue;
 		c->share += r->limit;
 		c->state = MASTER_CHILD_FREE; /* until it says otherwise */
-		send_order(c);
+		child_send_order(c);
 	}
 }
 

@@ -24,6 +24,7 @@
 #include "base/panic.h"
 #include "run/signals.h"
 #include "service/command.h"
+#include "service/log_setup.h"
 
 #define END_WAIT_MS 5000
 #define PID_FILE    "pid/master.pid"
@@ -38,6 +39,7 @@ static const struct command master_command = {
     .values = &master.params,
     .fatal_status = 1,
     .logs = true,
+    .owns_stdout = true,
 };
 
 /* Both lock files hold the pid; the lock lasts as long as the process. */
@@ -103,10 +105,15 @@ static void raise_descriptor_limit(void)
 	    limit.rlim_cur < INT32_MAX ? (int64_t)limit.rlim_cur : INT32_MAX;
 }
 
+/* MAIL_CONFIG is set by us in any case. */
 static bool is_imported(const char *variable)
 {
 	struct str names = str_of(master.common.import_environment), name;
 	struct str own = str_slice(str_of(variable), 0, strcspn(variable, "="));
+	if (str_is(own, "MAIL_CONFIG"))
+		return false;
+	if (master.owner.single_user)
+		return true;
 	while (str_next(&names, " \t\r\n,", &name))
 		if (str_equal(name, own))
 			return true;
@@ -122,7 +129,7 @@ static void build_environment(void)
 	size_t count = 0, most = 1000;
 	master.environment = memory_alloc_array(most + 1, sizeof(char *));
 	for (char **v = environ; *v != NULL && count < most; v++)
-		if (master.owner.single_user || is_imported(*v))
+		if (is_imported(*v))
 			master.environment[count++] = memory_copy_cstr(*v);
 	while (count < most && str_next(&names, " \t\r\n,", &name)) {
 		char *copy = memory_alloc(name.len + 1);
@@ -206,7 +213,8 @@ static void reload(UNUSED int number)
 	if (!command_reload(&master_command))
 		return; /* the reason is logged; all goes on as before */
 	take_configuration();
-	(void)log_reopen();
+	log_setup_again(&master.common, master_command.name);
+	rotation_announce();
 	(void)rows_load();
 }
 
@@ -318,8 +326,13 @@ static void begin(const struct options *o)
 	log_info("daemon started -- version %s, configuration %s",
 	    master.common.mail_version, master.directory);
 	conf_each_without_effect(command_conf(), warn_no_effect);
+	master.starting = true;
+	if (!recovery_run(false))
+		fatal("the queue cannot be recovered");
 	if (!rows_load())
 		fatal("%s/master.cf cannot be used", master.directory);
+	master.starting = false;
+	rotation_start();
 }
 
 int main(int argc, char **argv)
@@ -342,6 +355,7 @@ int main(int argc, char **argv)
 	begin(&o);
 	detach(&ready);
 	run_loop();
+	(void)recovery_run(true);
 	log_flush();
 	return 0;
 }

@@ -3,8 +3,11 @@
  *
  *	master.c     main: options, locks, signals, reload, end
  *	row.c        rows of master.cf into services, and the difference at a reload
+ *	recovery.c   the commit log, before the first daemon and after the last
  *	sockets.c    listening sockets of a row
+ *	ports.c      names of ports
  *	child.c      processes: start, status, end, throttling, shares of the clients
+ *	rotation.c   orders to processes; the new log file after a rotation
  *
  * All runs on the main stack of one loop. Nothing here reads what a stranger sent.
  */
@@ -52,8 +55,9 @@ struct row {
 	struct run_timer *wakeup_timer, *throttle_timer, *stress_timer;
 	struct ipc_client *wakeup_client;
 	bool throttled, watching;
-	bool stress; /* clients reached maxproc a short while ago */
-	bool stale;  /* not in the new master.cf */
+	int64_t fork_failures; /* in a row */
+	bool stress;           /* clients reached maxproc a short while ago */
+	bool stale;            /* not in the new master.cf */
 };
 
 struct child {
@@ -68,6 +72,7 @@ struct child {
 	uint32_t clients; /* as it last said */
 	uint64_t uses;
 	bool told_to_end;
+	unsigned log_version; /* of the log file that it has, see master_state */
 };
 
 struct master_state {
@@ -79,7 +84,10 @@ struct master_state {
 	struct list_link rows;
 	int life_fd; /* end of the pipe that children read: given to each */
 	bool keep_stdout, ending;
-	size_t children; /* alive */
+	bool starting;        /* trouble with a row ends us; later it is only said */
+	unsigned log_version; /* grows when the log file was opened anew */
+	char *missing;        /* programs reported as missing, not to say it again */
+	size_t children;      /* alive */
 	unsigned cores;
 	int64_t descriptors; /* that a process may have open */
 	char **environment;
@@ -96,12 +104,28 @@ void master_child_gone(void);
  * logged. */
 bool rows_load(void);
 
+/* --- recovery.c --- */
+/* Runs recover, before any daemon or (`finish`) after all; waits for its end. False: it
+ * failed, and has said why. */
+bool recovery_run(bool finish);
+
 /* --- sockets.c --- */
 /* Binds what the row listens on. False: logged; the row stays without. */
 bool sockets_open(struct row *r);
 void sockets_close(struct row *r);
 /* "0.0.0.0:25 [::]:25" for comparison; fills addresses when not NULL. */
 bool sockets_describe(const struct master_row *source, struct buf *out);
+
+/* --- ports.c --- */
+/* A number, a name of known_tcp_ports, or one that the system knows. */
+MUST_USE bool ports_parse(struct str text, uint16_t *port_r);
+
+/* --- rotation.c --- */
+void rotation_start(void);
+/* The log may have become another file: every process gets it. */
+void rotation_announce(void);
+/* Its share of the clients, stress, and the log file when it has another one. */
+void child_send_order(struct child *c);
 
 /* --- child.c --- */
 /* Watches the listeners when every process is full, or there is none. */

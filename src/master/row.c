@@ -47,8 +47,15 @@ static enum program_style style_of(const char *program)
 	return CLIENTS_OF_ALL;
 }
 
-/* Services of ours that a stock master.cf lacks get a row from here. None yet. */
-static const char built_in_rows[] = "";
+/* Services that a master.cf lacks get a row from here, if their program is there. */
+static const char built_in_rows[] = "postlog unix-dgram n - n - 1 postlogd\n";
+
+/* Without a log file nobody sends it anything. */
+static bool is_wanted(const struct master_row *built_in)
+{
+	return strcmp(built_in->name, "postlog") != 0 ||
+	    master.common.maillog_file[0] != '\0';
+}
 
 static struct row *find(const char *key)
 {
@@ -135,25 +142,46 @@ static void wake(void *argument)
 	run_timer_set(r->wakeup_timer, deadline_after_seconds(r->wakeup));
 }
 
+static bool has_program(const struct master_row *row)
+{
+	struct stat status;
+	char *path = format(master.daemons, "/", row->command);
+	bool found = stat(path, &status) == 0;
+	free(path);
+	return found;
+}
+
+/* "-" in the column means y for a configuration that asks for defaults of old. */
+static bool is_jailed(const struct master_row *source)
+{
+	CLEANUP(buf_free) struct buf level = BUF_INIT(100);
+	int64_t number, one;
+	if (source->chroot != MASTER_DEFAULT || master.owner.single_user)
+		return source->chroot == 1;
+	if (!conf_get(command_conf(), STR("compatibility_level"), &level) ||
+	    !conf_parse_level(buf_str(&level), &number) ||
+	    !conf_parse_level(STR("1"), &one) || number >= one)
+		return false;
+	log_info("%s/master.cf: line %u: using backwards-compatible default setting "
+		 "chroot=y",
+	    master.directory, source->line);
+	return true;
+}
+
 /* What may change at a reload while the sockets stay. */
 static void take_settings(struct row *r, const struct master_row *source)
 {
-	struct stat status;
 	free(r->program);
 	free_arguments(r->arguments);
 	r->program = format(master.daemons, "/", source->command);
 	r->arguments = copy_arguments(source);
 	r->unpriv = source->unpriv != 0;
-	r->chroot = source->chroot == 1;
+	r->chroot = is_jailed(source);
 	r->limit = fitting_limit(r, client_limit(source));
 	r->clients = client_total(source, r->limit);
 	r->wakeup = source->wakeup == MASTER_DEFAULT ? 0 : source->wakeup;
 	r->wakeup_if_used = source->wakeup_if_used;
-	r->missing = stat(r->program, &status) != 0;
-	if (r->missing)
-		log_warning(
-		    "%s/master.cf: line %u: service %s: no program %s: its clients are refused",
-		    master.directory, source->line, r->name, r->program);
+	r->missing = !has_program(source);
 	run_timer_set(r->wakeup_timer, r->wakeup > 0 ? clock_ms() : CLOCK_NEVER);
 }
 
@@ -175,8 +203,9 @@ static struct row *row_new(
 	r->endpoints = memory_copy_cstr(endpoints);
 	list_init(&r->children);
 	r->wakeup_timer = run_timer_new(wake, r);
-	if (source->type != MASTER_INET) {
+	if (source->type != MASTER_INET)
 		r->path = socket_path(source);
+	if (source->type == MASTER_UNIX || source->type == MASTER_FIFO) {
 		r->wakeup_client = ipc_client_new(r->path, r->name, &options);
 	}
 	list_append(&master.rows, &r->link);
@@ -238,8 +267,8 @@ static void apply(const struct master_row *source)
 		r = row_new(key, source, buf_cstr(&endpoints));
 	r->stale = false;
 	take_settings(r, source);
-	if (!same)
-		(void)sockets_open(r);
+	if (r->listener_count == 0 && !sockets_open(r) && master.starting)
+		exit(1); /* the reason is logged */
 	children_retire(r);
 	children_watch(r);
 	free(key);
@@ -274,8 +303,29 @@ static void apply_built_in(const struct master_cf *cf, struct arena *a)
 		return;
 	}
 	for (size_t i = 0; i < own.count; i++)
-		if (!has_row(cf, &own.rows[i]))
+		if (!has_row(cf, &own.rows[i]) && is_wanted(&own.rows[i]) &&
+		    has_program(&own.rows[i]))
 			apply(&own.rows[i]);
+}
+
+/* One line for all, and again only when it is another one. */
+static void report_missing(void)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(LOG_LINE_MAX);
+	const struct row *r;
+	LIST_FOREACH (r, &master.rows, struct row, link)
+		if (r->missing && !r->stale)
+			buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", r->name,
+			    strrchr(r->program, '/') + 1);
+	bool again =
+	    master.missing != NULL && strcmp(master.missing, buf_cstr(&text)) == 0;
+	if (text.len > 0 && !again)
+		log_warning(
+		    "%s/master.cf: services whose program is not in %s, and whose "
+		    "clients are refused: %s",
+		    master.directory, master.daemons, buf_cstr(&text));
+	free(master.missing);
+	master.missing = memory_copy_cstr(buf_cstr(&text));
 }
 
 bool rows_load(void)
@@ -296,5 +346,6 @@ bool rows_load(void)
 		apply(&cf.rows[i]);
 	apply_built_in(&cf, a);
 	drop_stale();
+	report_missing();
 	return true;
 }

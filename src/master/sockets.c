@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -84,7 +85,7 @@ static bool describe_inet(const struct master_row *source, struct buf *out)
 	}
 	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
 		host = str_slice(host, 1, host.len - 1);
-	if (!net_port_parse(port, &number)) {
+	if (!ports_parse(port, &number)) {
 		log_error("%s/master.cf: line %u: unknown port: %s", master.directory,
 		    source->line, source->name);
 		return false;
@@ -97,15 +98,26 @@ bool sockets_describe(const struct master_row *source, struct buf *out)
 {
 	if (source->type == MASTER_INET)
 		return describe_inet(source, out);
-	if (source->type == MASTER_DGRAM) {
-		log_warning(
-		    "%s/master.cf: line %u: service %s: type unix-dgram is not supported yet",
-		    master.directory, source->line, source->name);
-		return false;
-	}
 	buf_printf(
 	    out, "%s/%s", source->is_private != 0 ? "private" : "public", source->name);
 	return true;
+}
+
+/* As net_listen: an old socket is replaced, the directory guards the new one. */
+static int bind_datagram(const char *path, const struct net_address *address)
+{
+	struct stat status;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+		(void)unlink(path);
+	if (bind(fd, (const struct sockaddr *)&address->storage, address->len) == 0 &&
+	    chmod(path, 0666) == 0)
+		return fd;
+	int error = errno;
+	file_close(&fd);
+	return -error;
 }
 
 static int bind_unix(const struct row *r, int backlog)
@@ -113,7 +125,8 @@ static int bind_unix(const struct row *r, int backlog)
 	struct net_address address;
 	int fd = net_address_unix(r->path, &address);
 	if (fd == 0)
-		fd = net_listen(&address, backlog);
+		fd = r->kind == MASTER_DGRAM ? bind_datagram(r->path, &address)
+					     : net_listen(&address, backlog);
 	if (fd >= 0 && !master.owner.single_user &&
 	    lchown(r->path, master.owner.uid, master.owner.gid) != 0)
 		log_warning("change owner of %s: %s", r->path, strerror(errno));
@@ -141,6 +154,33 @@ static void add_listener(struct row *r, int fd)
 	l->watch = run_watch_new(fd);
 }
 
+/* An address family that the machine lacks is no reason to serve nobody. */
+static bool is_ipv6_lacking(struct str endpoint, int error)
+{
+	return str_starts(endpoint, STR("[")) &&
+	    (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
+}
+
+static void report(const struct row *r, struct str endpoint, int error)
+{
+	ptrdiff_t colon = str_find_last(endpoint, ':');
+	struct str host = str_slice(endpoint, 0, (size_t)colon);
+	if (r->kind != MASTER_INET)
+		colon = -1;
+	else if (str_starts(host, STR("[")))
+		host = str_slice(host, 1, host.len - 1);
+	if (is_ipv6_lacking(endpoint, error))
+		log_warning("bind %.*s: %s: IPv6 is not used here", STR_ARG(endpoint),
+		    strerror(-error));
+	else if (colon < 0)
+		log_line(master.starting ? LOG_LEVEL_FATAL : LOG_LEVEL_ERROR,
+		    "bind: %.*s: %s", STR_ARG(endpoint), strerror(-error));
+	else
+		log_line(master.starting ? LOG_LEVEL_FATAL : LOG_LEVEL_ERROR,
+		    "bind %.*s port %.*s: %s", STR_ARG(host),
+		    STR_ARG(str_skip(endpoint, (size_t)colon + 1)), strerror(-error));
+}
+
 bool sockets_open(struct row *r)
 {
 	struct str rest = str_of(r->endpoints), endpoint;
@@ -153,8 +193,8 @@ bool sockets_open(struct row *r)
 			add_listener(r, fd);
 			continue;
 		}
-		log_error("bind %.*s: %s", STR_ARG(endpoint), strerror(-fd));
-		good = false;
+		report(r, endpoint, fd);
+		good = good && is_ipv6_lacking(endpoint, fd);
 	}
 	return good;
 }

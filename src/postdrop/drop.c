@@ -87,7 +87,7 @@ enum drop_status drop_finish(struct drop *d)
 	struct why why;
 	enum drop_status status = DROP_OK;
 	why_init(&why);
-	if (!commit_finish(d->slot, false, &why))
+	if (!commit_finish(d->slot, commit_time(d->slot), false, &why))
 		(void)fail(&why, &status);
 	d->slot = NULL; /* consumed either way */
 	why_free(&why);

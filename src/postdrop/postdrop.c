@@ -185,8 +185,10 @@ static bool take_message(struct drop *d, struct input *in, enum drop_status *sta
 static struct commit_slot *reserve(struct commit **commit_r)
 {
 	struct commit_slot *slot = NULL;
-	int error = commit_open(COMMIT_FILE, COMMIT_MAILDROP,
-	    command_common()->enable_long_queue_ids, commit_r);
+	struct commit_options options = {.engine = COMMIT_FILE,
+	    .kind = COMMIT_MAILDROP,
+	    .long_ids = command_common()->enable_long_queue_ids};
+	int error = commit_open(&options, commit_r);
 	if (error == 0)
 		error = commit_reserve(*commit_r, &slot);
 	if (error != 0)

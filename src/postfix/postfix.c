@@ -9,7 +9,7 @@
 #include "base/panic.h"
 #include "control/control.h"
 
-static const struct command postfix_command = {
+static struct command postfix_command = {
     .name = "postfix-script",
     .fatal_status = 1,
     .logs = true,
@@ -27,6 +27,9 @@ static const struct {
     {"flush", control_flush},
     {"status", control_status},
     {"check", control_check},
+    {"set-permissions", control_set_permissions},
+    {"upgrade-configuration", control_upgrade_configuration},
+    {"logrotate", control_logrotate},
 };
 
 static int run(const char *name)
@@ -36,7 +39,7 @@ static int run(const char *name)
 			return commands[i].run();
 	fatal(
 	    "unknown command: '%s'. Usage: postfix start (or stop, reload, abort, flush, check, "
-	    "status, start-fg)",
+	    "status, set-permissions, upgrade-configuration, logrotate)",
 	    name);
 }
 
@@ -52,6 +55,9 @@ int main(int argc, char **argv)
 		else if (option == '?')
 			fatal("usage: postfix [-c config_dir] [-v] command");
 	}
+	const char *name = optind < argc ? argv[optind] : "";
+	/* It becomes master, whose log standard output may be. */
+	postfix_command.owns_stdout = strcmp(name, "start-fg") == 0;
 	command_start(&postfix_command, directory);
 	log_stderr_name("postfix/postlog");
 	if (geteuid() != 0 && !command_common()->posthouse_single_user) {
@@ -59,7 +65,7 @@ int main(int argc, char **argv)
 		fatal("the postfix command is reserved for the superuser");
 	}
 	command_enter_queue();
-	int status = run(optind < argc ? argv[optind] : "");
+	int status = run(name);
 	log_flush();
 	return status;
 }

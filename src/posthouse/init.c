@@ -12,7 +12,9 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/panic.h"
+#include "control/stock_rows.h"
 #include "posthouse/posthouse.h"
+#include "service/command.h"
 
 #define DEFAULT_PORT 2525
 #define FILE_MAX     65536
@@ -77,23 +79,6 @@ static void write_main_cf(const struct instance *i)
 	write_file(i, "main.cf", &t);
 }
 
-static const char master_rows[] =
-    "pickup    unix  n       -       n       60      1       pickup\n"
-    "cleanup   unix  n       -       n       -       0       cleanup\n"
-    "qmgr      unix  n       -       n       300     1       qmgr\n"
-    "rewrite   unix  -       -       n       -       -       trivial-rewrite\n"
-    "bounce    unix  -       -       n       -       0       bounce\n"
-    "defer     unix  -       -       n       -       0       bounce\n"
-    "trace     unix  -       -       n       -       0       bounce\n"
-    "smtp      unix  -       -       n       -       -       smtp\n"
-    "relay     unix  -       -       n       -       -       smtp\n"
-    "showq     unix  n       -       n       -       -       showq\n"
-    "error     unix  -       -       n       -       -       error\n"
-    "retry     unix  -       -       n       -       -       error\n"
-    "discard   unix  -       -       n       -       -       discard\n"
-    "local     unix  -       n       n       -       -       local\n"
-    "virtual   unix  -       n       n       -       -       virtual\n";
-
 static void write_master_cf(const struct instance *i)
 {
 	CLEANUP(buf_free) struct buf t = BUF_INIT(FILE_MAX);
@@ -102,7 +87,9 @@ static void write_master_cf(const struct instance *i)
 	    "# service type  private unpriv  chroot  wakeup  maxproc command + args\n");
 	buf_printf(&t, "%-5lld     inet  n       -       n       -       -       smtpd\n",
 	    (long long)i->port);
-	buf_add_cstr(&t, master_rows);
+	const struct common_params common = {
+	    .daemon_directory = param_find(STR("daemon_directory"))->initial};
+	(void)stock_rows_add(&t, program_daemon_directory(&common), NULL);
 	write_file(i, "master.cf", &t);
 }
 

@@ -20,6 +20,7 @@
 #include "base/panic.h"
 #include "postmap/message_keys.h"
 #include "service/command.h"
+#include "table/base64.h"
 #include "table/driver.h"
 #include "table/table.h"
 
@@ -32,6 +33,8 @@ static struct {
 	const char *delete_key;
 	bool incremental;
 	bool keep_root;
+	bool with_nul;
+	bool files; /* -F: values are files */
 	bool default_mode;
 	bool no_fold;
 	bool header_keys;
@@ -112,6 +115,19 @@ struct query {
 	bool found;
 };
 
+/* With -F the value is what is in the file that the source names. */
+static void decode_file(const struct table *t, struct str key, struct buf *value)
+{
+	CLEANUP(buf_free) struct buf content = BUF_INIT(TABLE_VALUE_MAX);
+	if (!postmap.files)
+		return;
+	if (!base64_decode(&content, buf_str(value)))
+		fatal("table %s: query error: malformed BASE64 value for key \"%.*s\"",
+		    table_name(t), STR_ARG(key));
+	buf_clear(value);
+	buf_add_str(value, buf_str(&content));
+}
+
 static bool query_one(struct query *q, struct table *t, struct str key)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
@@ -130,6 +146,7 @@ static bool query_one(struct query *q, struct table *t, struct str key)
 		log_warning("table %s should return NO RESULT in case of NOT FOUND",
 		    table_name(t));
 	}
+	decode_file(t, key, &value);
 	print(key, buf_str(&value), q->with_key);
 	return true;
 }
@@ -304,6 +321,8 @@ static void build(const char *argument)
 	    .fold = !postmap.no_fold,
 	    .incremental = postmap.incremental,
 	    .default_mode = postmap.default_mode,
+	    .with_nul = postmap.with_nul,
+	    .values_are_files = postmap.files,
 	};
 	if (postmap.incremental) {
 		read_stdin(&text);
@@ -376,12 +395,16 @@ static void set_option(int option, const char **directory)
 	case 'v':
 		log_verbose(log_verbosity() + 1);
 		break;
-	case 'n': /* whether keys end in NUL is no question for our files */
 	case 'N':
+		postmap.with_nul = true;
+		break;
+	case 'n': /* what our files have anyway */
 	case 'u': /* text that is valid UTF-8 is folded as such in any case */
 	case 'U':
 		break;
 	case 'F':
+		postmap.files = true;
+		break;
 	case 'm':
 		fatal("option -%c is not built yet", option);
 	default:

@@ -12,6 +12,7 @@
 #include "client/bounce_client.h"
 #include "mail/log_lines.h"
 #include "message/delivery.h"
+#include "queue/commit.h"
 
 static int send_notice(
     const struct message *m, struct ipc_client *service, enum bounce_notice notice)
@@ -129,8 +130,13 @@ static void defer(struct message *m)
 	const struct timespec times[] = {when, when};
 	if (futimens(fd, times) != 0)
 		log_warning("%s: set time stamp: %s", m->id, strerror(errno));
+	/* Some recipients may be done, and agents do not sync their marks: nobody shall get
+	 * the message again after a power cut in the hours that it waits. */
+	int error = m->read > 1 ? commit_sync_fd(fd) : 0;
+	if (error != 0)
+		log_warning("%s: sync: %s", m->id, strerror(-error));
 	file_close(&fd);
-	int error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
+	error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
 	if (error != 0)
 		log_warning("%s: move from %s to %s: %s", m->id, QUEUE_ACTIVE,
 		    QUEUE_DEFERRED, strerror(-error));
@@ -139,10 +145,12 @@ static void defer(struct message *m)
 static void remove_message(struct message *m)
 {
 	int error = queue_remove(QUEUE_ACTIVE, str_of(m->id));
-	if (error != 0)
+	if (error != 0) {
 		log_warning("remove %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
-	else
-		log_removed(str_of(m->id));
+		return;
+	}
+	commit_notes_removed(qmgr.notes, str_of(m->id), m->envelope.arrival);
+	log_removed(str_of(m->id));
 }
 
 void message_finish(struct message *m)

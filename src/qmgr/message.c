@@ -270,6 +270,13 @@ static void forget_reasons(struct str id)
 		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
 }
 
+/* New mail has none; what an earlier qmgr had active, or a crash brought back, may. */
+static bool may_have_reasons(const struct message *m, const char *queue)
+{
+	return str_is(str_of(queue), QUEUE_DEFERRED) ||
+	    m->envelope.arrival.tv_sec <= qmgr.started;
+}
+
 bool message_activate(const char *queue, struct str id)
 {
 	struct queue_file f;
@@ -283,7 +290,7 @@ bool message_activate(const char *queue, struct str id)
 	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
 	    m->envelope.recipient_count);
 	bool attempt = !m->expire_now || !log_exists(QUEUE_DEFER, id);
-	if (attempt && str_is(str_of(queue), QUEUE_DEFERRED))
+	if (attempt && may_have_reasons(m, queue))
 		forget_reasons(id);
 	m->reading = true;
 	m->next_offset = attempt ? 0 : -1;

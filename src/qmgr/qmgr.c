@@ -13,12 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "client/service_client.h"
 #include "mail/log_lines.h"
 #include "message/pickup.h"
+#include "queue/commit.h"
 #include "service/owner.h"
 
 struct qmgr_state qmgr;
@@ -86,11 +88,30 @@ static void begin(UNUSED void *argument)
 	intake_start();
 }
 
+static void open_notes(const struct common_params *common)
+{
+	enum commit_engine engine;
+	if (!commit_engine_parse(common->commit_engine, &engine))
+		fatal("bad value of commit_engine: %s", common->commit_engine);
+	int error = engine == COMMIT_LOG
+	    ? commit_notes_open(common->commit_segment_size, &qmgr.notes)
+	    : 0;
+	if (error != 0)
+		fatal("open the commit log: %s", strerror(-error));
+}
+
+static bool busy(void)
+{
+	return commit_notes_busy(qmgr.notes);
+}
+
 static void started(void)
 {
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	qmgr.queue_owner = owner_of(common).uid;
+	qmgr.started = clock_wall_seconds();
+	open_notes(common);
 	qmgr.messages = map_new();
 	qmgr.transports = map_new();
 	qmgr.rewrite = rewrite_client_new(
@@ -119,6 +140,7 @@ static const struct service qmgr_service = {
     .started = started,
     .exchange = exchange,
     .wakeup = wakeup,
+    .busy = busy,
 };
 
 int main(int argc, char **argv)

@@ -21,6 +21,7 @@
 #include "client/rewrite_client.h"
 #include "mail/why.h"
 #include "message/qmgr.h"
+#include "queue/commit_notes.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
@@ -87,8 +88,10 @@ struct entry {
 struct qmgr_state {
 	struct qmgr_params params;
 	uid_t queue_owner;
+	int64_t started; /* wall clock, seconds */
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer, *trace;
+	struct commit_notes *notes; /* NULL without commit log */
 	struct map *messages;   /* active, by id */
 	size_t old_messages;    /* of these, from deferred */
 	size_t recipients;      /* in memory, of all messages */

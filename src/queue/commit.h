@@ -1,21 +1,21 @@
 /*
  * Durable acceptance (doc/commit.md): after commit_finish returned true the message
  * survives any crash or power cut. One interface, two engines: `file` (each message
- *synced by itself) and `log` (group commit; its own issue). Callers cannot tell them
- *apart.
+ * synced by itself) and `log` (one sync for all that are ready). Callers cannot tell them
+ * apart; the log engine gives large messages, and all when it has no segment, to `file`.
  *
  *	slot = commit_reserve(...)           the queue id exists from here on
  *	commit_add(slot, bytes) ...          any number of times
  *	commit_patch(slot, 0, size record)
- *	commit_finish(slot, arrival, &why)   true: safe, answer 250, tell qmgr
+ *	commit_finish(slot, arrival, hold, &why)   true: safe, answer 250, tell qmgr
  *	or commit_cancel(slot)
  *
  * A slot is an empty file in `incoming`, mode 0600, flocked by this process. Called from
- *fibers: writes and syncs run on the disk pool while the fiber sleeps; outside a fiber
- *(postdrop) they run at once. commit_reserve does not wait. Trouble is sticky: after it
- *all calls on the slot say the same. Bytes up to WIRE_SMALL_MESSAGE-like COMMIT_MEMORY
- *are held in memory and written once. A failure undoes: the file is gone, `why` says path
- *and trouble (4.3.0), the space needed when the disk is full.
+ * fibers: syncs run on the disk pool while the fiber sleeps; outside a fiber (postdrop)
+ * they run at once. commit_reserve does not wait. Trouble is sticky: after it all calls
+ * on the slot say the same. Bytes up to COMMIT_MEMORY are held in memory and written
+ * once. A failure undoes: the file is gone, `why` says path and trouble (4.3.0), the
+ * space needed when the disk is full.
  */
 #ifndef QUEUE_COMMIT_H
 #define QUEUE_COMMIT_H
@@ -25,22 +25,36 @@
 #include "queue/queue_id.h"
 
 #define COMMIT_MEMORY (256 * 1024)
+/* Held shared by every daemon, exclusively by recovery; relative to the queue. */
+#define COMMIT_LOCK "commit/lock"
 
 struct commit;
 struct commit_slot;
 
 enum commit_engine { COMMIT_FILE, COMMIT_LOG };
+/* Of the parameter commit_engine; false: it is neither. */
+MUST_USE bool commit_engine_parse(const char *name, enum commit_engine *engine_r);
 enum commit_kind {
 	COMMIT_INCOMING, /* cleanup: mode ends 0700 */
 	COMMIT_MAILDROP, /* postdrop: mode 0644 -> 0744; syncfs where the name is not
 			    ordered */
 };
 
-/* The working directory is queue_directory. 0, -ENOTSUP for an engine that is not built,
- * or -errno: the directory cannot be opened. */
-MUST_USE int commit_open(
-    enum commit_engine engine, enum commit_kind kind, bool long_ids, struct commit **c_r);
-void commit_close(struct commit *c);
+struct commit_options {
+	enum commit_engine engine; /* COMMIT_LOG counts for COMMIT_INCOMING only */
+	enum commit_kind kind;
+	bool long_ids;
+	int64_t segment_size; /* bytes, of the log engine */
+};
+
+/* The working directory is queue_directory. 0, or -errno: a directory cannot be opened.
+ */
+MUST_USE int commit_open(const struct commit_options *o, struct commit **c_r);
+void commit_close(struct commit *c); /* nothing may be under way */
+/* The log engine works in the background: the process must not end yet. */
+bool commit_busy(const struct commit *c);
+/* Why the log engine has no segment (messages are synced one by one), once; or 0. */
+int commit_trouble(struct commit *c);
 
 /* 0 or -errno. */
 MUST_USE int commit_reserve(struct commit *c, struct commit_slot **slot_r);
@@ -54,8 +68,10 @@ struct timeval commit_time(const struct commit_slot *slot); /* when it was reser
 MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why);
 MUST_USE bool commit_patch(
     struct commit_slot *slot, size_t offset, struct str bytes, struct why *why);
-/* `hold` puts the finished file into the hold queue. Consumes the slot either way. */
-MUST_USE bool commit_finish(struct commit_slot *slot, bool hold, struct why *why);
+/* `arrival` is what the time record of the file says: id and arrival name the message.
+ * `hold` puts the finished file into the hold queue. Consumes the slot either way. */
+MUST_USE bool commit_finish(
+    struct commit_slot *slot, struct timeval arrival, bool hold, struct why *why);
 void commit_cancel(struct commit_slot *slot); /* removes the file; NULL is fine */
 
 /* Makes a change that already is in a file durable (mailbox, bounce log): fsync on the

@@ -49,7 +49,8 @@ static void assert_file(
 static struct commit *open_engine(enum commit_kind kind)
 {
 	struct commit *c = NULL;
-	assert_int_equal(commit_open(COMMIT_FILE, kind, false, &c), 0);
+	struct commit_options options = {.engine = COMMIT_FILE, .kind = kind};
+	assert_int_equal(commit_open(&options, &c), 0);
 	return c;
 }
 
@@ -71,7 +72,7 @@ TEST(a_message_is_reserved_written_and_made_ready)
 	assert_true(commit_add(slot, STR("....text"), &why));
 	assert_true(commit_patch(slot, 0, STR("size"), &why));
 	assert_file(QUEUE_INCOMING, id, 0600, STR(""));
-	assert_true(commit_finish(slot, false, &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, &why));
 	assert_file(QUEUE_INCOMING, id, 0700, STR("sizetext"));
 	assert_int_equal(file_try_lock(fd, FILE_LOCK_EXCLUSIVE), 0);
 	file_close(&fd);
@@ -110,7 +111,7 @@ TEST(a_large_message_is_written_piece_by_piece)
 		memcpy(all.p + offsets[i], piece.p, piece.len);
 		assert_true(commit_patch(slot, offsets[i], buf_str(&piece), &why));
 	}
-	assert_true(commit_finish(slot, false, &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, &why));
 	assert_file(QUEUE_INCOMING, id, 0700, buf_str(&all));
 	commit_close(c);
 	why_free(&why);
@@ -126,7 +127,7 @@ TEST(a_held_message_ends_in_the_hold_queue)
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
 	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, true, NULL));
+	assert_true(commit_finish(slot, commit_time(slot), true, NULL));
 	assert_file(QUEUE_HOLD, id, 0700, STR("x"));
 	assert_int_equal(files_in("incoming"), 0);
 	commit_close(c);
@@ -144,7 +145,7 @@ TEST(a_maildrop_file_can_be_read_by_pickup)
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
 	assert_file(QUEUE_MAILDROP, id, 0644, STR(""));
 	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, false, NULL));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL));
 	assert_file(QUEUE_MAILDROP, id, 0744, STR("x"));
 	commit_close(c);
 	(void)umask(mask);
@@ -169,13 +170,14 @@ TEST(long_ids_are_given_when_asked_for)
 	struct commit_slot *slot = NULL;
 	uint32_t microseconds = 0;
 	enter_queue();
-	assert_int_equal(commit_open(COMMIT_FILE, COMMIT_INCOMING, true, &c), 0);
+	struct commit_options options = {
+	    .engine = COMMIT_FILE, .kind = COMMIT_INCOMING, .long_ids = true};
+	assert_int_equal(commit_open(&options, &c), 0);
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	assert_true(queue_id_long_microseconds(str_of(commit_id(slot)), &microseconds));
 	assert_int_equal(microseconds, commit_time(slot).tv_usec);
 	commit_cancel(slot);
 	commit_close(c);
-	assert_int_equal(commit_open(COMMIT_LOG, COMMIT_INCOMING, true, &c), -ENOTSUP);
 }
 
 /* With the clock standing still, an id that is taken is passed over. */
@@ -228,7 +230,7 @@ TEST(an_id_that_its_process_left_is_taken_over)
 	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &slot), 0);
 	assert_string_equal(commit_id(slot), "ABCDE123");
 	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, false, NULL));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL));
 	assert_int_equal(access("incoming/ABCDE123", X_OK), 0);
 	assert_int_equal(files_in("incoming"), 1);
 	commit_close(c);
@@ -293,7 +295,7 @@ static void check_failure(struct commit *c, const struct failure *f, bool hold)
 		assert_int_equal(error, 0);
 		buf_printf(&want, "%s incoming/%s", f->reason, commit_id(slot));
 		assert_true(commit_add(slot, STR("text"), &why));
-		assert_false(commit_finish(slot, hold, &why));
+		assert_false(commit_finish(slot, commit_time(slot), hold, &why));
 		assert_string_equal(why.status, "4.3.0");
 		assert_true(str_starts(buf_str(&why.text), buf_str(&want)));
 		assert_true(str_ends(buf_str(&why.text), str_of(strerror(f->error))));
@@ -343,7 +345,7 @@ TEST(a_full_disk_is_told_with_the_space_needed)
 	why_clear(&why);
 	assert_false(commit_add(slot, STR("yy"), &why));
 	assert_false(commit_patch(slot, 0, STR("yy"), &why));
-	assert_false(commit_finish(slot, false, &why));
+	assert_false(commit_finish(slot, commit_time(slot), false, &why));
 	assert_string_equal(why.status, "4.3.0");
 	assert_int_equal(files_in("incoming"), 0);
 	commit_close(c);
@@ -362,7 +364,7 @@ static void one_message(void *argument)
 	size_t me = x->next++;
 	struct commit_slot *slot = NULL;
 	if (commit_reserve(x->c, &slot) == 0 && commit_add(slot, STR("x"), NULL))
-		x->done[me] = commit_finish(slot, false, NULL);
+		x->done[me] = commit_finish(slot, commit_time(slot), false, NULL);
 	x->finished++;
 }
 

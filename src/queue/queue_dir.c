@@ -8,9 +8,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-#define HASH_DEPTH_MAX 16
-#define HASH_NAMES_MAX 1024
-#define LINK_GRACE     60 /* seconds a second link may live: a move by link and unlink */
+#define HASH_DEPTH_MAX  16
+#define HASH_NAMES_MAX  1024
+#define OTHER_DEPTH_MAX 3
+#define LINK_GRACE      60 /* seconds a second link may live: a move by link and unlink */
 
 /* Set once at start: which queues are hashed, and how deep. */
 static char hash_names[HASH_NAMES_MAX];
@@ -25,7 +26,8 @@ void queue_dir_configure(struct str names, unsigned depth)
 }
 
 /* New files get their name only when their inode is known, in one directory that stays
- * open: these two queues are never hashed, whatever the configuration says. */
+ * open: these two queues are never hashed, whatever the configuration says. A queue that
+ * Postfix left may be hashed otherwise: see elsewhere(). */
 static bool is_flat(const char *queue)
 {
 	return strcmp(queue, QUEUE_INCOMING) == 0 || strcmp(queue, QUEUE_MAILDROP) == 0;
@@ -45,7 +47,8 @@ static unsigned depth_of(const char *queue)
 
 /* Long ids begin with the seconds, which would put all new mail into one directory; their
  * microseconds are used instead, written as a short id has them. */
-void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
+static void path_at(
+    char path[QUEUE_PATH_MAX], const char *queue, unsigned depth, struct str id)
 {
 	char hex[8] = "";
 	uint32_t microseconds = 0;
@@ -56,13 +59,39 @@ void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
 	}
 	char levels[2 * HASH_DEPTH_MAX + 1];
 	size_t at = 0;
-	unsigned depth = depth_of(queue);
 	for (unsigned i = 0; i < depth; i++) {
 		levels[at++] = i < source.len ? source.p[i] : '_';
 		levels[at++] = '/';
 	}
 	levels[at] = '\0';
 	(void)snprintf(path, QUEUE_PATH_MAX, "%s/%s%.*s", queue, levels, STR_ARG(id));
+}
+
+void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
+{
+	path_at(path, queue, depth_of(queue), id);
+}
+
+/*
+ * A message of another depth than is configured now: from before a change, or of a queue
+ * that was handed over. Only messages are worth the search; logs are put right by
+ * postsuper -s. False: it is not there either.
+ */
+static bool elsewhere(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
+{
+	static const char *const messages[] = {
+	    QUEUE_INCOMING, QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HOLD};
+	size_t i = 0;
+	while (i < ARRAY_SIZE(messages) && strcmp(messages[i], queue) != 0)
+		i++;
+	for (unsigned depth = 0; i < ARRAY_SIZE(messages) && depth <= OTHER_DEPTH_MAX;
+	     depth++) {
+		path_at(path, queue, depth, id);
+		if (depth != depth_of(queue) &&
+		    faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Makes the directories that lead to `path`, the queue itself excepted. */
@@ -85,20 +114,38 @@ int queue_move(struct str id, const char *from, const char *to)
 {
 	char old_path[QUEUE_PATH_MAX];
 	char new_path[QUEUE_PATH_MAX];
+	char other_path[QUEUE_PATH_MAX];
 	queue_path(old_path, from, id);
 	queue_path(new_path, to, id);
 	int error = file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+	if (error == -ENOENT && elsewhere(other_path, from, id)) {
+		memcpy(old_path, other_path, sizeof(old_path));
+		error = file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
+	}
 	if (error != -ENOENT || depth_of(to) == 0)
 		return error;
 	error = make_hash_directories(to, new_path);
 	return error < 0 ? error : file_rename(AT_FDCWD, old_path, AT_FDCWD, new_path);
 }
 
+int queue_take_in(const char *path, const char *queue, struct str id)
+{
+	char place[QUEUE_PATH_MAX];
+	queue_path(place, queue, id);
+	if (faccessat(AT_FDCWD, place, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	int error = make_hash_directories(queue, place);
+	return error < 0 ? error : file_rename(AT_FDCWD, path, AT_FDCWD, place);
+}
+
 int queue_remove(const char *queue, struct str id)
 {
 	char path[QUEUE_PATH_MAX];
 	queue_path(path, queue, id);
-	return file_unlink(AT_FDCWD, path);
+	int error = file_unlink(AT_FDCWD, path);
+	return error == -ENOENT && elsewhere(path, queue, id)
+	    ? file_unlink(AT_FDCWD, path)
+	    : error;
 }
 
 static int check_status(int fd, uid_t owner)
@@ -122,6 +169,8 @@ int queue_open(const char *queue, struct str id, int flags, uid_t owner)
 	queue_path(path, queue, id);
 	/* O_NONBLOCK: a FIFO put there must not hold us up. */
 	int fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+	if (fd == -ENOENT && elsewhere(path, queue, id))
+		fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	int error = check_status(fd, owner);

@@ -20,16 +20,21 @@
 #define QUEUE_BOUNCE   "bounce"
 #define QUEUE_DEFER    "defer"
 #define QUEUE_TRACE    "trace"
+#define QUEUE_FLUSH    "flush"
 
 #define QUEUE_PATH_MAX 256
 
 /* hash_queue_names, hash_queue_depth: set once at start. incoming and maildrop stay flat.
  */
 void queue_dir_configure(struct str hash_names, unsigned depth);
-/* "deferred/6/6DC6248E" */
+/* "deferred/6/6DC6248E": where the message belongs. queue_move, queue_remove and
+ * queue_open also find one that lies at another depth. */
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
 /* Renames between queues; makes the hash directory when it is missing. 0 or -errno. */
 MUST_USE int queue_move(struct str id, const char *from, const char *to);
+/* Brings a file from anywhere in the queue directory to where it belongs, unless another
+ * one is there (-EEXIST). */
+MUST_USE int queue_take_in(const char *path, const char *queue, struct str id);
 MUST_USE int queue_remove(const char *queue, struct str id);
 /* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed.
  * Descriptor or -errno

@@ -128,3 +128,27 @@ TEST(a_scan_finds_ids_in_hashed_directories_of_any_depth)
 	assert_null(queue_scan_new("nosuch"));
 	assert_int_equal(errno, ENOENT);
 }
+
+TEST(messages_at_another_depth_are_found)
+{
+	enter_queue();
+	assert_int_equal(mkdir("deferred/6", 0700), 0);
+	assert_int_equal(mkdir("deferred/6/D", 0700), 0);
+	assert_int_equal(mkdir("incoming/7", 0700), 0);
+	put("deferred/6/D/6DC6248E");
+	put("deferred/6EC6248E");
+	put("incoming/7/7DC6248E");
+	assert_int_equal(queue_move(STR("6DC6248E"), QUEUE_DEFERRED, QUEUE_ACTIVE), 0);
+	assert_int_equal(access("active/6DC6248E", F_OK), 0);
+	CLEANUP(file_close)
+	int fd = queue_open(QUEUE_INCOMING, STR("7DC6248E"), O_RDONLY, (uid_t)-1);
+	assert_true(fd >= 0);
+	assert_int_equal(queue_remove(QUEUE_DEFERRED, STR("6EC6248E")), 0);
+	assert_int_equal(queue_remove(QUEUE_DEFERRED, STR("6EC6248E")), -ENOENT);
+	assert_int_equal(
+	    queue_take_in("incoming/7/7DC6248E", QUEUE_DEFERRED, STR("7DC6248E")), 0);
+	assert_int_equal(access("deferred/7/7DC6248E", F_OK), 0);
+	put("7DC6248E");
+	assert_int_equal(
+	    queue_take_in("7DC6248E", QUEUE_DEFERRED, STR("7DC6248E")), -EEXIST);
+}

@@ -91,3 +91,22 @@ bool queue_id_has_inode(struct str id, uint64_t inode)
 	struct str rest = str_skip(id, is_long ? (size_t)mark + 1 : SHORT_MICROSECONDS);
 	return str_is(rest, own + skip);
 }
+
+void queue_id_with_inode(
+    char out[QUEUE_ID_MAX], struct str id, uint64_t inode, bool long_form)
+{
+	char fresh[QUEUE_ID_MAX];
+	uint32_t microseconds = 0;
+	bool is_long = queue_id_long_microseconds(id, &microseconds);
+	struct timeval when = {.tv_usec = (suseconds_t)microseconds};
+	queue_id_make(fresh, when, inode, is_long && long_form);
+	if (is_long && !long_form) {
+		memcpy(out, fresh, QUEUE_ID_MAX);
+		return;
+	}
+	size_t keep = is_long ? (size_t)long_mark(id) + 1 : SHORT_MICROSECONDS;
+	size_t skip =
+	    is_long ? LONG_SECONDS_MIN + LONG_MICROSECONDS + 1 : SHORT_MICROSECONDS;
+	(void)snprintf(
+	    out, QUEUE_ID_MAX, "%.*s%s", STR_ARG(str_slice(id, 0, keep)), fresh + skip);
+}

@@ -51,3 +51,16 @@ TEST(only_letters_and_digits_make_an_id)
 	assert_false(queue_id_valid(
 	    STR("0123456789012345678901234567890123456789012345678901234567890123")));
 }
+
+TEST(an_id_for_another_inode_keeps_its_time)
+{
+	char id[QUEUE_ID_MAX];
+	queue_id_with_inode(id, STR("6DC6248E"), 0xABC, false);
+	assert_string_equal(id, "6DC62ABC");
+	queue_id_with_inode(id, STR("6DC6248E"), 0xABC, true);
+	assert_string_equal(id, "6DC62ABC");
+	queue_id_with_inode(id, STR("4jXFZM5pFNzTr"), 52, true);
+	assert_string_equal(id, "4jXFZM5pFNz11");
+	queue_id_with_inode(id, STR("4jXFZM5pFNzTr"), 0x52, false);
+	assert_string_equal(id, "C789852");
+}

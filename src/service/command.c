@@ -107,7 +107,7 @@ void command_start(const struct command *c, const char *directory)
 	if (!fill(command.conf, c, &error))
 		fatal("%s", buf_cstr(&error));
 	if (c->logs) {
-		log_setup(&command.common, c->name);
+		(c->owns_stdout ? log_setup_daemon : log_setup)(&command.common, c->name);
 		log_also_stderr(true);
 	}
 }

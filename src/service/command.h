@@ -16,6 +16,8 @@ struct command {
 	void *values;
 	int fatal_status; /* 1, 69 (postqueue), 75 (sendmail) */
 	bool logs; /* also logs to syslog / maillog_file, not only standard error */
+	bool owns_stdout; /* with `logs`: /dev/stdout as maillog_file is our own (master)
+			   */
 };
 
 /*

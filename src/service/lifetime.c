@@ -52,10 +52,10 @@ static void tell_master(enum master_child_state state)
 static void told_by_master(UNUSED void *argument)
 {
 	struct master_order order;
-	ssize_t n = recv(MASTER_STATUS_FD, &order, sizeof(order), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	enum order_result result = orders_receive(MASTER_STATUS_FD, &order);
+	if (result == ORDER_NONE)
 		return;
-	if (n != sizeof(order)) {
+	if (result == ORDER_END) {
 		run_watch_on_readable(life.status, NULL, NULL);
 		lifetime_retire("master is gone");
 		return;

@@ -7,6 +7,7 @@
 #define SERVICE_MASTER_STATUS_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define MASTER_LIFE_FD   4 /* a pipe; end of file: master is gone */
 #define MASTER_STATUS_FD 5
@@ -26,10 +27,22 @@ struct master_status {
 	uint64_t uses;    /* clients so far */
 };
 
-/* From master: when the daemon's share of the clients changes, or stress. */
+/*
+ * From master: when the daemon's share of the clients changes, or stress, or the log file
+ * was rotated. Then the new one comes as a descriptor with the packet (SCM_RIGHTS),
+ * opened for appending by root: the daemon, which may be jailed and without rights, goes
+ * on in it.
+ */
 struct master_order {
 	uint32_t clients; /* most at once */
 	uint32_t stress;  /* 0 or 1 */
+	uint32_t log;     /* 1: with the new log file, 0: without */
+};
+
+/* What SCM_RIGHTS needs for one descriptor. */
+union master_control {
+	struct cmsghdr header; /* for its alignment */
+	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
 #endif

@@ -1,27 +1,45 @@
 #include "service/service_private.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <unistd.h>
 #include "base/log.h"
-#include "base/panic.h"
 
-static int64_t number(const char *text, char option, int64_t max)
+struct parsing {
+	struct service_options o;
+	struct buf *error; /* the first fault */
+};
+
+static void PRINTF_LIKE(2, 3) fault(struct parsing *p, const char *format, ...)
 {
-	int64_t value;
-	if (!str_to_range(str_of(text), 0, max, &value))
-		fatal("bad value of option -%c: %s", option, text);
+	va_list args;
+	if (p->error->len > 0)
+		return;
+	va_start(args, format);
+	buf_vprintf(p->error, format, args);
+	va_end(args);
+}
+
+static int64_t number(struct parsing *p, char option, int64_t max)
+{
+	int64_t value = 0;
+	if (!str_to_range(str_of(optarg), 0, max, &value))
+		fault(p, "bad value of option -%c: %.100s", option, optarg);
 	return value;
 }
 
-static void add_override(struct service_options *o, const char *assignment)
+static void add_override(struct parsing *p, const char *assignment)
 {
+	struct service_options *o = &p->o;
 	if (o->override_count == SERVICE_OVERRIDES_MAX)
-		fatal("more than %d options -o", SERVICE_OVERRIDES_MAX);
-	o->overrides[o->override_count++] = assignment;
+		fault(p, "more than %d options -o", SERVICE_OVERRIDES_MAX);
+	else
+		o->overrides[o->override_count++] = assignment;
 }
 
-static void take(struct service_options *o, int option)
+static void take(struct parsing *p, int option)
 {
+	struct service_options *o = &p->o;
 	switch (option) {
 	case 'n':
 		o->name = optarg;
@@ -30,19 +48,19 @@ static void take(struct service_options *o, int option)
 		o->type = optarg;
 		break;
 	case 'o':
-		add_override(o, optarg);
+		add_override(p, optarg);
 		break;
 	case 'm':
-		o->max_use = number(optarg, 'm', INT32_MAX);
+		o->max_use = number(p, 'm', INT32_MAX);
 		break;
 	case 'i':
-		o->max_idle = number(optarg, 'i', INT32_MAX);
+		o->max_idle = number(p, 'i', INT32_MAX);
 		break;
 	case 'L':
-		o->limit = number(optarg, 'L', WIRE_EXCHANGES_MAX);
+		o->limit = number(p, 'L', WIRE_EXCHANGES_MAX);
 		break;
 	case 's':
-		o->listeners = number(optarg, 's', SERVICE_LISTENERS_MAX);
+		o->listeners = number(p, 's', SERVICE_LISTENERS_MAX);
 		break;
 	case 'c':
 		o->chroot = true;
@@ -69,30 +87,50 @@ static void take(struct service_options *o, int option)
 	case 'D':
 		break;
 	default:
-		fatal("invalid option: -%c", optopt);
+		fault(p, "invalid option: -%c", optopt);
 	}
 }
 
-void service_options_parse(
-    const struct service *s, int argc, char **argv, struct service_options *o_r)
+/* What a service cannot do with its clients it must not be given. */
+static void check_type(struct parsing *p, const struct service *s)
 {
-	struct service_options o = {
-	    .name = s->name,
-	    .type = "unix",
-	    .max_use = -1,
-	    .max_idle = -1,
-	    .listeners = 1,
+	struct str type = str_of(p->o.type);
+	static const char *const streams[] = {"inet", "unix", "pass"};
+	bool known = str_is(type, "unix-dgram");
+	if (known != (s->datagram != NULL))
+		fault(p, "service type %.100s is not one that %s can serve", p->o.type,
+		    s->name);
+	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+		known = known || str_is(type, streams[i]);
+	if (!known)
+		fault(p, "unsupported transport type: %.100s", p->o.type);
+}
+
+void service_options_parse(const struct service *s, int argc, char **argv,
+    struct service_options *o_r, struct buf *error)
+{
+	struct parsing p = {
+	    .error = error,
+	    .o =
+		{
+		    .name = s->name,
+		    .type = s->datagram != NULL ? "unix-dgram" : "unix",
+		    .max_use = -1,
+		    .max_idle = -1,
+		    .listeners = 1,
+		},
 	};
 	int option;
 	opterr = 0;
 	while ((option = getopt(argc, argv, "cdDi:lL:m:n:o:s:St:uvVz")) != -1)
-		take(&o, option);
+		take(&p, option);
 	if (optind < argc)
-		fatal("unexpected argument: %s", argv[optind]);
-	if (strlen(o.name) > WIRE_NAME_MAX)
-		fatal("name of service is longer than %u: %s", WIRE_NAME_MAX, o.name);
-	if (!str_is(str_of(o.type), "inet") && !str_is(str_of(o.type), "unix") &&
-	    !str_is(str_of(o.type), "pass"))
-		fatal("unsupported transport type: %s", o.type);
-	*o_r = o;
+		fault(&p, "unexpected argument: %.100s", argv[optind]);
+	if (strlen(p.o.name) > WIRE_NAME_MAX) {
+		fault(&p, "name of service is longer than %u: %.100s", WIRE_NAME_MAX,
+		    p.o.name);
+		p.o.name = s->name;
+	}
+	check_type(&p, s);
+	*o_r = p.o;
 }

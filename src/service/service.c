@@ -1,13 +1,16 @@
 #include "service/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "queue/commit.h"
 #include "queue/queue_dir.h"
 #include "run/loop.h"
 #include "run/signals.h"
@@ -50,7 +53,7 @@ static void fill(const struct param *table, void *values)
 		fatal("%s", buf_cstr(&error));
 }
 
-static void load_configuration(const struct service *s)
+static void load_configuration(const struct service *s, struct buf *bad_option)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
 	const char *directory = getenv("MAIL_CONFIG");
@@ -66,14 +69,20 @@ static void load_configuration(const struct service *s)
 	conf_computed(c, "service_name", str_of(service_name()));
 	const struct service_options *o = &service_state.options;
 	for (size_t i = 0; i < o->override_count; i++)
-		if (!conf_override(c, str_of(o->overrides[i])))
-			fatal("-o %s: missing '='", o->overrides[i]);
+		if (!conf_override(c, str_of(o->overrides[i])) && bad_option->len == 0)
+			buf_printf(bad_option, "-o %.100s: missing '='", o->overrides[i]);
 	buf_clear(&text);
 	if (!conf_is_set(c, STR("mynetworks")) && !own_networks_compute(c, &text))
 		fatal("%s", buf_cstr(&text));
 	fill(common_param_table, &service_state.common);
+}
+
+/* After the log is open: these faults are found in the daemon alone, not by master. */
+static void fill_own(const struct service *s)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
+	struct conf *c = service_state.conf;
 	fill(s->params, s->values);
-	buf_clear(&text);
 	service_state.stress =
 	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
 }
@@ -127,8 +136,19 @@ static void start_serving(const struct service *s)
 		fatal("%s cannot serve standard input", s->name);
 	else if (s->serve != NULL)
 		stream_serving_start(first, count);
+	else if (s->datagram != NULL)
+		datagram_serving_start(first, count);
 	else
 		inner_serving_start(first, count);
+}
+
+/* As long as a daemon lives, nobody recovers the queue. Kept open for ever. */
+static void lock_queue(void)
+{
+	int fd = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDONLY, 0);
+	int error = fd >= 0 ? file_try_lock(fd, FILE_LOCK_SHARED) : fd;
+	if (error != 0 && error != -ENOENT)
+		fatal("lock %s: %s", COMMIT_LOCK, strerror(-error));
 }
 
 static void enter_queue_directory(void)
@@ -138,20 +158,39 @@ static void enter_queue_directory(void)
 		    strerror(errno));
 	queue_dir_configure(str_of(service_state.common.hash_queue_names),
 	    (unsigned)service_state.common.hash_queue_depth);
+	lock_queue();
+}
+
+/* The standard output of one that stands alone is its client's. */
+static void open_log(const struct service *s)
+{
+	if (service_state.options.stand_alone)
+		log_setup(&service_state.common, s->name);
+	else
+		log_setup_daemon(&service_state.common, s->name);
+	log_also_stderr(service_state.options.log_to_stderr);
+}
+
+static void configure(const struct service *s, int argc, char **argv)
+{
+	CLEANUP(buf_free) struct buf bad_option = BUF_INIT(ERROR_MAX);
+	service_options_parse(s, argc, argv, &service_state.options, &bad_option);
+	load_configuration(s, &bad_option);
+	open_log(s);
+	if (bad_option.len > 0)
+		fatal("%s", buf_cstr(&bad_option));
+	fill_own(s);
 }
 
 int service_main(const struct service *s, int argc, char **argv)
 {
-	ENSURE((s->serve != NULL) != (s->exchange != NULL));
+	ENSURE((s->serve != NULL) + (s->exchange != NULL) + (s->datagram != NULL) == 1);
 	service_state.service = s;
 	(void)umask(077);
 	(void)signal(SIGHUP, SIG_IGN);
 	fault_init(s->name);
 	log_setup_early(s->name);
-	service_options_parse(s, argc, argv, &service_state.options);
-	load_configuration(s);
-	log_setup(&service_state.common, s->name);
-	log_also_stderr(service_state.options.log_to_stderr);
+	configure(s, argc, argv);
 	check_descriptors(&service_state.options);
 	set_limit();
 	service_state.owner = owner_of(&service_state.common);

@@ -15,15 +15,15 @@
  * is the alarm signal: a loop that did not turn for daemon_timeout dies of signal 14.
  *
  * Log: maillog_file when set (the daemon opens it before the jail and appends by itself;
- * a postlog service comes later), /dev/stdout included; else syslog with syslog_facility.
- * The tag is syslog_name and the program's name.
+ * after a rotation master hands it the new file), /dev/stdout included; else syslog with
+ * syslog_facility. The tag is syslog_name and the program's name.
  *
- * Options, set by master or by hand: -n service name, -t type (inet unix pass), -c
- * (chroot), -u (drop privileges; done anyway unless .root), -d (not from master:
- * descriptor 0 is the listener), -S (serve one client on standard input and output), -v,
- * -V (log to standard error), -o name=value, -m max_use, -i max_idle, -s count of
- * listeners (descriptors 6...), -L clients this process carries, -z no limit, -l and -D
- * (accepted).
+ * Options, set by master or by hand: -n service name, -t type (inet unix pass
+ * unix-dgram), -c (chroot), -u (drop privileges; done anyway unless .root), -d (not from
+ * master: descriptor 0 is the listener), -S (serve one client on standard input and
+ * output), -v, -V (log to standard error), -o name=value, -m max_use, -i max_idle, -s
+ * count of listeners (descriptors 6...), -L clients this process carries, -z no limit, -l
+ * and -D (accepted).
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -56,6 +56,10 @@ struct service {
 	/* Exactly one of: */
 	void (*serve)(struct service_client *client); /* stream clients, own fiber each */
 	void (*exchange)(struct ipc_exchange *x);     /* inner protocol */
+	/* A datagram of a unix-dgram row, on the main stack: must not wait. One that is
+	 * longer than datagram_max arrives with datagram_max + 1 bytes. */
+	void (*datagram)(struct str payload);
+	size_t datagram_max;
 	/* Master's wakeup timer of the row; in a fiber. May be NULL. */
 	void (*wakeup)(void);
 	/* Per-connection state of the inner protocol (ipc_connection_state); may be NULL.

@@ -2,6 +2,7 @@
 #ifndef SERVICE_SERVICE_PRIVATE_H
 #define SERVICE_SERVICE_PRIVATE_H
 
+#include "service/master_status.h"
 #include "service/owner.h"
 #include "service/service.h"
 
@@ -10,7 +11,7 @@
 
 struct service_options {
 	const char *name; /* -n, or the program's name */
-	const char *type; /* inet, unix, pass */
+	const char *type; /* inet, unix, pass, unix-dgram */
 	const char *overrides[SERVICE_OVERRIDES_MAX];
 	size_t override_count;
 	int64_t max_use, max_idle; /* -1: as configured */
@@ -34,9 +35,10 @@ extern struct service_state service_state;
 /* service.c: fills the program's parameters again, as ${stress?...} is in some. */
 void service_set_stress(bool stress);
 
-/* options.c. Fatal on a bad option. */
-void service_options_parse(
-    const struct service *s, int argc, char **argv, struct service_options *o_r);
+/* options.c. The first bad option in `error`: it is for the log, and where that is
+ * depends on the others. */
+void service_options_parse(const struct service *s, int argc, char **argv,
+    struct service_options *o_r, struct buf *error);
 
 /* jail.c: chroot, ids. Fatal on failure. */
 void service_jail(const struct service_state *s);
@@ -57,9 +59,15 @@ void lifetime_retire(const char *reason);
 /* Called by the servers when something has ended after retirement. */
 void lifetime_check_end(void);
 
-/* stream_serving.c, inner_serving.c: from `first` on `count` listening descriptors. */
+/* orders.c: the next order of master; takes the log file that may come with it. */
+enum order_result { ORDER_NONE, ORDER_TAKEN, ORDER_END };
+MUST_USE enum order_result orders_receive(int fd, struct master_order *order_r);
+
+/* stream_serving.c, inner_serving.c, datagram_serving.c: from `first` on `count`
+ * listening descriptors. */
 void stream_serving_start(int first, int count);
 void inner_serving_start(int first, int count);
+void datagram_serving_start(int first, int count);
 /* One client on standard input and output. */
 void stand_alone_start(void);
 

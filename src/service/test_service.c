@@ -2,10 +2,9 @@
  * A daemon for tests of master and of the service frame. Run as test-stream it talks
  * lines, as test-inner it answers exchanges. Not installed.
  *
- * Lines: "pid", "name", "stress", "addresses" are answered; "hold" waits for the client's
- * end; "exit N", "crash", "spin" end the process. Message type 1 is answered by the pid.
- * Parameters: test_fail = yes dies at start; test_file = PATH retires when the file
- * exists.
+ * Lines: "pid", "name", "stress", "addresses" are answered; "log TEXT" logs; "exit N",
+ * "crash", "spin" end the process. Message type 1 is answered by the pid. Parameters:
+ * test_fail = yes dies at start; test_file = PATH retires when the file exists.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -41,6 +40,8 @@ static bool obey(struct service_client *c, struct str line, struct buf *answer)
 		buf_add_cstr(answer, service_draining() ? "yes" : "no");
 	else if (str_is(line, "addresses"))
 		add_addresses(answer, c);
+	else if (str_starts(line, STR("log ")))
+		log_info("%.*s", STR_ARG(str_skip(line, 4)));
 	else if (str_starts(line, STR("exit ")) &&
 	    str_to_range(str_skip(line, 5), 0, 255, &status))
 		_exit((int)status);

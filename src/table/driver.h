@@ -11,6 +11,8 @@
 struct table_driver {
 	const char *type;
 	bool fixed; /* keys are fixed strings (folded, partial keys make sense) */
+	/* In place of `fixed` where the name decides; such keys are not folded here. */
+	bool (*is_fixed)(const void *state);
 	/* `name` is what follows "type:". NULL on failure with the reason in `error`. */
 	void *(*open)(struct str name, unsigned flags, struct buf *error);
 	void (*close)(void *state);

@@ -189,7 +189,14 @@ static enum table_result broken(const struct index *x, int status, struct buf *e
 /* Readers hold no snapshot between two questions, but during a walk. */
 static int begin_read(struct index *x)
 {
-	return x->temporary == NULL && x->cursor == NULL ? mdb_txn_renew(x->txn) : 0;
+	if (x->temporary != NULL || x->cursor != NULL)
+		return 0;
+	int status = mdb_txn_renew(x->txn);
+	if (status != MDB_MAP_RESIZED)
+		return status;
+	/* Postfix's postmap changes its files in place, and has grown this one. */
+	status = mdb_env_set_mapsize(x->env, 0);
+	return status != 0 ? status : mdb_txn_renew(x->txn);
 }
 
 static void end_read(struct index *x)

@@ -1,8 +1,9 @@
 /*
- * The index file of a hash: or btree: table: an LMDB environment without a lock file, in
- * one file beside the source text (x.hash.lmdb, x.btree.lmdb). It is never changed in
- * place: whoever changes it writes a new file, syncs it, and renames it over the old one.
- * So a reader needs no lock, and sees the old table or the new one, also after a crash.
+ * The index file of a hash:, btree: or lmdb: table: an LMDB environment without a lock
+ * file, in one file beside the source text (x.hash.lmdb, x.btree.lmdb, x.lmdb; the last
+ * is Postfix's own format and may come from its postmap). We never change one in place:
+ * whoever changes it writes a new file, syncs it, and renames it over the old one. So a
+ * reader needs no lock, and sees the old table or the new one, also after a crash.
  */
 #ifndef TABLE_INDEX_H
 #define TABLE_INDEX_H
@@ -24,6 +25,11 @@ struct index *index_begin(
 /* Syncs and renames. An index that was begun can be used no more but to close it. */
 MUST_USE bool index_commit(struct index *x, struct buf *error);
 void index_close(struct index *x); /* NULL is fine */
+
+/* Makes the index of a source text (postmap): a new one, or more entries in the old one
+ * when the source is incremental. `label` is its name in warnings about doubles. */
+MUST_USE bool index_build(const char *path, const char *label,
+    const struct table_source *source, struct buf *error);
 
 /* The file that is open was replaced or removed. */
 bool index_replaced(const struct index *x);

@@ -28,6 +28,11 @@ unsigned rules_flags(const struct rules *r)
 	return r->flags;
 }
 
+const struct rule_kind *rules_kind(const struct rules *r)
+{
+	return r->kind;
+}
+
 void rule_warn(const struct rules *r, const struct rule *rule, const char *format, ...)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1000);

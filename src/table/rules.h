@@ -33,6 +33,7 @@ struct rules *rules_load(
     const struct rule_kind *kind, struct str name, unsigned flags, struct buf *error);
 void rules_free(struct rules *r); /* NULL is fine */
 unsigned rules_flags(const struct rules *r);
+const struct rule_kind *rules_kind(const struct rules *r);
 
 void rule_warn(const struct rules *r, const struct rule *rule, const char *format, ...)
     PRINTF_LIKE(3, 4);

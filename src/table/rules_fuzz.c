@@ -1,7 +1,7 @@
 /*
- * Text as an inline regexp and cidr table: the first line is the key. Repetitions like
- * a{9999} are left out: they cost the C library's compiler much time and memory, and only
- * the administrator writes patterns.
+ * Text as an inline regexp, pcre and cidr table: the first line is the key. Repetitions
+ * like a{9999} are left out: they cost the C library's compiler much time and memory, and
+ * only the administrator writes patterns.
  */
 #include <stdint.h>
 
@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!str_next(&rules, "\n", &key))
 		return 0;
 	ask("regexp", rules, key);
+	ask("pcre", rules, key);
 	ask("cidr", rules, key);
 	return 0;
 }

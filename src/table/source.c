@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "conf/config_line.h"
+#include "table/base64.h"
 
 #define LINE_MAX_BYTES (16u << 20)
 
@@ -25,6 +26,16 @@ static void warn(const struct reader *r, const char *what)
 
 static bool give(struct reader *r, struct str key, struct str value)
 {
+	CLEANUP(buf_free) struct buf content = BUF_INIT(BASE64_VALUE_MAX);
+	if (r->source->values_are_files) {
+		CLEANUP(buf_free) struct buf error = BUF_INIT(1000);
+		if (!base64_files(value, &content, &error)) {
+			log_warning("%s, line %u: %s: skipping this entry",
+			    r->source->path, r->line, buf_cstr(&error));
+			return true;
+		}
+		value = buf_str(&content);
+	}
 	if (!r->source->fold)
 		return r->entry(r->context, key, value, r->line);
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(key.len * 3 + 16);

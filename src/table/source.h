@@ -21,7 +21,10 @@ struct table_source {
 	enum source_format format;
 	enum source_duplicates duplicates;
 	bool fold;
-	bool incremental;  /* add to an existing index */
+	bool with_nul; /* keys and values end in a NUL (lmdb, cdb; postmap -N) */
+	bool
+	    values_are_files; /* names of files, whose content, in base64, is the value */
+	bool incremental;     /* add to an existing index */
 	bool default_mode; /* index gets 0644 less umask; else the source file's mode */
 };
 

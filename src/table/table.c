@@ -75,6 +75,8 @@ const char *table_name(const struct table *t)
 
 bool table_is_fixed(const struct table *t)
 {
+	if (t->state != NULL && t->driver->is_fixed != NULL)
+		return t->driver->is_fixed(t->state);
 	return t->driver != NULL && t->driver->fixed;
 }
 

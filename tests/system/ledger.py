@@ -35,9 +35,12 @@ class Ledger:
     def name(self, number):
         return f"m{number:06d}"
 
+    def recipients(self, _number):
+        return [self.recipient]
+
     def message(self, number):
         name = self.name(number)
-        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\n\n".encode() + text_of(name, self.size).encode()
+        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\nMessage-ID: <{name}@test.example>\n\n".encode() + text_of(name, self.size).encode()
 
     def body(self, number):
         return text_of(self.name(number), self.size).encode()
@@ -47,7 +50,7 @@ class Ledger:
         try:
             if session is None:
                 session = smtplib.SMTP("127.0.0.1", self.port, timeout=30)
-            session.sendmail("sender@test.example", [self.recipient], self.message(number).replace(b"\n", b"\r\n"),
+            session.sendmail("sender@test.example", self.recipients(number), self.message(number).replace(b"\n", b"\r\n"),
                              mail_options=["BODY=8BITMIME"])
             with self.lock:
                 self.acknowledged[self.name(number)] = hashlib.sha256(self.body(number)).hexdigest()

@@ -222,6 +222,13 @@ class Inner:
         self.socket.close()
 
 
+def send_datagram(path, payload):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.connect(path)
+        s.send(payload)
+
+
 def settle(seconds):
     """For things that must NOT happen: time for them to happen."""
     time.sleep(seconds)

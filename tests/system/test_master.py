@@ -12,7 +12,7 @@ import tempfile
 import pytest
 
 from instance import wait_until
-from master_helpers import END, GOAWAY, HELLO, MESSAGE, Inner, Master, alive, settle
+from master_helpers import END, GOAWAY, HELLO, MESSAGE, Inner, Master, alive, send_datagram, settle
 
 STREAM = "PORT inet n - n - {maxproc} test-stream"
 INNER = "inner unix - - n {wakeup} {maxproc} test-inner"
@@ -84,9 +84,11 @@ def test_a_missing_program_is_named_and_its_clients_are_refused(make):
         assert client.pid() > 0
 
 
-def test_an_unsupported_row_is_reported_and_the_rest_works(make):
+def test_a_type_that_the_program_cannot_serve_is_reported_and_the_rest_works(make):
     master = make([stream(), "log unix-dgram n - n - 1 test-stream"])
-    assert "unix-dgram" in master.log()
+    send_datagram(f"{master.queue}/public/log", b"x")
+    master.wait_log("service type unix-dgram is not one that test-stream can serve")
+    master.wait_log("bad command startup -- throttling")
     with master.client() as client:
         assert client.pid() > 0
 

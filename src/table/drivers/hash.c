@@ -209,73 +209,17 @@ static bool changed(void *state)
 	return h->index != NULL ? index_replaced(h->index) : source_changed(h);
 }
 
-/* Below here: building the index. */
-
-struct building {
-	struct index *index;
-	const struct table_source *source;
-	const char *path;
-	struct buf *error;
-};
-
-static bool put_entry(void *context, struct str key, struct str value, unsigned line)
-{
-	struct building *b = context;
-	if (key.len == 0 || key.len > INDEX_KEY_MAX) {
-		log_warning(
-		    "%s, line %u: key is empty or longer than %d bytes -- ignoring "
-		    "this line",
-		    b->source->path, line, INDEX_KEY_MAX);
-		return true;
-	}
-	bool replace = b->source->duplicates == SOURCE_DUPLICATES_REPLACE;
-	switch (index_put(b->index, key, value, replace, b->error)) {
-	case TABLE_FOUND:
-		return true;
-	case TABLE_ABSENT:
-		if (b->source->duplicates == SOURCE_DUPLICATES_WARN)
-			log_warning(
-			    "%s: duplicate entry: \"%.*s\"", b->path, STR_ARG(key));
-		return true;
-	case TABLE_TRY_LATER:
-	case TABLE_BROKEN:
-		break;
-	}
-	return false;
-}
-
-static unsigned mode_for(const struct table_source *source, size_t *size_r)
-{
-	struct stat status;
-	*size_r = source->text.len;
-	if (source->path == NULL || source->text.p != NULL ||
-	    stat(source->path, &status) != 0)
-		return 0644;
-	*size_r = (size_t)status.st_size;
-	return source->default_mode ? 0644 : status.st_mode & 0666;
-}
-
 static bool build_with(struct str name, const char *suffix,
     const struct table_source *source, struct buf *error)
 {
 	CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_MAX);
-	size_t size = 0;
-	unsigned mode = mode_for(source, &size);
-	struct stat status;
 	buf_add_str(&path, name);
 	buf_printf(&path, ".%s.lmdb", suffix);
 	if (!buf_ok(&path)) {
 		buf_add_cstr(error, "file name too long");
 		return false;
 	}
-	bool copy = source->incremental && stat(buf_cstr(&path), &status) == 0;
-	struct building b = {.source = source, .path = buf_cstr(&path), .error = error};
-	b.index =
-	    index_begin(b.path, copy, size, copy ? status.st_mode & 0666 : mode, error);
-	bool ok = b.index != NULL && table_source_read(source, put_entry, &b, error) &&
-	    index_commit(b.index, error);
-	index_close(b.index);
-	return ok;
+	return index_build(buf_cstr(&path), buf_cstr(&path), source, error);
 }
 
 static bool build_hash(

@@ -1,0 +1,39 @@
+/* What commit.c (the life of a slot) and commit_reserve.c (how it gets its id) share. */
+#ifndef QUEUE_COMMIT_PRIVATE_H
+#define QUEUE_COMMIT_PRIVATE_H
+
+#include <sys/stat.h>
+#include "queue/commit.h"
+#include "queue/commit_group.h"
+
+struct commit {
+	const char *queue;
+	int dir; /* kept open, for the name operations; maildrop may not be readable */
+	mode_t start_mode, ready_mode;
+	bool long_ids;
+	bool ordered;     /* a name is durable with its file */
+	unsigned counter; /* of temporary names */
+	int log_dir;      /* commit, -1 without log engine */
+	struct commit_group *group;
+};
+
+struct commit_slot {
+	const struct commit *owner;
+	int fd;
+	char id[QUEUE_ID_MAX];
+	struct timeval when;
+	struct buf bytes;  /* not written yet */
+	off_t written;     /* bytes in the file before them */
+	const char *queue; /* where the file lies now */
+	bool hold;
+
+	/* The job under way: bytes that go to `offset`, outside `bytes`. */
+	struct str piece;
+	off_t piece_offset;
+
+	/* The first trouble; sticky. */
+	int error;
+	const char *action;
+};
+
+#endif

@@ -1,0 +1,358 @@
+#include "queue/commit_segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+#include "base/file.h"
+#include "base/memory.h"
+#include "ipc/little_endian.h"
+#include "queue/commit_checkpoint.h"
+#include "queue/queue_id.h"
+
+/*
+ * The first block: magic, version u32, CRC-32 u32 of the rest, generation u64.
+ * A record: magic u32, CRC-32 u32 of the rest and of the bytes, generation u64, stamp
+ * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8, 7
+ * reserved, id padded with zeros; then the bytes; the next begins at a multiple of 8.
+ * A batch begins at a multiple of a block, so that no write touches a block in which
+ * something safe lies.
+ */
+#define HEADER_MAGIC   "PHSEGMT\n"
+#define HEADER_SIZE    24
+#define HEADER_VERSION 1u
+#define RECORD_MAGIC   0x43524850u /* "PHRC" */
+#define RECORD_SUMMED  8           /* the checksum covers all from here on */
+#define RECORD_ID      48
+#define RECORD_SIZE    (RECORD_ID + QUEUE_ID_MAX)
+#define FILL_PIECE     ((size_t)256 * 1024)
+
+struct segment {
+	int dir, fd;
+	int64_t size, end; /* where the next batch begins */
+	uint64_t generation;
+	int64_t last_stamp; /* of its records, 0: none */
+	bool broken;        /* a write or sync failed */
+};
+
+int64_t segment_now(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t round_up(int64_t value, int64_t unit)
+{
+	return (value + unit - 1) / unit * unit;
+}
+
+/* --- the header --- */
+
+static uint32_t checksum(const char *p, size_t len, struct str more)
+{
+	uLong sum = crc32_z(0, (const Bytef *)p, len);
+	if (more.len > 0)
+		sum = crc32_z(sum, (const Bytef *)more.p, more.len);
+	return (uint32_t)sum;
+}
+
+static int header_write(int fd, uint64_t generation)
+{
+	char bytes[HEADER_SIZE] = HEADER_MAGIC;
+	put_le32(bytes + 8, HEADER_VERSION);
+	put_le64(bytes + 16, generation);
+	put_le32(bytes + 12, checksum(bytes + 16, HEADER_SIZE - 16, STR_EMPTY));
+	return file_write_all_at(fd, bytes, sizeof(bytes), 0);
+}
+
+/* 0: none, or spoiled by a crash before its first batch was safe. */
+static uint64_t header_generation(const char *p, size_t len)
+{
+	if (len < HEADER_SIZE || memcmp(p, HEADER_MAGIC, 8) != 0 ||
+	    get_le32(p + 8) != HEADER_VERSION ||
+	    get_le32(p + 12) != checksum(p + 16, HEADER_SIZE - 16, STR_EMPTY))
+		return 0;
+	return get_le64(p + 16);
+}
+
+/* --- records --- */
+
+size_t segment_cost(const struct segment_record *r)
+{
+	return RECORD_SIZE + (size_t)round_up((int64_t)r->bytes.len, 8);
+}
+
+static void record_add(
+    struct buf *out, const struct segment_record *r, uint64_t generation)
+{
+	char head[RECORD_SIZE] = "";
+	put_le32(head, RECORD_MAGIC);
+	put_le64(head + 8, generation);
+	put_le64(head + 16, (uint64_t)r->stamp);
+	put_le64(head + 24, (uint64_t)r->arrival.tv_sec);
+	put_le32(head + 32, (uint32_t)r->arrival.tv_usec);
+	put_le32(head + 36, (uint32_t)r->bytes.len);
+	head[40] = (char)r->kind;
+	memcpy(head + RECORD_ID, r->id.p, r->id.len);
+	put_le32(head + 4,
+	    checksum(head + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED, r->bytes));
+	buf_add(out, head, sizeof(head));
+	buf_add_str(out, r->bytes);
+	buf_add_fill(out, '\0', segment_cost(r) - RECORD_SIZE - r->bytes.len);
+}
+
+/* What lies at `p`; false: no record of this generation. */
+static bool record_at(
+    const char *p, size_t len, uint64_t generation, struct segment_record *r_r)
+{
+	if (len < RECORD_SIZE || get_le32(p) != RECORD_MAGIC ||
+	    get_le64(p + 8) != generation)
+		return false;
+	size_t bytes = get_le32(p + 36);
+	int kind = p[40];
+	const char *id_end = memchr(p + RECORD_ID, '\0', QUEUE_ID_MAX);
+	if (bytes > len - RECORD_SIZE || kind < SEGMENT_MESSAGE ||
+	    kind > SEGMENT_REMOVED || id_end == NULL)
+		return false;
+	struct segment_record r = {
+	    .kind = (enum segment_kind)kind,
+	    .stamp = (int64_t)get_le64(p + 16),
+	    .arrival = {.tv_sec = (time_t)get_le64(p + 24),
+		.tv_usec = (suseconds_t)get_le32(p + 32)},
+	    .id = {p + RECORD_ID, (size_t)(id_end - p) - RECORD_ID},
+	    .bytes = {p + RECORD_SIZE, bytes},
+	};
+	if (!queue_id_valid(r.id) ||
+	    get_le32(p + 4) !=
+		checksum(p + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED, r.bytes))
+		return false;
+	*r_r = r;
+	return true;
+}
+
+/* Where the record after `at` may begin: behind it, or with the next batch. */
+static int records_walk(const char *p, size_t len,
+    int (*each)(void *context, const struct segment_record *r), void *context)
+{
+	uint64_t generation = header_generation(p, len);
+	size_t at = SEGMENT_BLOCK;
+	struct segment_record r;
+	while (generation != 0 && at < len) {
+		if (!record_at(p + at, len - at, generation, &r)) {
+			if (at % SEGMENT_BLOCK == 0)
+				return 0;
+			at = (size_t)round_up((int64_t)at, SEGMENT_BLOCK);
+			continue;
+		}
+		int result = each(context, &r);
+		if (result != 0)
+			return result;
+		at += segment_cost(&r);
+	}
+	return 0;
+}
+
+int segment_read(
+    int fd, int (*each)(void *context, const struct segment_record *r), void *context)
+{
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode) || status.st_size > SEGMENT_SIZE_MAX)
+		return -EBADMSG;
+	size_t size = (size_t)status.st_size;
+	char *bytes = memory_alloc(size + 1);
+	ssize_t got = file_read_at(fd, bytes, size, 0);
+	int result = got < 0 ? (int)got : records_walk(bytes, (size_t)got, each, context);
+	free(bytes);
+	return result;
+}
+
+static int read_generation(int fd, uint64_t *generation_r)
+{
+	char bytes[HEADER_SIZE];
+	ssize_t got = file_read_at(fd, bytes, sizeof(bytes), 0);
+	if (got < 0)
+		return (int)got;
+	*generation_r = header_generation(bytes, (size_t)got);
+	return 0;
+}
+
+int segment_invalidate(int fd)
+{
+	uint64_t generation = 0;
+	int error = read_generation(fd, &generation);
+	if (error == 0)
+		error = header_write(fd, generation + 1);
+	return error < 0 ? error : file_sync_data(fd);
+}
+
+/* --- taking one --- */
+
+static void file_name(char name[16], unsigned number)
+{
+	(void)snprintf(name, 16, "%03u.log", number);
+}
+
+int segment_open_next(int dir, unsigned *number)
+{
+	int fd = -ENOENT;
+	while (fd == -ENOENT && *number < SEGMENTS_MAX) {
+		char name[16];
+		file_name(name, (*number)++);
+		fd = file_open_at(dir, name, O_RDWR | O_NONBLOCK, 0);
+	}
+	return fd;
+}
+
+int segment_remove_all(int dir)
+{
+	int error = 0;
+	for (unsigned i = 0; i < SEGMENTS_MAX && error == 0; i++) {
+		char name[16];
+		file_name(name, i);
+		error = file_unlink(dir, name);
+		if (error == -ENOENT)
+			error = 0;
+	}
+	return error;
+}
+
+/* All blocks are written once, so that a later sync has no allocation to record. */
+static int fill(int fd, int64_t size)
+{
+	char *zeros = memory_alloc(FILL_PIECE);
+	int error = 0;
+	for (int64_t at = 0; error == 0 && at < size; at += (int64_t)FILL_PIECE) {
+		int64_t left = size - at;
+		size_t piece = left < (int64_t)FILL_PIECE ? (size_t)left : FILL_PIECE;
+		error = file_write_all_at(fd, zeros, piece, at);
+	}
+	free(zeros);
+	return error < 0 ? error : file_sync(fd);
+}
+
+static int note_stamp(void *context, const struct segment_record *r)
+{
+	int64_t *last = context;
+	if (r->stamp > *last)
+		*last = r->stamp;
+	return 0;
+}
+
+/* A new generation begins: what was there before must be durable as files. */
+static int begin(struct segment *s)
+{
+	int64_t stamp;
+	int error = checkpoint_read(s->dir, &stamp);
+	if (error == 0 && s->last_stamp >= stamp && s->last_stamp > 0)
+		error = checkpoint_make(s->dir, s->last_stamp);
+	if (error < 0)
+		return error;
+	s->generation++;
+	s->last_stamp = 0;
+	s->end = SEGMENT_BLOCK;
+	return header_write(s->fd, s->generation);
+}
+
+/* The file is ours by its lock. */
+static int adopt(struct segment *s)
+{
+	struct stat status;
+	if (fstat(s->fd, &status) < 0)
+		return -errno;
+	if (status.st_nlink == 0)
+		return -EWOULDBLOCK; /* removed while we opened it */
+	int error = read_generation(s->fd, &s->generation);
+	if (error == 0)
+		error = segment_read(s->fd, note_stamp, &s->last_stamp);
+	if (error == 0 && s->last_stamp == 0 && status.st_size != s->size) {
+		error = ftruncate(s->fd, 0) < 0 ? -errno : fill(s->fd, s->size);
+		if (error < 0 && ftruncate(s->fd, 0) < 0)
+			error = -errno; /* a full disk keeps what we took of it */
+	} else if (error == 0) {
+		s->size = status.st_size;
+	}
+	return error < 0 ? error : begin(s);
+}
+
+/* -EWOULDBLOCK: in use; try the next. */
+static int try_file(int dir, unsigned number, struct segment *s)
+{
+	char name[16];
+	file_name(name, number);
+	s->fd = file_open_at(dir, name, O_RDWR | O_CREAT | O_NONBLOCK, 0600);
+	if (s->fd < 0)
+		return s->fd;
+	int error = file_try_lock(s->fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0)
+		error = adopt(s);
+	if (error == 0)
+		error = file_sync_dir(dir, ".");
+	if (error < 0)
+		file_close(&s->fd);
+	return error;
+}
+
+int segment_take(int dir, int64_t size, struct segment **s_r)
+{
+	int error = -EWOULDBLOCK;
+	struct segment *s = memory_alloc(sizeof(*s));
+	for (unsigned i = 0; i < SEGMENTS_MAX && error == -EWOULDBLOCK; i++) {
+		*s = (struct segment){.dir = dir, .fd = -1, .size = size};
+		error = try_file(dir, i, s);
+	}
+	if (error < 0)
+		free(s);
+	else
+		*s_r = s;
+	return error;
+}
+
+void segment_close(struct segment *s)
+{
+	if (s == NULL)
+		return;
+	file_close(&s->fd);
+	free(s);
+}
+
+int segment_renew(struct segment *s)
+{
+	if (!s->broken)
+		return begin(s);
+	/* Its records may not be readable: what they stand for must be safe otherwise. */
+	int error = checkpoint_make(s->dir, s->last_stamp);
+	return error < 0 ? error : -EIO;
+}
+
+/* --- appending --- */
+
+size_t segment_room(const struct segment *s)
+{
+	return s->broken || s->end >= s->size ? 0 : (size_t)(s->size - s->end);
+}
+
+int segment_append(struct segment *s, const struct segment_record *records, size_t count)
+{
+	CLEANUP(buf_free) struct buf batch = BUF_INIT(segment_room(s));
+	int64_t last = s->last_stamp;
+	for (size_t i = 0; i < count; i++) {
+		record_add(&batch, &records[i], s->generation);
+		last = records[i].stamp > last ? records[i].stamp : last;
+	}
+	if (!buf_ok(&batch))
+		return -EMSGSIZE;
+	int error = file_write_all_at(s->fd, batch.p, batch.len, s->end);
+	if (error == 0)
+		error = file_sync_data(s->fd);
+	/* Never synced again in the hope of better luck: the kernel may have dropped the
+	 * pages and would report success. */
+	s->broken = error < 0;
+	s->end = round_up(s->end + (int64_t)batch.len, SEGMENT_BLOCK);
+	s->last_stamp = last;
+	return error;
+}

@@ -1,0 +1,81 @@
+/*
+ * A segment: a file of fixed size, zero-filled when it is made, that one process at a
+ * time appends records to (doc/commit.md). What was written and synced here survives any
+ * crash; whoever recovers reads it back. Segments lie in the directory commit of the
+ * queue and are used again: each use has a generation of its own, so that old bytes are
+ * never taken for new ones.
+ *
+ * All calls block; they run on worker threads, do not log and touch only their segment.
+ */
+#ifndef QUEUE_COMMIT_SEGMENT_H
+#define QUEUE_COMMIT_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/time.h>
+#include "base/buf.h"
+
+#define SEGMENT_DIRECTORY "commit"
+#define SEGMENT_BLOCK     4096 /* a batch starts at a multiple of this */
+#define SEGMENT_SIZE_MIN  ((int64_t)256 * 1024)
+#define SEGMENT_SIZE_MAX  ((int64_t)1 << 30)
+#define SEGMENTS_MAX      1000
+
+enum segment_kind {
+	SEGMENT_MESSAGE = 1, /* the bytes of a queue file */
+	SEGMENT_HELD = 2,    /* the same, and the file lies in hold */
+	SEGMENT_REMOVED = 3, /* no bytes: that message is over */
+};
+
+/* `stamp`: segment_now() after the file was changed, so that all changes with a stamp
+ * before a checkpoint are in it. Id and arrival together name a message for ever. */
+struct segment_record {
+	enum segment_kind kind;
+	int64_t stamp;
+	struct str id;
+	struct timeval arrival;
+	struct str bytes;
+};
+
+/* Monotonic nanoseconds, the same for all processes until the machine starts again. */
+int64_t segment_now(void);
+
+struct segment;
+
+/*
+ * A segment that no living process holds, made when there is none, locked and empty.
+ * What a dead process or an earlier use left in it is made durable as files first
+ * (checkpoint). `dir` is the directory commit. 0; -ENOSPC and other -errno: there is none
+ * to be had now.
+ */
+MUST_USE int segment_take(int dir, int64_t size, struct segment **s_r);
+/* Unlocks and closes; the records stay. NULL is fine. */
+void segment_close(struct segment *s);
+/* Empties one that is ours for the next use: makes its messages durable as files. -EIO
+ * after a failed append: that was done, but the segment can only be closed. */
+MUST_USE int segment_renew(struct segment *s);
+
+/* Bytes that a record takes, at most, and that are left for a batch. */
+size_t segment_cost(const struct segment_record *r);
+size_t segment_room(const struct segment *s);
+/* Appends the records in one write and syncs once. After 0 they are safe. -errno: they
+ * may or may not come back after a crash; the segment takes nothing more. */
+MUST_USE int segment_append(
+    struct segment *s, const struct segment_record *records, size_t count);
+
+/*
+ * Calls `each` for every record of the current generation, in order; it returns 0, or
+ * -errno to stop. 0; -errno of reading, or what `each` gave. A file that never was a
+ * segment, or was not finished, has no records.
+ */
+MUST_USE int segment_read(
+    int fd, int (*each)(void *context, const struct segment_record *r), void *context);
+/* From now on its records are not read any more. The caller holds the lock. */
+MUST_USE int segment_invalidate(int fd);
+/* Opens the next file of the directory from *number on, any state, not locked. -ENOENT:
+ * no more. *number is moved behind it. */
+MUST_USE int segment_open_next(int dir, unsigned *number);
+/* After a clean stop: none is in use, none has records that count. */
+MUST_USE int segment_remove_all(int dir);
+
+#endif

@@ -1,0 +1,240 @@
+#include "queue/commit_segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/fault.h"
+#include "base/file.h"
+#include "queue/commit_checkpoint.h"
+#include "unit.h"
+
+#define FILE_0 "commit/000.log"
+
+static int open_directory(void)
+{
+	assert_int_equal(chdir(unit_directory()), 0);
+	assert_int_equal(mkdir(SEGMENT_DIRECTORY, 0700), 0);
+	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
+	assert_true(dir >= 0);
+	return dir;
+}
+
+static struct segment *take(int dir)
+{
+	struct segment *s = NULL;
+	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &s), 0);
+	return s;
+}
+
+static struct segment_record message(const char *id, struct str bytes)
+{
+	return (struct segment_record){.kind = SEGMENT_MESSAGE,
+	    .stamp = segment_now(),
+	    .id = str_of(id),
+	    .arrival = {.tv_sec = 1795318146, .tv_usec = 448913},
+	    .bytes = bytes};
+}
+
+static void append(struct segment *s, const char *id, struct str bytes)
+{
+	struct segment_record r = message(id, bytes);
+	assert_int_equal(segment_append(s, &r, 1), 0);
+}
+
+/* "id:bytes " of every record. */
+static int list(void *context, const struct segment_record *r)
+{
+	buf_printf(context, "%.*s:%.*s ", STR_ARG(r->id), STR_ARG(r->bytes));
+	assert_int_equal(r->arrival.tv_sec, 1795318146);
+	assert_int_equal(r->arrival.tv_usec, 448913);
+	return 0;
+}
+
+static void assert_records(const char *path, const char *expected)
+{
+	CLEANUP(buf_free) struct buf found = BUF_INIT(1 << 20);
+	CLEANUP(file_close) int fd = file_open_at(AT_FDCWD, path, O_RDONLY, 0);
+	assert_int_equal(segment_read(fd, list, &found), 0);
+	assert_string_equal(buf_cstr(&found), expected);
+}
+
+TEST(records_come_back_in_order)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	struct segment_record batch[] = {message("AAAAA1", STR("one")),
+	    message("AAAAA2", STR("")), message("AAAAA3", STR("threeeeee"))};
+	assert_int_equal(segment_append(s, batch, ARRAY_SIZE(batch)), 0);
+	append(s, "AAAAA4", STR("four"));
+	segment_close(s);
+	assert_records(FILE_0, "AAAAA1:one AAAAA2: AAAAA3:threeeeee AAAAA4:four ");
+}
+
+TEST(a_batch_never_touches_a_block_that_holds_something)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	size_t room = segment_room(s);
+	append(s, "AAAAA1", STR("one"));
+	assert_int_equal(room - segment_room(s), SEGMENT_BLOCK);
+	append(s, "AAAAA2", STR("two"));
+	assert_int_equal(room - segment_room(s), 2 * SEGMENT_BLOCK);
+	segment_close(s);
+}
+
+TEST(a_segment_in_use_is_left_to_its_process)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir), *other = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	append(other, "AAAAA2", STR("two"));
+	assert_records(FILE_0, "AAAAA1:one ");
+	assert_records("commit/001.log", "AAAAA2:two ");
+	segment_close(s);
+	segment_close(other);
+}
+
+TEST(what_a_dead_process_left_is_made_durable_before_the_segment_is_used_again)
+{
+	int64_t before = 0, after = 0;
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	segment_close(s); /* as the kernel does it for a dead one */
+	assert_int_equal(checkpoint_read(dir, &before), 0);
+	int64_t now = segment_now();
+	s = take(dir);
+	assert_int_equal(checkpoint_read(dir, &after), 0);
+	assert_true(before < now && after >= now);
+	assert_records(FILE_0, "");
+	append(s, "AAAAA2", STR("two"));
+	assert_records(FILE_0, "AAAAA2:two ");
+	segment_close(s);
+}
+
+TEST(a_segment_whose_messages_cannot_be_made_durable_is_not_used_again)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	fault_set(FAULT_FSYNC, 1, false, EIO);
+	assert_int_equal(segment_renew(s), -EIO);
+	fault_set(FAULT_FSYNC, 0, false, 0);
+	/* The disk would take it now, but what is in memory may be lost: until recovery
+	 * has looked, nothing is forgotten. */
+	assert_int_equal(segment_renew(s), -EIO);
+	assert_int_equal(checkpoint_make(dir, segment_now()), -EIO);
+	segment_close(s);
+	assert_records(FILE_0, "AAAAA1:one ");
+	struct segment *next = NULL;
+	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &next), -EIO);
+	assert_int_equal(checkpoint_reset(dir), 0);
+	assert_int_equal(checkpoint_make(dir, segment_now()), 0);
+}
+
+TEST(after_a_failed_sync_a_segment_takes_nothing_more)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	struct segment_record r = message("AAAAA2", STR("two"));
+	fault_set(FAULT_FSYNC, 1, false, EIO);
+	assert_int_equal(segment_append(s, &r, 1), -EIO);
+	fault_set(FAULT_FSYNC, 0, false, 0);
+	assert_int_equal(segment_room(s), 0);
+	assert_int_equal(segment_append(s, &r, 1), -EMSGSIZE);
+	assert_int_equal(segment_renew(s), -EIO);
+	segment_close(s);
+}
+
+/* Every byte of the second record in turn is not what was written. */
+TEST(a_torn_record_is_no_record)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	append(s, "AAAAA2", STR("two"));
+	segment_close(s);
+	CLEANUP(file_close) int fd = file_open_at(AT_FDCWD, FILE_0, O_RDWR, 0);
+	size_t len = segment_cost(&(struct segment_record){.bytes = STR("two")}) - 5;
+	for (size_t i = 0; i < len; i++) {
+		char byte, other;
+		off_t at = 2 * SEGMENT_BLOCK + (off_t)i;
+		assert_int_equal(file_read_at(fd, &byte, 1, at), 1);
+		other = (char)(byte ^ 1);
+		assert_int_equal(file_write_all_at(fd, &other, 1, at), 0);
+		assert_records(FILE_0, "AAAAA1:one ");
+		assert_int_equal(file_write_all_at(fd, &byte, 1, at), 0);
+	}
+	assert_records(FILE_0, "AAAAA1:one AAAAA2:two ");
+}
+
+TEST(bytes_of_an_earlier_use_are_not_taken_for_records)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	append(s, "AAAAA2", STR("two"));
+	assert_int_equal(segment_renew(s), 0);
+	append(s, "AAAAA3", STR("three"));
+	segment_close(s);
+	assert_records(FILE_0, "AAAAA3:three ");
+	CLEANUP(file_close) int fd = file_open_at(AT_FDCWD, FILE_0, O_RDWR, 0);
+	assert_int_equal(segment_invalidate(fd), 0);
+	assert_records(FILE_0, "");
+}
+
+TEST(foreign_files_have_no_records)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	CLEANUP(buf_free) struct buf zeros = BUF_INIT(1 << 20);
+	buf_add_fill(&zeros, '\0', SEGMENT_SIZE_MIN);
+	CLEANUP(file_close)
+	int fd = file_open_at(dir, "000.log", O_RDWR | O_CREAT, 0600);
+	assert_records(FILE_0, "");
+	assert_int_equal(file_write_all(fd, "PHSEGMT\n", 8), 0);
+	assert_records(FILE_0, "");
+	assert_int_equal(file_write_all(fd, zeros.p, zeros.len), 0);
+	assert_records(FILE_0, "");
+	/* Too short or too long for a segment: filled again. */
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	segment_close(s);
+	assert_records(FILE_0, "AAAAA1:one ");
+}
+
+TEST(without_space_there_is_no_segment_and_nothing_is_kept)
+{
+	struct segment *s = NULL;
+	struct stat status;
+	CLEANUP(file_close) int dir = open_directory();
+	fault_set(FAULT_WRITE, 1, false, ENOSPC);
+	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &s), -ENOSPC);
+	fault_set(FAULT_WRITE, 0, false, 0);
+	assert_int_equal(stat(FILE_0, &status), 0);
+	assert_int_equal(status.st_size, 0);
+	s = take(dir);
+	append(s, "AAAAA1", STR("one"));
+	segment_close(s);
+}
+
+TEST(the_newer_half_of_a_checkpoint_counts)
+{
+	int64_t first = 0, second = 0, found = 0;
+	CLEANUP(file_close) int dir = open_directory();
+	assert_int_equal(checkpoint_make(dir, segment_now()), 0);
+	assert_int_equal(checkpoint_read(dir, &first), 0);
+	/* Somebody did it meanwhile: nothing to do. */
+	assert_int_equal(checkpoint_make(dir, first - 1), 0);
+	assert_int_equal(checkpoint_read(dir, &found), 0);
+	assert_int_equal(found, first);
+	assert_int_equal(checkpoint_make(dir, segment_now()), 0);
+	assert_int_equal(checkpoint_read(dir, &second), 0);
+	assert_true(second > first);
+	/* The newer one was torn: the older one stands. */
+	CLEANUP(file_close) int fd = file_open_at(dir, "checkpoint", O_RDWR, 0);
+	assert_int_equal(file_write_all_at(fd, "torn", 4, 16), 0);
+	assert_int_equal(checkpoint_read(dir, &found), 0);
+	assert_int_equal(found, first);
+}

@@ -1,0 +1,111 @@
+"""What the tests of the package and of a stock configuration share."""
+import glob
+import json
+import os
+import subprocess
+
+import pytest
+
+from instance import ROOT
+from own_root import PrivateRoot
+
+DEB = "/tmp/package/posthouse.deb"
+
+# Inside the private root: SESSIONS clients that send messages one after the other while `postfix reload` is run RELOADS times.
+LOAD = r"""
+import json, smtplib, subprocess, sys, threading, time
+sessions, reloads, recipient = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+stop, accepted, trouble, lock = threading.Event(), [], [], threading.Lock()
+
+def client(number):
+    count = 0
+    while not stop.is_set():
+        try:
+            with smtplib.SMTP("127.0.0.1", 25, timeout=30) as server:
+                server.ehlo("load.test")
+                for _ in range(5):
+                    name = f"{number}-{count}"
+                    count += 1
+                    server.sendmail("sender@load.test", [recipient], f"Subject: {name}\n\nbody of {name}\n")
+                    with lock:
+                        accepted.append(name)
+        except Exception as error:
+            with lock:
+                trouble.append(repr(error))
+
+threads = [threading.Thread(target=client, args=(i,)) for i in range(sessions)]
+for t in threads: t.start()
+time.sleep(1)
+codes = []
+for _ in range(reloads):
+    codes.append(subprocess.run(["postfix", "reload"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode)
+    time.sleep(0.05)
+time.sleep(0.5)
+stop.set()
+for t in threads: t.join()
+print(json.dumps({"accepted": accepted, "trouble": trouble, "codes": codes}))
+"""
+
+
+@pytest.fixture(scope="session")
+def deb():
+    """The package, as `make deb` builds it. POSTHOUSE_DEB names one that is there already."""
+    if os.environ.get("POSTHOUSE_DEB"):
+        return os.environ["POSTHOUSE_DEB"]
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if subprocess.run(["sh", "-c", "command -v dh && command -v dpkg-buildpackage"], stdout=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("debhelper is not installed (group deb)")
+    done = subprocess.run([f"{ROOT}/tools/deb.sh", f"{ROOT}/build/deb"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout.split()[-1]
+
+
+@pytest.fixture
+def private_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    made = PrivateRoot()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def package_root(private_root, deb):
+    """A private root with the package to install at DEB, and a user alice who has a maildir."""
+    private_root.copy(deb, DEB)
+    private_root.run("rm -rf /etc/postfix /var/spool/postfix; useradd -m alice")
+    private_root.run("install -d -o alice -g mail -m 700 /var/mail/alice /var/mail/alice/new /var/mail/alice/cur /var/mail/alice/tmp")
+    return private_root
+
+
+def install(root):
+    return root.run("apt-get", "install", "-y", "--no-install-recommends", DEB)
+
+
+def mailbox(root, user="alice"):
+    messages = []
+    for path in glob.glob(root.path(f"/var/mail/{user}/new/*")):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            messages.append(file.read())
+    return messages
+
+
+def load(root, sessions, reloads, recipient):
+    root.write("/tmp/load.py", LOAD)
+    done = root.run("/usr/bin/python3", "/tmp/load.py", str(sessions), str(reloads), recipient)
+    return json.loads(done.output.splitlines()[-1])
+
+
+def status_of(pid):
+    """uid, gid, groups, capabilities and root directory of a process, from /proc."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    return {
+        "uid": [int(n) for n in status["Uid"].split()],
+        "gid": [int(n) for n in status["Gid"].split()],
+        "groups": [int(n) for n in status["Groups"].split()],
+        "effective": int(status["CapEff"], 16),
+        "permitted": int(status["CapPrm"], 16),
+        "jailed": os.readlink(f"/proc/{pid}/root"),
+    }
