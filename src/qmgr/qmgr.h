@@ -92,10 +92,10 @@ struct qmgr_state {
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer, *trace;
 	struct commit_notes *notes; /* NULL without commit log */
-	struct map *messages;   /* active, by id */
-	size_t old_messages;    /* of these, from deferred */
-	size_t recipients;      /* in memory, of all messages */
-	struct map *transports; /* by name */
+	struct map *messages;       /* active, by id */
+	size_t old_messages;        /* of these, from deferred */
+	size_t recipients;          /* in memory, of all messages */
+	struct map *transports;     /* by name */
 };
 extern struct qmgr_state qmgr;
 
