@@ -164,26 +164,36 @@ void destination_forget_dead(struct destination *d)
 	d->transport->dead_until = 0;
 }
 
-static void forget_dead_destinations(struct transport *t)
+static void sweep(struct transport *t, bool forget)
 {
 	size_t at = 0;
 	struct str key;
 	void *value;
+	if (forget)
+		t->dead_until = 0;
 	while (map_next(t->destinations, &at, &key, &value)) {
 		struct destination *d = value;
-		d->dead_until = 0;
+		if (forget)
+			d->dead_until = 0;
 		destination_release(d);
 	}
 }
 
-void destinations_forget_dead(void)
+static void sweep_all(bool forget)
 {
 	size_t at = 0;
 	struct str name;
 	void *value;
-	while (map_next(qmgr.transports, &at, &name, &value)) {
-		struct transport *t = value;
-		t->dead_until = 0;
-		forget_dead_destinations(t);
-	}
+	while (map_next(qmgr.transports, &at, &name, &value))
+		sweep(value, forget);
+}
+
+void destinations_forget_dead(void)
+{
+	sweep_all(true);
+}
+
+void destinations_sweep(void)
+{
+	sweep_all(false);
 }

@@ -130,8 +130,8 @@ static void defer(struct message *m)
 	const struct timespec times[] = {when, when};
 	if (futimens(fd, times) != 0)
 		log_warning("%s: set time stamp: %s", m->id, strerror(errno));
-	/* Some recipients may be done, and agents do not sync their marks: nobody shall get
-	 * the message again after a power cut in the hours that it waits. */
+	/* Some recipients may be done, and agents do not sync their marks: nobody shall
+	 * get the message again after a power cut in the hours that it waits. */
 	int error = m->read > 1 ? commit_sync_fd(fd) : 0;
 	if (error != 0)
 		log_warning("%s: sync: %s", m->id, strerror(-error));

@@ -18,6 +18,7 @@
 #define ANNOUNCED_MAX  20000 /* ids kept; more are left to a scan */
 #define ACTIVATING_MAX 50    /* files that are being read and resolved at once */
 #define SCAN_STEP      200   /* names looked at before others get their turn */
+#define DEFERRED_SHARE 80    /* percent of the active queue that deferred mail may take */
 #define AGAIN_SOON_MS  5000
 #define SCAN_BACKLOG   1000000
 
@@ -28,7 +29,7 @@ static struct {
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool deferred_turn;
-	unsigned activating;
+	unsigned activating, activating_old; /* the latter: of these from deferred */
 	struct fiber_queue changed;
 	struct run_timer *deferred_timer, *again_timer;
 } intake;
@@ -82,6 +83,7 @@ static void again(UNUSED void *argument)
 
 static void deferred_is_due(UNUSED void *argument)
 {
+	destinations_sweep();
 	intake_trigger(QMGR_SCAN_DEFERRED);
 	run_timer_set(
 	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));
@@ -149,36 +151,51 @@ static bool is_due(const char id[QUEUE_ID_MAX])
 	return intake.whatever_time || status.st_mtim.tv_sec <= clock_wall_seconds();
 }
 
-static bool next_deferred(char id[QUEUE_ID_MAX])
+enum next { NEXT_NONE, NEXT_FOUND, NEXT_LATER };
+
+/* NEXT_LATER: the scan goes on after others had their turn, however many files wait. */
+static enum next next_deferred(char id[QUEUE_ID_MAX])
 {
 	unsigned steps = 0;
 	while (scan_under_way(&intake.deferred, &intake.scan_deferred, QUEUE_DEFERRED) !=
 	    NULL) {
-		if (!queue_scan_next(intake.deferred, id)) {
-			queue_scan_free(intake.deferred);
-			intake.deferred = NULL;
-			if (!intake.scan_deferred)
-				intake.whatever_time = false;
+		if (steps++ == SCAN_STEP)
+			return NEXT_LATER;
+		if (queue_scan_next(intake.deferred, id)) {
+			if (is_due(id))
+				return NEXT_FOUND;
 			continue;
 		}
-		if (is_due(id))
-			return true;
-		if (++steps % SCAN_STEP == 0)
-			fiber_yield();
+		queue_scan_free(intake.deferred);
+		intake.deferred = NULL;
+		if (!intake.scan_deferred)
+			intake.whatever_time = false;
 	}
-	return false;
+	return NEXT_NONE;
 }
 
-static const char *next_file(char id[QUEUE_ID_MAX])
+/* A part of the active queue is for new mail alone, so that it gets through whatever the
+ * deferred mail waits for. */
+static bool has_room_for_deferred(void)
 {
-	intake.deferred_turn = !intake.deferred_turn;
-	if (intake.deferred_turn && next_deferred(id))
-		return QUEUE_DEFERRED;
-	if (next_incoming(id))
-		return QUEUE_INCOMING;
-	if (!intake.deferred_turn && next_deferred(id))
-		return QUEUE_DEFERRED;
-	return NULL;
+	return qmgr.old_messages + intake.activating_old <
+	    (size_t)qmgr.params.qmgr_message_active_limit * DEFERRED_SHARE / 100 + 1;
+}
+
+static enum next next_file(char id[QUEUE_ID_MAX], const char **queue_r)
+{
+	bool deferred_first = intake.deferred_turn = !intake.deferred_turn;
+	enum next result = NEXT_NONE;
+	*queue_r = QUEUE_DEFERRED;
+	if (deferred_first && has_room_for_deferred())
+		result = next_deferred(id);
+	if (result == NEXT_FOUND)
+		return result;
+	if (next_incoming(id)) {
+		*queue_r = QUEUE_INCOMING;
+		return NEXT_FOUND;
+	}
+	return !deferred_first && has_room_for_deferred() ? next_deferred(id) : result;
 }
 
 struct candidate {
@@ -186,10 +203,16 @@ struct candidate {
 	char id[QUEUE_ID_MAX];
 };
 
+static bool is_old(const struct candidate *c)
+{
+	return str_is(str_of(c->queue), QUEUE_DEFERRED);
+}
+
 static void activate(void *argument)
 {
 	struct candidate *c = argument;
 	(void)message_activate(c->queue, str_of(c->id));
+	intake.activating_old -= is_old(c);
 	free(c);
 	intake.activating--;
 	intake_wake();
@@ -201,9 +224,11 @@ static void start_activating(const char *queue, const char id[QUEUE_ID_MAX])
 	c->queue = queue;
 	memcpy(c->id, id, QUEUE_ID_MAX);
 	intake.activating++;
+	intake.activating_old += is_old(c);
 	if (fiber_start("activate", activate, c) == 0)
 		return;
 	intake.activating--;
+	intake.activating_old -= is_old(c);
 	free(c);
 	intake_again_soon();
 }
@@ -219,21 +244,28 @@ static bool has_room(void)
 static void run(UNUSED void *argument)
 {
 	char id[QUEUE_ID_MAX];
+	const char *queue;
 	for (;;) {
-		const char *queue = has_room() ? next_file(id) : NULL;
-		if (queue != NULL)
+		enum next next = has_room() ? next_file(id, &queue) : NEXT_NONE;
+		if (next == NEXT_FOUND)
 			start_activating(queue, id);
+		else if (next == NEXT_LATER)
+			fiber_yield();
 		else
 			(void)fiber_queue_wait(&intake.changed, CLOCK_NEVER);
 	}
 }
 
-void intake_start(void)
+void intake_prepare(void)
 {
 	fiber_queue_init(&intake.changed);
 	intake.announced = memory_alloc_array(ANNOUNCED_MAX, sizeof(*intake.announced));
 	intake.deferred_timer = run_timer_new(deferred_is_due, NULL);
 	intake.again_timer = run_timer_new(again, NULL);
+}
+
+void intake_start(void)
+{
 	active_back_to_incoming();
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
 	run_timer_set(

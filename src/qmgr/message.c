@@ -29,6 +29,7 @@ static int64_t wall_microseconds(void)
 void message_free(struct message *m)
 {
 	(void)map_remove(qmgr.messages, str_of(m->id));
+	qmgr.old_messages -= m->old;
 	arena_free(m->arena);
 	free(m);
 	intake_wake();
@@ -119,6 +120,8 @@ static struct message *message_load(
 		error = queue_move(id, queue, QUEUE_ACTIVE);
 	if (error == 0) {
 		take_flags(m, f);
+		m->old = str_is(str_of(queue), QUEUE_DEFERRED);
+		qmgr.old_messages += m->old;
 		(void)map_set(qmgr.messages, str_of(m->id), m);
 		return m;
 	}
@@ -132,21 +135,24 @@ static struct message *message_load(
 	return NULL;
 }
 
-/* How many recipients may be read now: what is free, and at least the guaranteed minimum.
- */
-static size_t portion_size(void)
+/* How many recipients may be read now: what is free, and at least the guaranteed minimum;
+ * room for no more than the file has left, as most messages have one, and one more that
+ * would be too many. */
+static size_t portion_size(const struct message *m)
 {
+	size_t left = m->envelope.recipient_count - (size_t)m->read + 1;
 	size_t limit = (size_t)qmgr.params.qmgr_message_recipient_limit;
 	size_t least = (size_t)qmgr.params.qmgr_message_recipient_minimum;
 	size_t free_now = limit > qmgr.recipients ? limit - qmgr.recipients : 0;
 	size_t size = free_now > least ? free_now : least;
-	return size < PORTION_MAX ? size : PORTION_MAX;
+	size = size < PORTION_MAX ? size : PORTION_MAX;
+	return size < left ? size : left;
 }
 
 static struct portion *portion_read(struct message *m, struct queue_file *f)
 {
 	struct portion *p = memory_alloc(sizeof(*p));
-	size_t size = portion_size();
+	size_t size = portion_size(m);
 	p->arena = arena_new(PORTION_ARENA);
 	p->references = 1;
 	p->recipients = arena_alloc_array(p->arena, size, sizeof(*p->recipients));

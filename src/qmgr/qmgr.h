@@ -46,6 +46,7 @@ struct message {
 	uint64_t read;        /* recipients of all portions so far */
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
+	bool old;             /* was deferred before */
 	bool expire_now;      /* forced by the administrator */
 	bool unthrottle;      /* he wants it tried whoever seems dead */
 	uint32_t flags;       /* enum delivery_flags of all its requests */
@@ -91,13 +92,16 @@ struct qmgr_state {
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer, *trace;
 	struct commit_notes *notes; /* NULL without commit log */
-	struct map *messages;   /* active, by id */
-	size_t recipients;      /* in memory, of all messages */
-	struct map *transports; /* by name */
+	struct map *messages;       /* active, by id */
+	size_t old_messages;        /* of these, from deferred */
+	size_t recipients;          /* in memory, of all messages */
+	struct map *transports;     /* by name */
 };
 extern struct qmgr_state qmgr;
 
 /* --- intake.c --- */
+/* Announcements and triggers may come from then on; they are kept until the start. */
+void intake_prepare(void);
 void intake_start(void);
 void intake_announce(struct str id);
 void intake_trigger(uint32_t flags);
@@ -132,6 +136,8 @@ void destination_succeeded(struct destination *d);
 void destination_failed(struct destination *d, const char *status, const char *text);
 void transport_failed(struct transport *t, const char *reason);
 void destinations_forget_dead(void);
+/* Frees those that were dead and are not any more. */
+void destinations_sweep(void);
 /* This destination and its transport are tried again at once. */
 void destination_forget_dead(struct destination *d);
 /* Frees it when it holds nothing worth keeping. */

@@ -211,6 +211,7 @@ int service_main(const struct service *s, int argc, char **argv)
 	check_descriptors(&service_state.options);
 	set_limit();
 	service_state.owner = owner_of(&service_state.common);
+	owner_keep(&service_state.owner);
 	enter_queue_directory();
 	run_init();
 	run_ignore_sigpipe();

@@ -312,3 +312,24 @@ def test_unthrottle_bit_tries_a_dead_destination(make_instance):
     inner_trigger(server, "I")
     server.wait_log(rf"{queue_id}: to=<x@late\.test>.*status=sent", 15)
     peer.close()
+
+
+def test_deferred_mail_is_noted_for_its_site(make_instance, fake):
+    """fast_flush_domains: the recipient's domain and the queue id reach the flush service, once a message."""
+    if not os.path.exists(f"{os.path.dirname(BIN)}/libexec/flush"):
+        pytest.skip("flush is not built")
+    peer = fake(rcpt="450 4.7.1 not now")
+    server = make_instance([*MAIN, "fast_flush_domains = late.test", f"relayhost = [127.0.0.1]:{peer.port}"])
+    with open(f"{server.etc}/master.cf", encoding="utf-8") as file:
+        if not re.search("^flush ", file.read(), re.M):
+            server.configure(master=["flush unix n - n 1000? 0 flush"])
+            server.reload()
+    submit(server, f"{USER}@lab.test", "x@late.test", "y@late.test")
+    submit(server, f"{USER}@lab.test", "x@other.test")
+    queue_id = server.wait_log(r" ([0-9A-F]+): to=<x@late\.test>.*status=deferred")[1]
+    server.wait_log(r"to=<x@other\.test>.*status=deferred")
+    path = f"{server.queue}/flush/late_test"
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path) > 0, what="a note\n" + server.log()[-3000:])
+    with open(path, encoding="utf-8") as file:
+        assert file.read().split() == [queue_id]
+    assert os.listdir(f"{server.queue}/flush") == ["late_test"]
