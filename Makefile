@@ -24,6 +24,7 @@ check:
 	@tools/install_packages.sh build
 	@tools/install_packages.sh run
 	@tools/install_packages.sh check
+	@tools/install_packages.sh deb
 	@tools/check.py
 
 lint:

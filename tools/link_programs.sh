@@ -15,7 +15,9 @@ postqueue
 postcat
 postconf
 postlog
-postsuper'
+postsuper
+postkick
+postlock'
 daemons='master
 smtpd
 cleanup
@@ -29,6 +31,8 @@ error
 bounce
 pickup
 showq
+flush
+proxymap
 postlogd
 recover'
 for program in $commands; do

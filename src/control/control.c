@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "control/jail.h"
 #include "control/run.h"
 
 #define MASTER_PID_FILE   "pid/master.pid"
@@ -58,6 +59,7 @@ static bool may_start(bool in_foreground)
 	}
 	if (!control_queue_layout())
 		return false;
+	jail_fill();
 	log_info("starting the Postfix mail system");
 	return true;
 }
@@ -132,6 +134,7 @@ int control_reload(void)
 {
 	if (control_master_pid() != 0 && !control_queue_layout())
 		return 1;
+	jail_fill();
 	return signal_master(SIGHUP, "refreshing", false);
 }
 

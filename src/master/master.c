@@ -323,8 +323,6 @@ static void begin(const struct options *o)
 	if (o->exit_after > 0)
 		run_timer_set(run_timer_new(end_by_time, NULL),
 		    deadline_after_seconds(o->exit_after));
-	log_info("daemon started -- version %s, configuration %s",
-	    master.common.mail_version, master.directory);
 	conf_each_without_effect(command_conf(), warn_no_effect);
 	master.starting = true;
 	if (!recovery_run(false))
@@ -333,6 +331,9 @@ static void begin(const struct options *o)
 		fatal("%s/master.cf cannot be used", master.directory);
 	master.starting = false;
 	rotation_start();
+	orphans_start();
+	log_info("daemon started -- version %s, configuration %s",
+	    master.common.mail_version, master.directory);
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
  *	sockets.c    listening sockets of a row
  *	ports.c      names of ports
  *	child.c      processes: start, status, end, throttling, shares of the clients
+ *	orphans.c    what process 1 of a container has to do
  *	rotation.c   orders to processes; the new log file after a rotation
  *
  * All runs on the main stack of one loop. Nothing here reads what a stranger sent.
@@ -119,6 +120,10 @@ bool sockets_describe(const struct master_row *source, struct buf *out);
 /* --- ports.c --- */
 /* A number, a name of known_tcp_ports, or one that the system knows. */
 MUST_USE bool ports_parse(struct str text, uint16_t *port_r);
+
+/* --- orphans.c --- */
+/* As process 1: takes note of the ends of others' children. */
+void orphans_start(void);
 
 /* --- rotation.c --- */
 void rotation_start(void);

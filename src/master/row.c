@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "master/master.h"
 #include "service/command.h"
+#include "service/jail_default.h"
 
 #define FILE_ARENA         (4 * 1024 * 1024)
 #define PATH_ROOM          4096
@@ -151,21 +152,13 @@ static bool has_program(const struct master_row *row)
 	return found;
 }
 
-/* "-" in the column means y for a configuration that asks for defaults of old. */
 static bool is_jailed(const struct master_row *source)
 {
-	CLEANUP(buf_free) struct buf level = BUF_INIT(100);
-	int64_t number, one;
-	if (source->chroot != MASTER_DEFAULT || master.owner.single_user)
-		return source->chroot == 1;
-	if (!conf_get(command_conf(), STR("compatibility_level"), &level) ||
-	    !conf_parse_level(buf_str(&level), &number) ||
-	    !conf_parse_level(STR("1"), &one) || number >= one)
-		return false;
-	log_info("%s/master.cf: line %u: using backwards-compatible default setting "
-		 "chroot=y",
-	    master.directory, source->line);
-	return true;
+	if (jail_default_applies(command_conf(), source) && !master.owner.single_user)
+		log_info("%s/master.cf: line %u: using backwards-compatible default "
+			 "setting chroot=y",
+		    master.directory, source->line);
+	return jail_default_is_jailed(command_conf(), source);
 }
 
 /* What may change at a reload while the sockets stay. */

@@ -1,7 +1,7 @@
 /*
- * postconf: shows the configuration: parameters of main.cf, rows of master.cf, and what
- * this build can do. Reads the two files as whoever calls it, and writes nothing; editing
- * them is not built yet.
+ * postconf: shows and edits the configuration: parameters of main.cf, rows of master.cf,
+ * and what this build can do. Reads the two files as whoever calls it; an edit puts a new
+ * file in place of the old one, so that nothing is lost when it dies.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,6 +16,7 @@
 #include "base/panic.h"
 #include "conf/conf.h"
 #include "postconf/doubts.h"
+#include "postconf/edit.h"
 #include "postconf/fold.h"
 #include "postconf/names.h"
 #include "postconf/rows.h"
@@ -24,7 +25,7 @@
 
 #define ARENA_MAX      (64u << 20)
 #define OVERRIDES_MAX  1000
-#define OPTION_LETTERS "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#"
+#define OPTION_LETTERS "+aAbc:C:deEfFhHjlmMno:pPqtT:vxX#"
 
 enum { OPTION_NO_EFFECT = 256 };
 
@@ -84,23 +85,56 @@ static void none_of(int mode, const char *letters)
 			fatal("with option -%c, do not specify -%c", mode, *p);
 }
 
-/* Gives the mode: m l T M p; edits and reports of a later issue end here. */
-static int check_options(char **arguments, size_t count)
+/* 0, or what kind of edit: asked for by an option, or by "name=value". */
+static int edit_kind(int mode, char **arguments, size_t count)
 {
+	int view = only_one_of("den#X");
+	bool can_edit = strchr("pMFP", mode) != NULL;
+	bool assigns = false;
+	for (size_t i = 0; can_edit && i < count; i++)
+		assigns = assigns || strchr(arguments[i], '=') != NULL;
+	if (assigns && !postconf.given['e']) {
+		postconf.given['e'] = true;
+		view = only_one_of("den#X");
+	}
+	int kind = view == 'd' || view == 'n' ? 0 : view;
+	if (kind == 0)
+		return 0;
+	for (const char *p = "fhHox"; *p != '\0'; p++)
+		if (postconf.given[(unsigned char)*p]) {
+			char pair[] = {*p, (char)kind, '\0'};
+			if (kind == 'e')
+				(void)snprintf(pair, sizeof(pair), "e%c", *p);
+			(void)only_one_of(pair);
+		}
+	return kind;
+}
+
+/* Gives the mode: a A F l m M p P T; templates of notices are for a later issue. */
+static int check_options(void)
+{
+	static const struct {
+		int mode;
+		const char *without;
+	} exclusive[] = {
+	    {'a', "defhHnoCxX#"},
+	    {'A', "defhHnoCxX#"},
+	    {'F', "dnX#"},
+	    {'l', "defhHnoCxX#"},
+	    {'m', "defhHnoCxX#"},
+	    {'M', "dhHn"},
+	    {'P', "dn#"},
+	    {'T', "defhHnoCxX#"},
+	};
+	static const char later[] = "bEjt";
 	int mode = only_one_of("aAbFlmMpPtT");
-	(void)only_one_of("den#X");
 	(void)only_one_of("hH");
-	if (mode == 'M')
-		none_of(mode, "dhHnC");
-	if (mode == 'm' || mode == 'l' || mode == 'T')
-		none_of(mode, "defhHnoCxX");
-	static const char later[] = "aAbeEFjPtX#";
+	for (size_t i = 0; i < ARRAY_SIZE(exclusive); i++)
+		if (mode == exclusive[i].mode)
+			none_of(mode, exclusive[i].without);
 	for (const char *p = later; *p != '\0'; p++)
 		if (postconf.given[(unsigned char)*p])
 			fatal("option -%c is not built yet", *p);
-	for (size_t i = 0; mode != 'M' && mode != 'm' && i < count; i++)
-		if (strchr(arguments[i], '=') != NULL)
-			fatal("%s: changing a parameter is not built yet", arguments[i]);
 	return mode != 0 ? mode : 'p';
 }
 
@@ -203,15 +237,20 @@ static void set_process_names(void)
 	conf_computed(postconf.conf, "process_id", str_of(id));
 }
 
+static const char *directory_in_use(void)
+{
+	if (postconf.directory != NULL)
+		return postconf.directory;
+	const char *directory = getenv("MAIL_CONFIG");
+	return directory != NULL ? directory
+				 : param_find(STR("config_directory"))->initial;
+}
+
 static void load(bool rows_needed)
 {
 	CLEANUP(buf_free) struct buf error = BUF_INIT(PATH_MAX + 1000);
-	const char *directory = postconf.directory;
+	const char *directory = directory_in_use();
 	bool defaults = postconf.given['d'];
-	if (directory == NULL)
-		directory = getenv("MAIL_CONFIG");
-	if (directory == NULL)
-		directory = param_find(STR("config_directory"))->initial;
 	postconf.conf = conf_load(defaults ? NULL : directory, &error);
 	if (postconf.conf == NULL)
 		fatal("%s", buf_cstr(&error));
@@ -307,33 +346,61 @@ static void print_parameters(char **requests, size_t count)
 	}
 }
 
+static void print_rows(int mode, char **requests, size_t count)
+{
+	const struct row_view view = {
+	    .names = !postconf.given['h'],
+	    .values = !postconf.given['H'],
+	    .format =
+		{
+		    .fold = postconf.given['f'],
+		    .expand = postconf.given['x'] ? postconf.conf : NULL,
+		},
+	};
+	if (mode == 'M')
+		rows_print(&postconf.rows, requests, count, &view.format);
+	else if (mode == 'F')
+		rows_print_fields(&postconf.rows, requests, count, &view);
+	else
+		rows_print_overrides(&postconf.rows, requests, count, &view);
+}
+
+/* A field that does not exist is an error, a row that does not is a warning. */
+static void check_fields(char **requests, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct row_request r = row_request_parse(str_of(requests[i]));
+		if (r.parts == 3 && !str_is(r.part, "*") && row_field_number(r.part) < 0)
+			fatal(
+			    "invalid service attribute name: \"%.*s\"", STR_ARG(r.part));
+	}
+}
+
 static int show_configuration(int mode, char **requests, size_t count)
 {
 	(void)parse_classes(postconf.classes);
 	/* --no-effect alone speaks of what is set; with -d of all names. */
 	if (postconf.given[OPTION_NO_EFFECT] && !postconf.given['d'])
 		postconf.given['n'] = true;
-	load(mode == 'M');
+	if (mode == 'F')
+		check_fields(requests, count);
+	load(mode != 'p');
 	const struct doubts doubts = {
 	    .conf = postconf.conf,
 	    .rows = &postconf.rows,
 	    .names = &postconf.names,
 	    .references = postconf.references,
 	};
-	const struct row_format format = {
-	    .fold = postconf.given['f'],
-	    .expand = postconf.given['x'] ? postconf.conf : NULL,
-	};
 	bool defaults = postconf.given['d'];
 	if (!defaults)
 		doubts_undefined(&doubts);
 	log_flush();
-	if (mode == 'M')
-		rows_print(&postconf.rows, requests, count, &format);
-	else
+	if (mode == 'p')
 		print_parameters(requests, count);
+	else
+		print_rows(mode, requests, count);
 	(void)fflush(stdout);
-	if (!defaults && mode != 'M')
+	if (!defaults && mode == 'p')
 		doubts_unused_in_main_cf(&doubts);
 	if (!defaults)
 		doubts_unused_in_master_cf(&doubts);
@@ -370,8 +437,18 @@ int main(int argc, char **argv)
 		take_option(option);
 	char **arguments = argv + optind;
 	size_t count = (size_t)(argc - optind);
-	int mode = check_options(arguments, count);
+	int mode = check_options();
+	int kind = edit_kind(mode, arguments, count);
+	if (kind != 0) {
+		edit_run(
+		    mode, (enum edit_kind)kind, directory_in_use(), arguments, count);
+		log_flush();
+		return 0;
+	}
 	switch (mode) {
+	case 'a': /* no SASL plug-in is built in */
+	case 'A':
+		return 0;
 	case 'l':
 		puts("flock\nfcntl\ndotlock");
 		return 0;

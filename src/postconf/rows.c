@@ -26,13 +26,6 @@ static const char *flag(int value)
 	return value ? "y" : "n";
 }
 
-static void add_number(struct buf *out, size_t field, int64_t value, const char *suffix)
-{
-	char text[40];
-	(void)snprintf(text, sizeof(text), "%" PRId64 "%s", value, suffix);
-	add_field(out, field, value == MASTER_DEFAULT ? "-" : text);
-}
-
 /* "name = value" loses the blanks around "="; false: no assignment. */
 static bool split_override(struct str text, struct str *name_r, struct str *value_r)
 {
@@ -86,7 +79,7 @@ static void add_arguments(
 		in_options = in_options && text.len > 0 && text.p[0] == '-';
 		bool is_override =
 		    in_options && str_is(text, "-o") && i + 1 < row->argument_count;
-		if (format->fold && (is_override || (in_options && after_override)))
+		if (format->fold && (is_override || after_override))
 			fold_break(out);
 		add_word(out, text, format->fold);
 		if (is_override) {
@@ -97,32 +90,93 @@ static void add_arguments(
 	}
 }
 
+static const char *field_word(const struct master_row *row, int field, char number[40])
+{
+	int64_t value = field == 5 ? row->wakeup : row->maxproc;
+	switch (field) {
+	case 0:
+		return row->name;
+	case 1:
+		return row->type_name;
+	case 2:
+		return flag(row->is_private);
+	case 3:
+		return flag(row->unpriv);
+	case 4:
+		return flag(row->chroot);
+	case ROW_FIELD_COMMAND:
+		return row->command;
+	default:
+		(void)snprintf(number, 40, "%" PRId64 "%s", value,
+		    field == 5 && row->wakeup_if_used ? "?" : "");
+		return value == MASTER_DEFAULT ? "-" : number;
+	}
+}
+
+/* Values of -o may speak of the service that they belong to. */
+static void name_service(const struct master_row *row, const struct row_format *format)
+{
+	if (format->expand != NULL)
+		conf_computed(format->expand, "service_name", str_of(row->name));
+}
+
+void row_field_text(struct buf *out, const struct master_row *row, int field,
+    const struct row_format *format)
+{
+	char number[40];
+	buf_add_cstr(out, field_word(row, field, number));
+	name_service(row, format);
+	if (field == ROW_FIELD_COMMAND)
+		add_arguments(out, row, format);
+}
+
+void row_text(
+    struct buf *out, const struct master_row *row, const struct row_format *format)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(LINE_MAX_BYTES);
+	char number[40];
+	for (int field = 0; field <= ROW_FIELD_COMMAND; field++)
+		add_field(&line, (size_t)field, field_word(row, field, number));
+	name_service(row, format);
+	add_arguments(&line, row, format);
+	buf_add_str(out, buf_str(&line));
+}
+
 static void print_row(const struct master_row *row, const struct row_format *format)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	add_field(&line, 0, row->name);
-	add_field(&line, 1, row->type_name);
-	add_field(&line, 2, flag(row->is_private));
-	add_field(&line, 3, flag(row->unpriv));
-	add_field(&line, 4, flag(row->chroot));
-	add_number(&line, 5, row->wakeup, row->wakeup_if_used ? "?" : "");
-	add_number(&line, 6, row->maxproc, "");
-	add_field(&line, 7, row->command);
-	add_arguments(&line, row, format);
+	row_text(&line, row, format);
 	puts(buf_cstr(&line));
 }
 
-static bool part_matches(struct str pattern, const char *text)
+struct row_request row_request_parse(struct str text)
 {
-	return str_is(pattern, "*") || str_is(pattern, text);
+	struct row_request r = {STR("*"), STR("*"), STR("*"), 0};
+	struct str *parts[] = {&r.service, &r.type, &r.part};
+	for (; r.parts < ARRAY_SIZE(parts); r.parts++) {
+		ptrdiff_t slash = str_find(text, '/');
+		bool last = slash < 0 || r.parts + 1 == ARRAY_SIZE(parts);
+		*parts[r.parts] = last ? text : str_slice(text, 0, (size_t)slash);
+		if (last)
+			return r.parts++, r;
+		text = str_skip(text, (size_t)slash + 1);
+	}
+	return r;
 }
 
-static bool row_matches(const struct master_row *row, struct str request)
+static bool part_matches(struct str pattern, struct str text)
 {
-	ptrdiff_t slash = str_find(request, '/');
-	struct str name = str_slice(request, 0, slash < 0 ? request.len : (size_t)slash);
-	struct str type = slash < 0 ? STR("*") : str_skip(request, (size_t)slash + 1);
-	return part_matches(name, row->name) && part_matches(type, row->type_name);
+	return str_is(pattern, "*") || str_equal(pattern, text);
+}
+
+bool row_request_names(const struct row_request *r, struct str service, struct str type)
+{
+	return part_matches(r->service, service) && part_matches(r->type, type);
+}
+
+static bool row_matches(const struct master_row *row, const struct row_request *r)
+{
+	return row_request_names(r, str_of(row->name), str_of(row->type_name));
 }
 
 void rows_print(const struct master_cf *rows, char **requests, size_t count,
@@ -131,9 +185,10 @@ void rows_print(const struct master_cf *rows, char **requests, size_t count,
 	for (size_t i = 0; count == 0 && i < rows->count; i++)
 		print_row(&rows->rows[i], format);
 	for (size_t r = 0; r < count; r++) {
+		struct row_request request = row_request_parse(str_of(requests[r]));
 		bool found = false;
 		for (size_t i = 0; i < rows->count; i++)
-			if (row_matches(&rows->rows[i], str_of(requests[r]))) {
+			if (row_matches(&rows->rows[i], &request)) {
 				print_row(&rows->rows[i], format);
 				found = true;
 			}

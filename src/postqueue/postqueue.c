@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "client/flush_client.h"
 #include "client/qmgr_client.h"
 #include "client/service_client.h"
 #include "mail/address.h"
@@ -169,24 +170,65 @@ static bool is_destination(struct str site)
 	return address_domain_valid(site, false, NULL);
 }
 
-/* The flush service, which knows the messages of a destination, is not built yet. */
-NORETURN static void flush_site(const char *site)
+struct flush_request {
+	struct str site, id; /* one of them */
+	int error;
+	enum flush_status status;
+};
+
+static void ask_flush(void *argument)
 {
-	check_flush_user();
-	if (!is_destination(str_of(site)))
-		fatal("Cannot flush mail queue - invalid destination: \"%s\"", site);
-	fatal("Flush service is not configured for destination \"%s\"", site);
+	struct flush_request *r = argument;
+	const struct common_params *common = command_common();
+	struct ipc_client *service =
+	    service_client_new(common, SERVICE_PUBLIC, common->flush_service_name);
+	int64_t deadline = deadline_after_ms(FLUSH_WAIT_MS);
+	r->error = r->site.len > 0
+	    ? flush_client_site(service, r->site, deadline, &r->status)
+	    : flush_client_message(service, r->id, deadline, &r->status);
+	ipc_client_free(service);
 }
 
-NORETURN static void flush_message(const char *id)
+static enum flush_status request_flush(struct flush_request *r)
 {
+	run_init();
+	run_main(ask_flush, r);
+	if (r->error != 0)
+		fatal("Cannot flush mail queue - mail system is down");
+	return r->status;
+}
+
+static void flush_site(const char *site)
+{
+	struct flush_request r = {.site = str_of(site)};
 	check_flush_user();
+	if (!is_destination(r.site))
+		fatal("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	switch (request_flush(&r)) {
+	case FLUSH_OK:
+	case FLUSH_UNKNOWN:
+		return;
+	case FLUSH_DENIED:
+		fatal("Flush service is not configured for destination \"%s\"", site);
+	case FLUSH_BAD:
+		fatal("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	case FLUSH_FAIL:
+		fatal("Cannot flush mail queue - try again later");
+	}
+}
+
+/* A message that is not deferred (any more) is no error. */
+static void flush_message(const char *id)
+{
+	struct flush_request r = {.id = str_of(id)};
 	size_t good = 0;
+	check_flush_user();
 	while (ascii_is_alnum(id[good]) || id[good] == '_')
 		good++;
 	if (good == 0 || id[good] != '\0')
 		fatal("Cannot flush queue ID - invalid name: \"%s\"", id);
-	fatal("Cannot flush queue ID %s - the flush service is not built yet", id);
+	if (request_flush(&r) == FLUSH_FAIL)
+		fatal("Cannot flush queue ID %s - try again later", id);
 }
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket. */
@@ -240,6 +282,7 @@ int main(int argc, char **argv)
 		break;
 	case 's':
 		flush_site(argument);
+		break;
 	default:
 		flush_message(argument);
 	}

@@ -256,12 +256,16 @@ static void run(UNUSED void *argument)
 	}
 }
 
-void intake_start(void)
+void intake_prepare(void)
 {
 	fiber_queue_init(&intake.changed);
 	intake.announced = memory_alloc_array(ANNOUNCED_MAX, sizeof(*intake.announced));
 	intake.deferred_timer = run_timer_new(deferred_is_due, NULL);
 	intake.again_timer = run_timer_new(again, NULL);
+}
+
+void intake_start(void)
+{
 	active_back_to_incoming();
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
 	run_timer_set(

@@ -122,6 +122,7 @@ static void started(void)
 	    service_client_new(common, SERVICE_PRIVATE, common->defer_service_name);
 	qmgr.trace =
 	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
+	intake_prepare();
 	if (fiber_start("start", begin, NULL) != 0)
 		fatal("cannot start");
 }

@@ -100,6 +100,8 @@ struct qmgr_state {
 extern struct qmgr_state qmgr;
 
 /* --- intake.c --- */
+/* Announcements and triggers may come from then on; they are kept until the start. */
+void intake_prepare(void);
 void intake_start(void);
 void intake_announce(struct str id);
 void intake_trigger(uint32_t flags);

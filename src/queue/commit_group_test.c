@@ -90,14 +90,15 @@ static int count(void *context, const struct segment_record *r)
 	return 0;
 }
 
+static int count_in(void *context, int fd)
+{
+	return segment_read(fd, count, context);
+}
+
 static unsigned records(struct scene *s)
 {
-	unsigned total = 0, number = 0;
-	int fd;
-	while ((fd = segment_open_next(s->dir, &number)) >= 0) {
-		assert_int_equal(segment_read(fd, count, &total), 0);
-		file_close(&fd);
-	}
+	unsigned total = 0;
+	assert_int_equal(segment_each(s->dir, count_in, &total, NULL), 0);
 	return total;
 }
 
@@ -127,10 +128,6 @@ TEST(full_segments_are_emptied_and_used_again)
 	assert_int_equal(s.kept + s.refused, MESSAGES);
 	assert_int_equal(s.failed, 0);
 	assert_true(s.kept > 80);
-	unsigned number = 0;
-	int fd;
-	while ((fd = segment_open_next(s.dir, &number)) >= 0)
-		file_close(&fd);
 	close_scene(&s);
 }
 

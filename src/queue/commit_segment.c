@@ -1,5 +1,6 @@
 #include "queue/commit_segment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -192,33 +193,69 @@ int segment_invalidate(int fd)
 
 /* --- taking one --- */
 
-static void file_name(char name[16], unsigned number)
+static void file_name(char name[SEGMENT_NAME_MAX], unsigned number)
 {
-	(void)snprintf(name, 16, "%03u.log", number);
+	(void)snprintf(name, SEGMENT_NAME_MAX, "%03u.log", number);
 }
 
-int segment_open_next(int dir, unsigned *number)
+/* "017.log" */
+static bool is_segment_name(const char *name)
 {
-	int fd = -ENOENT;
-	while (fd == -ENOENT && *number < SEGMENTS_MAX) {
-		char name[16];
-		file_name(name, (*number)++);
-		fd = file_open_at(dir, name, O_RDWR | O_NONBLOCK, 0);
+	struct str s = str_of(name);
+	int64_t number;
+	return str_ends(s, STR(".log")) &&
+	    str_to_range(str_slice(s, 0, s.len - 4), 0, SEGMENTS_MAX - 1, &number) &&
+	    s.len < SEGMENT_NAME_MAX;
+}
+
+static DIR *list_directory(int dir)
+{
+	int fd = file_open_at(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	if (fd < 0)
+		errno = -fd;
+	else if (list == NULL)
+		(void)close(fd);
+	return list;
+}
+
+static int visit_file(
+    int dir, const char *name, int (*each)(void *context, int fd), void *context)
+{
+	CLEANUP(file_close) int fd = file_open_at(dir, name, O_RDWR | O_NONBLOCK, 0);
+	return fd < 0 ? fd : each(context, fd);
+}
+
+int segment_each(int dir, int (*each)(void *context, int fd), void *context,
+    char name_r[SEGMENT_NAME_MAX])
+{
+	int result = 0;
+	DIR *list = list_directory(dir);
+	if (list == NULL)
+		return -errno;
+	for (struct dirent *e; result == 0 && (e = readdir(list)) != NULL;) {
+		if (!is_segment_name(e->d_name))
+			continue;
+		if (name_r != NULL &&
+		    !str_to_cstr(str_of(e->d_name), name_r, SEGMENT_NAME_MAX))
+			continue;
+		result = visit_file(dir, e->d_name, each, context);
 	}
-	return fd;
+	(void)closedir(list);
+	return result;
 }
 
 int segment_remove_all(int dir)
 {
-	int error = 0;
-	for (unsigned i = 0; i < SEGMENTS_MAX && error == 0; i++) {
-		char name[16];
-		file_name(name, i);
-		error = file_unlink(dir, name);
-		if (error == -ENOENT)
-			error = 0;
-	}
-	return error;
+	int result = 0;
+	DIR *list = list_directory(dir);
+	if (list == NULL)
+		return -errno;
+	for (struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
+		if (is_segment_name(e->d_name))
+			result = file_unlink(dir, e->d_name);
+	(void)closedir(list);
+	return result;
 }
 
 /* All blocks are written once, so that a later sync has no allocation to record. */
@@ -282,7 +319,7 @@ static int adopt(struct segment *s)
 /* -EWOULDBLOCK: in use; try the next. */
 static int try_file(int dir, unsigned number, struct segment *s)
 {
-	char name[16];
+	char name[SEGMENT_NAME_MAX];
 	file_name(name, number);
 	s->fd = file_open_at(dir, name, O_RDWR | O_CREAT | O_NONBLOCK, 0600);
 	if (s->fd < 0)

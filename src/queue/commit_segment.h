@@ -72,9 +72,12 @@ MUST_USE int segment_read(
     int fd, int (*each)(void *context, const struct segment_record *r), void *context);
 /* From now on its records are not read any more. The caller holds the lock. */
 MUST_USE int segment_invalidate(int fd);
-/* Opens the next file of the directory from *number on, any state, not locked. -ENOENT:
- * no more. *number is moved behind it. */
-MUST_USE int segment_open_next(int dir, unsigned *number);
+/* Calls `each` with every segment file of the directory, open, in any state, not locked;
+ * it returns 0, or -errno to stop. 0, -errno of opening (`name_r`: of which, when not
+ * NULL), or what `each` gave. */
+#define SEGMENT_NAME_MAX 16
+MUST_USE int segment_each(int dir, int (*each)(void *context, int fd), void *context,
+    char name_r[SEGMENT_NAME_MAX]);
 /* After a clean stop: none is in use, none has records that count. */
 MUST_USE int segment_remove_all(int dir);
 

@@ -252,36 +252,28 @@ static int settle(void *context, const struct segment_record *record)
 
 /* --- all segments --- */
 
-static int each_segment(struct recovery *r, int (*visit)(struct recovery *r, int fd))
+static int each_segment(struct recovery *r, int (*visit)(void *context, int fd))
 {
-	unsigned number = 0;
-	for (;;) {
-		CLEANUP(file_close) int fd = segment_open_next(r->dir, &number);
-		if (fd == -ENOENT)
-			return 0;
-		char name[32];
-		(void)snprintf(name, sizeof(name), "segment %u", number - 1);
-		int error = fd < 0 ? fd : visit(r, fd);
-		if (error < 0)
-			return r->error->len > 0 ? error
-						 : trouble(r, error, "recover", name);
-	}
+	char name[SEGMENT_NAME_MAX] = "the log";
+	int error = segment_each(r->dir, visit, r, name);
+	return r->error->len > 0 ? error : trouble(r, error, "recover", name);
 }
 
-static int visit_notes(struct recovery *r, int fd)
+static int visit_notes(void *context, int fd)
 {
-	return segment_read(fd, take_note, r);
+	return segment_read(fd, take_note, context);
 }
 
-static int visit_messages(struct recovery *r, int fd)
+static int visit_messages(void *context, int fd)
 {
+	struct recovery *r = context;
 	r->any = false;
 	int error = segment_read(fd, settle, r);
 	r->report->segments += r->any;
 	return error;
 }
 
-static int visit_end(UNUSED struct recovery *r, int fd)
+static int visit_end(UNUSED void *context, int fd)
 {
 	return segment_invalidate(fd);
 }

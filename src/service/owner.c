@@ -18,8 +18,17 @@ static struct owner caller(const struct common_params *common)
 	};
 }
 
+static struct owner kept; /* .user NULL: none */
+
+void owner_keep(const struct owner *o)
+{
+	kept = *o;
+}
+
 struct owner owner_of(const struct common_params *common)
 {
+	if (kept.user != NULL)
+		return kept;
 	if (common->posthouse_single_user)
 		return caller(common);
 	const struct passwd *user = getpwnam(common->mail_owner);

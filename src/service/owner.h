@@ -20,6 +20,9 @@ struct owner {
 
 /* Fatal when the account or group is missing or they share ids with root. */
 struct owner owner_of(const struct common_params *common);
+/* From now on owner_of gives this one, in a jail without accounts too (daemons, whose
+ * configuration does not change). */
+void owner_keep(const struct owner *o);
 /* setgroups, setgid, setuid for good; fatal on failure; no-op in a single-user instance.
  */
 void owner_become(const struct owner *o);

@@ -19,6 +19,7 @@
 #include "service/master_status.h"
 #include "service/service_private.h"
 #include "table/own_networks.h"
+#include "table/proxy.h"
 
 #define ERROR_MAX 4096
 
@@ -151,6 +152,21 @@ static void lock_queue(void)
 		fatal("lock %s: %s", COMMIT_LOCK, strerror(-error));
 }
 
+/* proxymap itself opens what others ask through it. */
+static void configure_proxy(void)
+{
+	const struct common_params *common = &service_state.common;
+	if (strcmp(service_state.service->name, "proxymap") == 0)
+		return;
+	table_proxy_configure(&(struct table_proxy_options){
+	    .read_service = common->proxymap_service_name,
+	    .write_service = common->proxywrite_service_name,
+	    .timeout_ms = common->ipc_timeout * 1000,
+	    .idle_ms = common->ipc_idle * 1000,
+	    .ttl_ms = common->ipc_ttl * 1000,
+	});
+}
+
 static void enter_queue_directory(void)
 {
 	if (chdir(service_state.common.queue_directory) != 0)
@@ -159,6 +175,7 @@ static void enter_queue_directory(void)
 	queue_dir_configure(str_of(service_state.common.hash_queue_names),
 	    (unsigned)service_state.common.hash_queue_depth);
 	lock_queue();
+	configure_proxy();
 }
 
 /* The standard output of one that stands alone is its client's. */
@@ -194,6 +211,7 @@ int service_main(const struct service *s, int argc, char **argv)
 	check_descriptors(&service_state.options);
 	set_limit();
 	service_state.owner = owner_of(&service_state.common);
+	owner_keep(&service_state.owner);
 	enter_queue_directory();
 	run_init();
 	run_ignore_sigpipe();

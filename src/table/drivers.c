@@ -13,6 +13,7 @@ const struct table_driver *const table_drivers[] = {
     &table_driver_lmdb,
     &table_driver_pcre,
     &table_driver_pipemap,
+    &table_driver_proxy,
     &table_driver_randmap,
     &table_driver_regexp,
     &table_driver_static,
@@ -22,7 +23,6 @@ const struct table_driver *const table_drivers[] = {
     NULL,
 };
 
-/* "proxy" is not a driver: see table.c. */
 static const char *const types[] = {
     "btree",
     "cdb",

@@ -15,6 +15,7 @@ extern const struct table_driver table_driver_inline;
 extern const struct table_driver table_driver_lmdb;
 extern const struct table_driver table_driver_pcre;
 extern const struct table_driver table_driver_pipemap;
+extern const struct table_driver table_driver_proxy;
 extern const struct table_driver table_driver_randmap;
 extern const struct table_driver table_driver_regexp;
 extern const struct table_driver table_driver_static;

@@ -22,6 +22,10 @@ enum match_kind {
 
 struct match_list *match_list_open(
     const char *title, const char *list, enum match_kind kind, unsigned flags);
+/* Domains; `with_parents` is the value of parent_domain_matches_subdomains: when `title`
+ * stands there, "dom" includes subdomains. */
+struct match_list *match_list_open_domains(
+    const char *title, const char *list, const char *with_parents);
 void match_list_close(struct match_list *l);
 bool match_list_changed(struct match_list *l);
 /* FOUND: matches; ABSENT: not; trouble as tables have it. Case does not count. */

@@ -28,10 +28,6 @@ static void open_state(struct table *t, struct str type_and_name)
 	struct str type;
 	struct str name;
 	split(type_and_name, &type, &name);
-	/* The proxymap service is not built yet: what is behind is opened here, as the
-	 * user that this process is. */
-	while (str_is(type, "proxy"))
-		split(name, &type, &name);
 	if (type.len == 0 || name.len == 0) {
 		buf_printf(&t->error,
 		    "open dictionary: expecting \"type:name\" form instead of \"%.*s\"",

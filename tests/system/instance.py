@@ -31,7 +31,70 @@ def wait_until(condition, seconds=20, what="condition"):
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
-class Instance:
+class MailSystem:
+    """What tests see of a mail system, whoever made it: sub-classes have `port`, `log_path`, `queue`, command(), folder()."""
+
+    host = "127.0.0.1"
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_log(self, pattern, seconds=20, count=1):
+        def found():
+            matches = list(re.finditer(pattern, self.log(), re.M))
+            return matches[count - 1] if len(matches) >= count else None
+        try:
+            return wait_until(found, seconds, f"log line {pattern!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
+
+    def mailbox(self, user=USER):
+        """The messages in a maildir, as bytes, oldest first."""
+        folder = self.folder(user)
+        if not os.path.isdir(folder):
+            return []
+        paths = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
+        messages = []
+        for path in paths:
+            with open(path, "rb") as file:
+                messages.append(file.read())
+        return messages
+
+    def wait_mail(self, count=1, user=USER, seconds=20):
+        try:
+            wait_until(lambda: len(self.mailbox(user)) >= count, seconds, f"{count} messages for {user}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
+        return self.mailbox(user)
+
+    def queued(self):
+        """The queue as `postqueue -j` tells it."""
+        return [json.loads(line) for line in self.command("postqueue", "-j").stdout.splitlines()]
+
+    def wait_empty(self, seconds=30):
+        wait_until(lambda: not self.queued(), seconds, "an empty queue\n" + self.log()[-3000:])
+
+    # --- clients ---
+
+    def open_socket(self, source=None):
+        return socket.create_connection((self.host, self.port), 20, (source, 0) if source else None)
+
+    def smtp(self, **options):
+        class Client(smtplib.SMTP):
+            def _get_socket(self, *_unused):
+                return system.open_socket()
+        system = self
+        return Client(self.host, self.port, timeout=30, **options)
+
+    def connect(self, source="127.0.0.1"):
+        return Wire(self.open_socket(source))
+
+
+class Instance(MailSystem):
     def __init__(self, directory, port=None):
         self.directory = directory
         self.port = port or free_port()
@@ -116,64 +179,15 @@ class Instance:
             except ProcessLookupError:
                 pass
 
-    # --- what can be seen ---
-
-    def log(self):
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
-    def wait_log(self, pattern, seconds=20, count=1):
-        def found():
-            matches = list(re.finditer(pattern, self.log(), re.M))
-            return matches[count - 1] if len(matches) >= count else None
-        try:
-            return wait_until(found, seconds, f"log line {pattern!r}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
-
-    def mailbox(self, user=USER):
-        """The messages in a maildir, as bytes, oldest first."""
-        folder = f"{self.directory}/mail/{user}/new"
-        if not os.path.isdir(folder):
-            return []
-        paths = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
-        messages = []
-        for path in paths:
-            with open(path, "rb") as file:
-                messages.append(file.read())
-        return messages
-
-    def wait_mail(self, count=1, user=USER, seconds=20):
-        try:
-            wait_until(lambda: len(self.mailbox(user)) >= count, seconds, f"{count} messages for {user}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log()[-6000:]}") from None
-        return self.mailbox(user)
-
-    def queued(self):
-        """The queue as `postqueue -j` tells it."""
-        return [json.loads(line) for line in self.command("postqueue", "-j").stdout.splitlines()]
-
-    def wait_empty(self, seconds=30):
-        wait_until(lambda: not self.queued(), seconds, "an empty queue\n" + self.log()[-3000:])
-
-    # --- clients ---
-
-    def smtp(self, **options):
-        return smtplib.SMTP("127.0.0.1", self.port, timeout=30, **options)
-
-    def connect(self, source="127.0.0.1"):
-        return Wire(self.port, source)
+    def folder(self, user):
+        return f"{self.directory}/mail/{user}/new"
 
 
 class Wire:
     """A client that says exactly what a test wants, and reads replies."""
 
-    def __init__(self, port, source="127.0.0.1"):
-        self.socket = socket.create_connection(("127.0.0.1", port), 20, (source, 0))
+    def __init__(self, connected):
+        self.socket = connected
         self.file = self.socket.makefile("rb")
         self.greeting = self.reply()
 

@@ -36,7 +36,8 @@ class Master:
         self.port = free_port()
         for name in ("etc", "data", "queue", "libexec", "queue/pid", "queue/public", "queue/private"):
             os.mkdir(f"{self.directory}/{name}")
-        shutil.copy(f"{LIBEXEC}/master", f"{self.directory}/libexec/master")
+        for name in ("master", "recover"):
+            shutil.copy(f"{LIBEXEC}/{name}", f"{self.directory}/libexec/{name}")
         for name in ("test-stream", "test-inner"):
             shutil.copy(find_test_service(), f"{self.directory}/libexec/{name}")
         if owner:

@@ -96,7 +96,7 @@ class PrivateRoot:
     def exists(self, name):
         return os.path.lexists(self.path(name))
 
-    def processes(self):
+    def processes(self, place="/lib/postfix/sbin"):
         """{pid outside: program} of our daemons inside."""
         found = {}
         namespace = os.readlink(f"/proc/{self.init}/ns/pid")
@@ -104,7 +104,7 @@ class PrivateRoot:
             try:
                 if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
                     program = os.readlink(f"/proc/{pid}/exe")
-                    if "/lib/postfix/sbin/" in program:
+                    if f"{place}/" in program:
                         found[int(pid)] = os.path.basename(program).replace(" (deleted)", "")
             except OSError:
                 pass

@@ -1,7 +1,7 @@
 """What the tests of the package and of a stock configuration share."""
-import glob
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -72,10 +72,9 @@ def private_root():
 
 @pytest.fixture
 def package_root(private_root, deb):
-    """A private root with the package to install at DEB, and a user alice who has a maildir."""
+    """A private root with the package to install at DEB, and a user alice."""
     private_root.copy(deb, DEB)
-    private_root.run("rm -rf /etc/postfix /var/spool/postfix; useradd -m alice")
-    private_root.run("install -d -o alice -g mail -m 700 /var/mail/alice /var/mail/alice/new /var/mail/alice/cur /var/mail/alice/tmp")
+    private_root.run("rm -rf /etc/postfix /var/spool/postfix; useradd -m alice; rm -f /var/mail/alice")
     return private_root
 
 
@@ -84,11 +83,11 @@ def install(root):
 
 
 def mailbox(root, user="alice"):
-    messages = []
-    for path in glob.glob(root.path(f"/var/mail/{user}/new/*")):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            messages.append(file.read())
-    return messages
+    """The messages in /var/mail/USER."""
+    if not root.exists(f"/var/mail/{user}"):
+        return []
+    text = root.read(f"/var/mail/{user}")
+    return ["From " + part for part in re.split(r"(?m)^From ", text)[1:]]
 
 
 def load(root, sessions, reloads, recipient):

@@ -220,6 +220,46 @@ def test_start_fg_shows_all_lines_whole_on_standard_output(container):
     assert listed == "Mail queue is empty\n"
 
 
+def test_process_1_of_a_container_leaves_no_zombies(make_instance):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    server = make_instance(start=False)
+    process = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", f"{BIN}/postfix", "-c", server.etc, "start-fg"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    try:
+        server.wait_log("daemon started")
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        init = int(read(children))
+        assert server.master_pid() == 1
+        for _ in range(3):
+            subprocess.run(["nsenter", f"--target={init}", "--pid", "sh", "-c", "sleep 0.2 &"], check=True)
+        with server.connect() as wire:
+            wire.say("QUIT")
+        orphans = read(f"/proc/{init}/task/{init}/children").split()
+        assert len(orphans) > 3  # the daemons and they
+        wait_until(lambda: not any(is_zombie(pid) for pid in read(f"/proc/{init}/task/{init}/children").split()) and time.sleep(0.5) is None
+                   and not any(is_zombie(pid) for pid in orphans), 10, "the end of the orphans")
+        assert not any(is_sleep(pid) for pid in orphans)
+        assert "warning: process" not in server.log()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_zombie(pid):
+    try:
+        return read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def is_sleep(pid):
+    try:
+        return "(sleep)" in read(f"/proc/{pid}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_start_in_the_background_refuses_standard_output(make_instance):
     server = make_instance(["maillog_file = /dev/stdout", "maillog_file_prefixes = /dev/stdout"], start=False)
     refused = server.command("postfix", "start", check=False)
@@ -248,6 +288,12 @@ def test_a_master_cf_without_postlog_gets_it_while_there_is_a_log_file(make_inst
     server.configure(["maillog_file ="])
     server.reload()
     wait_until(lambda: not os.path.exists(f"{server.queue}/public/postlog"), 5, "the end of the service")
+
+
+def test_names_in_log_lines(make_instance):
+    """multi_instance_name, mail_version."""
+    server = make_instance(["multi_instance_name = postfix-two", "mail_version = 9.8.7"])
+    assert re.search(r" postfix-two/master\[\d+\]: daemon started -- version 9\.8\.7, ", server.log())
 
 
 def line(level, pid, tag, text):

@@ -39,7 +39,7 @@ class Side:
         self.server = None
 
     def connect(self, source=TRUSTED):
-        return Wire(self.port, source)
+        return Wire(socket.create_connection(("127.0.0.1", self.port), 20, (source, 0)))
 
     def say(self, *commands, source=TRUSTED):
         with self.connect(source) as wire:
