@@ -76,6 +76,41 @@ static void copy_cut(char *out, size_t size, struct str s)
 	(void)snprintf(out, size, "%.*s", STR_ARG(s));
 }
 
+static size_t printable_prefix(const char *text, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && ascii_is_print(text[i]))
+		i++;
+	return i;
+}
+
+/* Line breaks, terminal controls (C1 of Unicode too) and broken UTF-8 become '?'. */
+static void make_harmless(char *text, size_t len)
+{
+	for (size_t i = printable_prefix(text, len); i < len;) {
+		size_t length = str_utf8_length((struct str){text + i, len - i});
+		bool is_c1 = length == 2 && (unsigned char)text[i] == 0xC2 &&
+		    (unsigned char)text[i + 1] < 0xA0;
+
+		if (length > 1 && !is_c1) {
+			i += length;
+			continue;
+		}
+		if (!ascii_is_print(text[i]))
+			text[i] = '?';
+		i++;
+	}
+}
+
+/* Bytes of a tag come from postlog -t, which any user may run. */
+static void set_tag(const char *tag)
+{
+	if (tag != state.tag)
+		copy_cut(state.tag, sizeof(state.tag), str_of(tag));
+	make_harmless(state.tag, strlen(state.tag));
+}
+
 static void learn_host(void)
 {
 	char name[256] = "";
@@ -99,8 +134,7 @@ int log_open(enum log_sink sink, const char *tag, const char *path)
 	state.sink = sink;
 	free(state.path);
 	state.path = path == NULL ? NULL : memory_copy_cstr(path);
-	if (tag != state.tag)
-		copy_cut(state.tag, sizeof(state.tag), str_of(tag));
+	set_tag(tag);
 	state.prefix_len = 0;
 	state.memory.ceiling = (size_t)1 << 24;
 	learn_host();
@@ -235,33 +269,6 @@ void log_flush(void)
 		state.lost = 0;
 		log_warning(
 		    "%u log lines were lost: %s", lost, strerror(state.lost_error));
-	}
-}
-
-static size_t printable_prefix(const char *text, size_t len)
-{
-	size_t i = 0;
-
-	while (i < len && ascii_is_print(text[i]))
-		i++;
-	return i;
-}
-
-/* Line breaks, terminal controls (C1 of Unicode too) and broken UTF-8 become '?'. */
-static void make_harmless(char *text, size_t len)
-{
-	for (size_t i = printable_prefix(text, len); i < len;) {
-		size_t length = str_utf8_length((struct str){text + i, len - i});
-		bool is_c1 = length == 2 && (unsigned char)text[i] == 0xC2 &&
-		    (unsigned char)text[i + 1] < 0xA0;
-
-		if (length > 1 && !is_c1) {
-			i += length;
-			continue;
-		}
-		if (!ascii_is_print(text[i]))
-			text[i] = '?';
-		i++;
 	}
 }
 

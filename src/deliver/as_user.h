@@ -26,10 +26,4 @@ MUST_USE bool as_user_run(const struct as_user *user,
     bool (*action)(void *context, struct why *why), void *context, int64_t seconds,
     struct why *why);
 
-/* The same for an action that opens something: its descriptor, which only that user could
- * open, comes back to us. The action gives -1 with `why` when it failed. */
-MUST_USE bool as_user_open(const struct as_user *user,
-    int (*action)(void *context, struct why *why), void *context, int64_t seconds,
-    int *fd_r, struct why *why);
-
 #endif

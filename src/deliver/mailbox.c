@@ -18,7 +18,6 @@ struct errand {
 	size_t recipient;
 	const struct mailbox_target *target;
 	struct as_user maker; /* who makes the file and its lock */
-	int fd;               /* the mailbox file, -1: not open */
 };
 
 static bool is_maildir(const char *path)
@@ -38,7 +37,8 @@ static int directory_of(const char *path, char out[PATH_ROOM])
 	    : -ENAMETOOLONG;
 }
 
-/* The recipient where his rights are enough, else root, with the directory's group. */
+/* The recipient where the world may write, else root, with the directory's group where
+ * that may. A directory that is missing is found out later. */
 static bool choose_maker(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
@@ -48,12 +48,9 @@ static bool choose_maker(struct errand *e, struct why *why)
 	if (!t->spool || !t->owner.switch_ids)
 		return true;
 	int error = directory_of(t->path, directory);
-	if (error == 0 && stat(directory, &status) != 0)
-		error = -errno;
 	if (error != 0)
-		return why_later(
-		    why, "4.2.0", "cannot look at directory: %s", strerror(-error));
-	if (status.st_mode & S_IWOTH)
+		return why_later(why, "4.3.0", "bad path: %s", strerror(-error));
+	if (stat(directory, &status) != 0 || (status.st_mode & S_IWOTH))
 		return true;
 	e->maker.uid = 0;
 	if (status.st_mode & S_IWGRP)
@@ -61,11 +58,28 @@ static bool choose_maker(struct errand *e, struct why *why)
 	return true;
 }
 
+/* What will be the same at the next attempt. */
+static bool is_final(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -ENXIO: /* a fifo that nobody reads */
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool open_failure(int error, struct why *why)
 {
-	bool refused = error == -EACCES || error == -EPERM || error == -EISDIR;
-	return (refused ? why_never : why_later)(
-	    why, refused ? "5.2.0" : "4.2.0", "cannot open file: %s", strerror(-error));
+	if (error == -ELOOP)
+		return why_never(why, "5.2.0", "file is a symbolic link");
+	return (is_final(error) ? why_never : why_later)(
+	    why, "5.2.0", "cannot open file: %s", strerror(-error));
 }
 
 /* What is written to must be one file that nobody else has a name for. */
@@ -76,8 +90,8 @@ static bool check_file(
 		return why_never(
 		    why, "5.2.0", "destination %s is not a regular file", t->path);
 	if (status->st_nlink != 1)
-		return why_never(why, "5.2.0", "destination %s has %lu hard links",
-		    t->path, (unsigned long)status->st_nlink);
+		return why_never(why, "5.2.0", "file has %lu hard links",
+		    (unsigned long)status->st_nlink);
 	if (t->strict_ownership && t->owner.switch_ids && status->st_uid != t->owner.uid)
 		return why_later(
 		    why, "4.2.0", "destination %s is not owned by recipient", t->path);
@@ -92,37 +106,17 @@ static int create(const struct errand *e)
 	int error = directory_of(t->path, directory);
 	if (error != 0)
 		return error;
-	int fd =
-	    file_open_at(AT_FDCWD, t->path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+	int fd = file_open_at(AT_FDCWD, t->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
 	if (e->maker.uid != t->owner.uid && fchown(fd, t->owner.uid, (gid_t)-1) != 0)
 		error = -errno;
 	if (error == 0)
 		error = file_sync_dir(AT_FDCWD, directory);
-	if (error == 0)
-		return fd;
 	file_close(&fd);
-	(void)unlink(t->path);
+	if (error != 0)
+		(void)unlink(t->path);
 	return error;
-}
-
-/* Looked at before it is opened, because opening a device does things by itself. */
-static int open_file(const struct errand *e, struct why *why)
-{
-	const struct mailbox_target *t = e->target;
-	struct stat status;
-	int fd = file_stat_at(AT_FDCWD, t->path, &status);
-	if (fd == -ENOENT) {
-		fd = create(e);
-	} else if (fd == 0) {
-		if (!check_file(t, &status, why))
-			return -1;
-		fd = file_open_at(AT_FDCWD, t->path, O_RDWR | O_APPEND | O_NONBLOCK, 0);
-	}
-	if (fd < 0)
-		(void)open_failure(fd, why);
-	return fd < 0 ? -1 : fd;
 }
 
 /* A lock that stays behind keeps others away only until it is stale. */
@@ -133,24 +127,24 @@ static void unlock_or_warn(const struct mailbox_target *t)
 		log_warning("remove lock file %s.lock: %s", t->path, strerror(-error));
 }
 
-static int open_locked(void *context, struct why *why)
+/* By the maker: the lock, and the file when there is none. */
+static bool prepare(void *context, struct why *why)
 {
 	const struct errand *e = context;
 	const struct mailbox_target *t = e->target;
 	struct stat status;
 	if (!mailbox_lock_name(t->path, &t->locks, why))
-		return -1;
-	int fd = open_file(e, why);
-	if (fd >= 0 && fstat(fd, &status) != 0)
-		(void)why_system(why, errno, "look at mailbox");
-	else if (fd >= 0 && check_file(t, &status, why))
-		return fd;
-	file_close(&fd);
+		return false;
+	int error = file_stat_at(AT_FDCWD, t->path, &status);
+	if (error == -ENOENT)
+		error = create(e);
+	if (error == 0 || error == -EEXIST)
+		return true;
 	unlock_or_warn(t);
-	return -1;
+	return open_failure(error, why);
 }
 
-static bool unlock(void *context, UNUSED struct why *why)
+static bool release(void *context, UNUSED struct why *why)
 {
 	const struct errand *e = context;
 	unlock_or_warn(e->target);
@@ -176,34 +170,32 @@ static bool write_failure(int error, struct why *why)
 }
 
 /* The locks are held: whole and synced, or as it was before. */
-static bool append(const struct errand *e, off_t size, struct why *why)
+static bool append(const struct errand *e, int fd, off_t size, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
 	int64_t room = t->limit > 0 ? t->limit - size : 0;
 	int64_t written = t->limit > 0 && room <= 0
 	    ? -EFBIG
 	    : message_copy(
-		  e->delivery, e->recipient, t->copy_flags | COPY_MBOX, e->fd, room);
-	int error = written < 0 ? (int)written : file_sync(e->fd);
+		  e->delivery, e->recipient, t->copy_flags | COPY_MBOX, fd, room);
+	int error = written < 0 ? (int)written : file_sync(fd);
 	if (error == 0)
 		return true;
-	if (ftruncate(e->fd, size) != 0)
+	if (ftruncate(fd, size) != 0)
 		return why_later(why, "4.2.0",
 		    "error writing message: %s, and cannot remove what was written",
 		    strerror(-error));
 	return write_failure(error, why);
 }
 
-/* With the recipient's rights. A mail reader may have put another file in its place while
- * we waited for the lock. */
-static bool write_locked(void *context, struct why *why)
+/* A mail reader may have put another file in its place while we waited for the lock. */
+static bool write_locked(const struct errand *e, int fd, struct why *why)
 {
-	const struct errand *e = context;
 	const struct mailbox_target *t = e->target;
 	struct stat status, named;
-	if (!mailbox_lock_file(e->fd, &t->locks, why))
+	if (!mailbox_lock_file(fd, &t->locks, why))
 		return false;
-	if (fstat(e->fd, &status) != 0)
+	if (fstat(fd, &status) != 0)
 		return why_system(why, errno, "look at mailbox");
 	if (!check_file(t, &status, why))
 		return false;
@@ -211,34 +203,47 @@ static bool write_locked(void *context, struct why *why)
 	    named.st_ino != status.st_ino || named.st_dev != status.st_dev)
 		return why_later(
 		    why, "4.2.0", "destination %s was replaced meanwhile", t->path);
-	return append(e, status.st_size, why);
+	return append(e, fd, status.st_size, why);
+}
+
+/* With the recipient's rights, which must be enough to open the file. */
+static bool write_message(void *context, struct why *why)
+{
+	const struct errand *e = context;
+	struct stat status;
+	int fd =
+	    file_open_at(AT_FDCWD, e->target->path, O_WRONLY | O_APPEND | O_NONBLOCK, 0);
+	if (fd < 0)
+		return open_failure(fd, why);
+	bool done = fstat(fd, &status) == 0
+	    ? check_file(e->target, &status, why) && write_locked(e, fd, why)
+	    : why_system(why, errno, "look at mailbox");
+	file_close(&fd);
+	return done;
 }
 
 /* All of it in one process: the maker is the recipient. */
 static bool deliver_alone(void *context, struct why *why)
 {
 	struct errand *e = context;
-	e->fd = open_locked(e, why);
-	if (e->fd < 0)
+	if (!prepare(e, why))
 		return false;
-	bool done = write_locked(e, why);
-	file_close(&e->fd);
+	bool done = write_message(e, why);
 	unlock_or_warn(e->target);
 	return done;
 }
 
-/* The file comes from its maker, the recipient writes, the maker takes the lock away. */
+/* The maker locks, the recipient writes, the maker takes the lock away. */
 static bool deliver_divided(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
-	if (!as_user_open(&e->maker, open_locked, e, t->seconds, &e->fd, why))
+	if (!as_user_run(&e->maker, prepare, e, t->seconds, why))
 		return false;
-	bool done = as_user_run(&t->owner, write_locked, e, t->seconds, why);
-	file_close(&e->fd);
+	bool done = as_user_run(&t->owner, write_message, e, t->seconds, why);
 	struct why trouble;
 	why_init(&trouble);
 	if ((t->locks.styles & MAILBOX_LOCK_DOTLOCK) &&
-	    !as_user_run(&e->maker, unlock, e, t->seconds, &trouble))
+	    !as_user_run(&e->maker, release, e, t->seconds, &trouble))
 		log_warning(
 		    "remove lock file %s.lock: %s", t->path, buf_cstr(&trouble.text));
 	why_free(&trouble);
@@ -277,7 +282,7 @@ static bool maildir_errand(void *context, struct why *why)
 bool mailbox_deliver(struct delivery *d, size_t recipient, const struct mailbox_target *t,
     struct buf *text, struct why *why)
 {
-	struct errand e = {.delivery = d, .recipient = recipient, .target = t, .fd = -1};
+	struct errand e = {.delivery = d, .recipient = recipient, .target = t};
 	bool maildir = is_maildir(t->path);
 	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
 	buf_clear(text);

@@ -5,12 +5,13 @@
  * an empty line).
  *
  * A mailbox file is a regular file with one name and, with strict ownership, the
- * recipient's. Links, fifos, devices and directories are refused, and are never followed
- * or opened for writing. The file and its lock are made by whoever may: the recipient;
- * or, in a spool directory that users cannot write to, root (the file is then given to
- * the recipient). The message is read and written with the recipient's rights alone. When
- * something fails (full disk, quota, mailbox size) the file is cut back to its old size.
- * On success the bytes, and the name when it is new, are on stable storage.
+ * recipient's. Links, fifos, devices and directories are refused, and links are never
+ * followed. The lock, and the file when there is none, are made by whoever may: the
+ * recipient; or, in a spool directory that users cannot write to, root (the file is given
+ * to the recipient at once). The file is opened and written, and the message is read,
+ * with the recipient's rights alone. When something fails (full disk, quota, mailbox
+ * size) the file is cut back to its old size. On success the bytes, and the name when it
+ * is new, are on stable storage.
  */
 #ifndef DELIVER_MAILBOX_H
 #define DELIVER_MAILBOX_H
@@ -38,8 +39,9 @@ struct mailbox_target {
 /*
  * One recipient's delivery. `text` gets what the log shows: "delivered to mailbox",
  * "delivered to maildir"; for a probe (DELIVERY_VERIFY) nothing is done: "delivers to
- * mailbox". False: `why`: 4.2.0 lock, wrong owner, mailbox changed meanwhile; 5.2.0 not a
- * regular file, no permission; 5.2.2 over the limit; 4.2.2 quota; 4.3.1 disk full.
+ * mailbox". False: `why`: 4.2.0 lock held, wrong owner, mailbox changed meanwhile; 5.2.0
+ * not a regular file, no permission, no directory; 5.2.2 over the limit; 4.2.2 quota;
+ * 4.3.1 disk full.
  */
 MUST_USE bool mailbox_deliver(struct delivery *d, size_t recipient,
     const struct mailbox_target *target, struct buf *text, struct why *why);

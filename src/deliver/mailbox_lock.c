@@ -108,9 +108,11 @@ bool mailbox_lock_name(
 			break;
 		error = 0;
 	}
+	bool final =
+	    error == -EACCES || error == -EPERM || error == -ENOENT || error == -ENOTDIR;
 	return error == 0 ||
-	    why_later(why, "4.2.0", "unable to create lock file %s.lock: %s", path,
-		strerror(-error));
+	    (final ? why_never : why_later)(why, final ? "5.2.0" : "4.2.0",
+		"unable to create lock file %s.lock: %s", path, strerror(-error));
 }
 
 int mailbox_unlock_name(const char *path, const struct mailbox_lock_rules *rules)

@@ -35,8 +35,8 @@ MUST_USE bool mailbox_lock_parse(struct str list, unsigned *styles_r);
 /*
  * Makes PATH.lock, mode 0444, holding our process id. No link is followed: a name that
  * exists, whatever it is, counts as somebody's lock, and when it is stale the name alone
- * is removed. Without MAILBOX_LOCK_DOTLOCK nothing is done. False: `why` is 4.2.0 "unable
- * to create lock file PATH.lock: ...".
+ * is removed. Without MAILBOX_LOCK_DOTLOCK nothing is done. False: `why` says "unable to
+ * create lock file PATH.lock: ...", 4.2.0 when it is held, 5.2.0 when it may not be made.
  */
 MUST_USE bool mailbox_lock_name(
     const char *path, const struct mailbox_lock_rules *rules, struct why *why);

@@ -236,8 +236,11 @@ static int background(void)
 	}
 	file_close(&ready[1]);
 	char byte = 0;
-	bool good = file_read_some(ready[0], &byte, 1) == 1;
-	_exit(good ? 0 : 1);
+	if (file_read_some(ready[0], &byte, 1) == 1)
+		_exit(0);
+	/* It has given up; its locks are free when it is gone. */
+	(void)waitpid(pid, NULL, 0);
+	_exit(1);
 }
 
 static void detach(int *ready)

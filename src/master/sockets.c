@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "master/master.h"
 #include "net/listen.h"
 
@@ -120,16 +121,36 @@ static int bind_datagram(const char *path, const struct net_address *address)
 	return -error;
 }
 
+static void become(uid_t uid, gid_t gid)
+{
+	/* The group can be changed only with root's rights. */
+	bool root_again = uid == 0;
+	if (root_again && seteuid(uid) != 0)
+		fatal("seteuid(%d): %s", (int)uid, strerror(errno));
+	if (setegid(gid) != 0)
+		fatal("setegid(%d): %s", (int)gid, strerror(errno));
+	if (!root_again && seteuid(uid) != 0)
+		fatal("seteuid(%d): %s", (int)uid, strerror(errno));
+}
+
+/*
+ * As mail_owner, who owns the directory and shall own the socket: whoever has his rights
+ * could put something else in its place before root gave it away or changed its mode.
+ */
 static int bind_unix(const struct row *r, int backlog)
 {
 	struct net_address address;
+	bool other = !master.owner.single_user;
+	gid_t group = getegid();
 	int fd = net_address_unix(r->path, &address);
-	if (fd == 0)
-		fd = r->kind == MASTER_DGRAM ? bind_datagram(r->path, &address)
-					     : net_listen(&address, backlog);
-	if (fd >= 0 && !master.owner.single_user &&
-	    lchown(r->path, master.owner.uid, master.owner.gid) != 0)
-		log_warning("change owner of %s: %s", r->path, strerror(errno));
+	if (fd != 0)
+		return fd;
+	if (other)
+		become(master.owner.uid, master.owner.gid);
+	fd = r->kind == MASTER_DGRAM ? bind_datagram(r->path, &address)
+				     : net_listen(&address, backlog);
+	if (other)
+		become(0, group);
 	return fd;
 }
 

@@ -15,11 +15,15 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "queue/commit.h"
+#include "run/fiber.h"
+#include "run/loop.h"
 #include "service/command.h"
 #include "service/owner.h"
 
 #define REQUESTS_MAX 10000
 #define LINE_ROOM    1000
+#define NOTES_NAP_MS 50
 
 static const struct command command = {
     .name = "postsuper", .fatal_status = 1, .logs = true};
@@ -177,10 +181,47 @@ static void check_user(const struct owner *owner)
 		fatal("use of this command is reserved for the superuser");
 }
 
+/* With the commit log, recovery must not bring back what is deleted here. */
+static void open_notes(void)
+{
+	enum commit_engine engine;
+	const struct common_params *common = command_common();
+	if (!commit_engine_parse(common->commit_engine, &engine))
+		fatal("bad value of commit_engine: %s", common->commit_engine);
+	int error = engine == COMMIT_LOG
+	    ? commit_notes_open(common->commit_segment_size, &state.target.notes)
+	    : 0;
+	if (error != 0)
+		fatal("open the commit log: %s", strerror(-error));
+}
+
+static void close_notes(void)
+{
+	while (commit_notes_busy(state.target.notes))
+		fiber_sleep_ms(NOTES_NAP_MS);
+	commit_notes_close(state.target.notes);
+}
+
+/* In a fiber, which the notes need. */
+static void work(UNUSED void *argument)
+{
+	static const char summaries[] = "rdehH";
+	open_notes();
+	if (state.work.names || state.work.purge)
+		check_structure();
+	for (size_t i = 0; i < state.count; i++)
+		do_request(&state.requests[i]);
+	for (const char *p = summaries; *p != '\0'; p++)
+		if (state.asked[(unsigned char)*p])
+			say_count(
+			    action_find(*p)->summary, state.done[(unsigned char)*p]);
+	log_flush();
+	close_notes();
+}
+
 int main(int argc, char **argv)
 {
 	static char name[] = "postsuper";
-	static const char summaries[] = "rdehH";
 	const char *directory = NULL;
 	int option;
 	log_stderr_name(name);
@@ -201,14 +242,8 @@ int main(int argc, char **argv)
 	state.work.long_ids = command_common()->enable_long_queue_ids;
 	if (state.count == 0 && !state.work.names && !state.work.purge)
 		state.work.names = state.work.purge = true;
-	if (state.work.names || state.work.purge)
-		check_structure();
-	for (size_t i = 0; i < state.count; i++)
-		do_request(&state.requests[i]);
-	for (const char *p = summaries; *p != '\0'; p++)
-		if (state.asked[(unsigned char)*p])
-			say_count(
-			    action_find(*p)->summary, state.done[(unsigned char)*p]);
+	run_init();
+	run_main(work, NULL);
 	log_flush();
 	return 0;
 }

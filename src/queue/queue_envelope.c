@@ -282,8 +282,8 @@ static int check_complete(struct reading *r)
 	return 0;
 }
 
-int queue_file_envelope(
-    struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
+static int read_file(struct queue_file *f, struct arena *a, bool whole,
+    struct queue_envelope *e_r, struct buf *reason)
 {
 	struct reading r = {.file = f, .arena = a, .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
@@ -294,15 +294,28 @@ int queue_file_envelope(
 		return -ENOMEM;
 	queue_walk_start(f, 0);
 	int result = read_envelope(&r);
-	if (result == 0)
-		result = pass_content(&r);
-	if (result == 0)
-		result = read_extracted(&r);
+	int rest = result == 0 ? pass_content(&r) : 0;
+	if (result == 0 && rest == 0)
+		rest = read_extracted(&r);
+	if (result == 0 && whole)
+		result = rest;
 	if (result == 0)
 		result = check_complete(&r);
 	if (result == 0)
 		*e_r = r.e;
 	return result;
+}
+
+int queue_file_envelope(
+    struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
+{
+	return read_file(f, a, true, e_r, reason);
+}
+
+int queue_file_glance(
+    struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
+{
+	return read_file(f, a, false, e_r, reason);
 }
 
 const char *queue_attribute(const struct queue_envelope *e, const char *name)

@@ -82,6 +82,10 @@ void queue_file_close(struct queue_file *f);
 MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
 
+/* The same for listings: what comes after the first segment may be damaged. */
+MUST_USE int queue_file_glance(struct queue_file *f, struct arena *a,
+    struct queue_envelope *e_r, struct buf *reason);
+
 /* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset
  * moves on, and is -1 after the last one (extracted segment included). Count or -EBADMSG,
  * -errno. */

@@ -1,9 +1,11 @@
 #include "service/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "queue/queue_dir.h"
@@ -89,9 +91,20 @@ static void check_directory(const char *directory)
 	conf_free(c);
 }
 
+/* A descriptor 0, 1 or 2 that is closed would be given to the log, and text for standard
+ * error would go there. */
+static void open_standard_descriptors(void)
+{
+	int fd = 0;
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	file_close(&fd);
+}
+
 void command_start(const struct command *c, const char *directory)
 {
 	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
+	open_standard_descriptors();
 	fault_init(c->name);
 	log_stderr_name(c->name);
 	fatal_exit_status(c->fatal_status);

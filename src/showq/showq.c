@@ -154,7 +154,7 @@ static void list_message(struct listing *l)
 		maildrop ? (uid_t)-1 : queue_owner) != 0)
 		return;
 	struct arena *a = arena_new(MESSAGE_ARENA);
-	if (queue_file_envelope(&f, a, &envelope, &reason) == 0) {
+	if (queue_file_glance(&f, a, &envelope, &reason) == 0) {
 		list_envelope(l, &f, &envelope);
 		l->listed = map_new();
 		list_from_log(l);

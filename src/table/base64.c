@@ -57,6 +57,8 @@ bool base64_files(struct str names, struct buf *out, struct buf *error)
 		CLEANUP(buf_free) struct buf one = BUF_INIT(BASE64_VALUE_MAX / 2);
 		buf_add_str(&path, name);
 		int status = file_read_whole(AT_FDCWD, buf_cstr(&path), &one);
+		if (content.len > 0)
+			buf_add_char(&content, '\n'); /* as Postfix does */
 		buf_add_str(&content, buf_str(&one));
 		if (status < 0 || !buf_ok(&content)) {
 			buf_printf(error, "open %s: %s", buf_cstr(&path),

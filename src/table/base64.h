@@ -10,7 +10,7 @@
 
 #define BASE64_VALUE_MAX ((size_t)64 << 20)
 
-/* The content of all files that a list names, one after the other, in base64. */
+/* The content of all files that a list names, a line end between two, in base64. */
 MUST_USE bool base64_files(struct str names, struct buf *out, struct buf *error);
 void base64_encode(struct buf *out, struct str bytes);
 /* Strict: whole groups of four, padding only at the end. */

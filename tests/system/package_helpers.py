@@ -2,12 +2,14 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
 from instance import ROOT
-from own_root import PrivateRoot
+from private_root import ENVIRONMENT, PrivateRoot
 
 DEB = "/tmp/package/posthouse.deb"
 
@@ -61,13 +63,50 @@ def deb():
     return done.stdout.split()[-1]
 
 
+class PackageRoot(PrivateRoot):
+    """One in which packages start their services, and whose output is no pipe, as daemons would hold that open."""
+
+    def __init__(self):
+        super().__init__()
+        self.run("rm -f /usr/sbin/policy-rc.d /sbin/runlevel")
+        # Says what it says on a machine whose init system is running.
+        self.write("/sbin/runlevel", "#!/bin/sh\necho N 2\n", 0o755)
+
+    def run(self, *argv, check=True, user=None, **options):
+        """argv, or one string for sh. `output` of the result is all that was said."""
+        command = ["sh", "-c", argv[0]] if len(argv) == 1 else list(argv)
+        options.setdefault("timeout", 120)
+        if "input" not in options:
+            options["stdin"] = subprocess.DEVNULL
+        with tempfile.TemporaryFile("w+") as out:
+            done = subprocess.run(self.argv(command, user), stdout=out, stderr=subprocess.STDOUT, text=True, check=False,
+                                  env=ENVIRONMENT, **options)
+            out.seek(0)
+            done.output = out.read()
+        assert not check or done.returncode == 0, (argv, done.returncode, done.output)
+        return done
+
+    def copy(self, source, inside):
+        os.makedirs(os.path.dirname(self.path(inside)), exist_ok=True)
+        shutil.copy(source, self.path(inside))
+
+    def daemons(self, place="/lib/postfix/sbin"):
+        """{number: program} of what runs from there."""
+        found = {}
+        for pid in self.processes():
+            try:
+                program = os.readlink(f"/proc/{pid}/exe")
+            except OSError:
+                continue
+            if f"{place}/" in program:
+                found[pid] = os.path.basename(program).replace(" (deleted)", "")
+        return found
+
+
 @pytest.fixture
 def private_root():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    made = PrivateRoot()
-    yield made
-    made.destroy()
+    with PackageRoot() as root:
+        yield root
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def as_user(user, script, check=True):
 def test_symbolic_link_in_place_of_a_mailbox(attack, mode):
     case = attack(spool_mode=mode)
     os.symlink(case.canary, case.box())
-    case.fails("victim", "destination .* is not a regular file")
+    case.fails("victim", "file is a symbolic link")
     assert os.path.islink(case.box())
 
 
@@ -75,7 +75,7 @@ def test_symbolic_link_in_place_of_a_mailbox(attack, mode):
 def test_dangling_link_makes_no_file(attack, mode):
     case = attack(spool_mode=mode)
     os.symlink(f"{case.server.directory}/made", case.box())
-    case.fails("victim", "destination .* is not a regular file")
+    case.fails("victim", "file is a symbolic link")
     assert not os.path.exists(f"{case.server.directory}/made")
 
 
@@ -83,13 +83,24 @@ def test_dangling_link_makes_no_file(attack, mode):
 def test_hard_link_to_another_file(attack, mode):
     case = attack(spool_mode=mode, main=["strict_mailbox_ownership = no"])
     os.link(case.canary, case.box())
-    case.fails("victim", "destination .* has 2 hard links")
+    case.fails("victim", "cannot open file: Permission denied")
+    # His own file with another name: what he may open is refused too.
+    os.unlink(case.box())
+    open(f"{case.spool}/other", "w").close()
+    os.chown(f"{case.spool}/other", USERS["victim"], MAIL_GROUP)
+    os.link(f"{case.spool}/other", case.box())
+    case.fails("victim", "file has 2 hard links")
+    assert os.path.getsize(f"{case.spool}/other") == 0
 
 
 def test_wrong_owner(attack):
     case = attack()
     os.rename(case.canary, case.box())
     case.canary = case.box()
+    case.fails("victim", "cannot open file: Permission denied")
+    # Open to all, and still not his.
+    os.chmod(case.box(), 0o666)
+    case.before = os.stat(case.box())
     case.fails("victim", "destination .* is not owned by recipient")
 
 
@@ -98,6 +109,7 @@ def test_somebody_elses_mailbox_is_used_when_ownership_does_not_count(attack):
     case = attack(main=["strict_mailbox_ownership = no"])
     open(case.box(), "w").close()
     os.chown(case.box(), USERS["mallory"], MAIL_GROUP)
+    os.chmod(case.box(), 0o666)
     case.server.deliver("victim")
     case.server.wait_log("delivered to mailbox")
 
@@ -118,13 +130,14 @@ def test_fifo(attack):
 def test_directory(attack):
     case = attack()
     os.mkdir(case.box(), 0o777)
-    case.fails("victim", "destination .* is not a regular file")
+    case.fails("victim", "cannot open file: Is a directory")
     assert os.listdir(case.box()) == []
 
 
 def test_device(attack):
     case = attack()
     os.mknod(case.box(), stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.chmod(case.box(), 0o666)
     case.fails("victim", "destination .* is not a regular file")
 
 
@@ -251,7 +264,7 @@ def test_home_directory_that_is_not_his(attack):
 def test_home_mailbox_as_link_to_a_file_of_roots(attack):
     case = attack(main=["home_mailbox = Mailbox"])
     as_user("mallory", f"os.symlink({case.canary!r}, {case.server.home('mallory')!r} + '/Mailbox')")
-    case.fails("mallory", "destination .* is not a regular file")
+    case.fails("mallory", "file is a symbolic link")
 
 
 def test_maildir_as_link_to_a_directory_of_roots(attack):

@@ -277,6 +277,10 @@ def test_postlog_takes_words_or_lines_and_lets_no_control_byte_through(make_inst
     assert re.search(r" tag x\[\d+\]: warning: one\?Nov 22 03:29:06 forged\[1\]: two\?\[0m$", log, re.M)
     assert re.search(r"fatal: first$", log, re.M) and re.search(r"fatal: last\?$", log, re.M)
     assert server.command("postlog", "-p", "loud", "x", check=False).stderr == "postlog: fatal: bad priority: loud\n"
+    server.command("postlog", "-t", "forged\nNov 22 03:29:06", "tagged")
+    assert re.search(r" forged\?Nov 22 03:29:06\[\d+\]: tagged$", server.log(), re.M)
+    subprocess.run(["sh", "-c", f"exec {BIN}/postlog -c {server.etc} closed >&- 2>&- <&-"], check=True)
+    assert server.log().count("closed") == 1
     long = server.command("postlog", "z" * 20000)
     assert long.returncode == 0 and max(map(len, server.log().splitlines())) < 8200
 

@@ -16,7 +16,7 @@ def test_the_package_installs_asks_nothing_delivers_and_goes(package_root, capsy
     root = package_root
     begin = time.monotonic()
     install(root)
-    assert "master" in root.processes().values()
+    assert "master" in root.daemons().values()
     root.run("sendmail", "alice", input="Subject: first\n\nhello\n", user="alice")
     wait_until(lambda: mailbox(root), 20, "the first message")
     with capsys.disabled():
@@ -33,7 +33,7 @@ def test_the_package_installs_asks_nothing_delivers_and_goes(package_root, capsy
         status = os.stat(root.path(f"/usr/sbin/{name}"))
         assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, group, 0o2555)
     root.run(*REMOVE)
-    assert root.processes() == {}
+    assert root.daemons() == {}
     assert not root.exists("/usr/sbin/postfix") and not root.exists("/usr/lib/sendmail")
     # The configuration stays until the purge.
     assert root.exists("/etc/postfix/main.cf")
@@ -64,10 +64,10 @@ def test_an_existing_configuration_and_waiting_mail_are_kept(package_root):  # n
 def test_an_upgrade_restarts_and_keeps_what_the_administrator_changed(package_root):  # noqa: F811
     root = package_root
     install(root)
-    master = [pid for pid, program in root.processes().items() if program == "master"]
+    master = [pid for pid, program in root.daemons().items() if program == "master"]
     root.run("sed -i 's/^inet_interfaces.*/inet_interfaces = 127.0.0.1/' /etc/postfix/main.cf")
     root.run("apt-get", "install", "-y", "--reinstall", DEB)
-    after = [pid for pid, program in root.processes().items() if program == "master"]
+    after = [pid for pid, program in root.daemons().items() if program == "master"]
     assert len(after) == 1 and after != master
     assert "inet_interfaces = 127.0.0.1" in root.read("/etc/postfix/main.cf")
     root.run("postfix", "set-permissions")
@@ -78,11 +78,11 @@ def test_what_was_started_by_hand_is_stopped_by_the_removal(package_root):  # no
     root = package_root
     root.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
     install(root)
-    assert root.processes() == {}  # where services must not start
+    assert root.daemons() == {}  # where services must not start
     root.run("postfix start")
-    assert root.processes()
+    assert root.daemons()
     root.run(*REMOVE)
-    assert root.processes() == {}
+    assert root.daemons() == {}
 
 
 def test_lintian_finds_no_error(deb):  # noqa: F811

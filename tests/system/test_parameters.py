@@ -999,6 +999,6 @@ def test_owner_of_an_instance(make_instance):
 
 def test_stock_configuration_is_honoured(make_instance):
     """What `posthouse init` writes has effect; a warning names what has none."""
-    server = make_instance(["flush_service_name = flush"])
+    server = make_instance(["proxywrite_service_name = proxywrite"])
     unheard = set(re.findall(r"no effect yet: (\w+)", server.log()))
-    assert unheard - {"maillog_file_prefixes"} == {"flush_service_name"}
+    assert unheard - {"maillog_file_prefixes"} == {"proxywrite_service_name"}

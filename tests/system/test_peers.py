@@ -9,8 +9,7 @@ import subprocess
 import pytest
 
 from instance import USER, free_port, wait_until
-
-PrivateRoot = pytest.importorskip("private_root").PrivateRoot
+from private_root import PrivateRoot
 
 RECIPIENTS = 100
 USERS = [f"u{i}" for i in range(RECIPIENTS)]

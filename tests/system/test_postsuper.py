@@ -1,6 +1,7 @@
 """postsuper: words and exit codes are those of 3.7 and 3.10 on the same queues."""
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -145,6 +146,20 @@ def test_purge_takes_only_what_was_left_for_a_day(make_instance):
     assert postsuper(mail, "-p") == ["warning: bogus file name: incoming/1234.5678"]
     assert sorted(files(mail, "deferred")) == ids[1:]
     assert postsuper(mail, "-d", ids[1]) == ["Deleted: 0 messages"], "it is being written"
+
+
+def test_what_was_deleted_does_not_come_back_after_a_crash(make_instance):
+    """With the commit log recovery restores what is missing; a deleted message is not."""
+    mail = make_instance(MAIN + ["commit_engine = log"])
+    ids = deferred(mail, 3)
+    assert postsuper(mail, "-d", ids[0]) == [f"{ids[0]}: removed", "Deleted: 1 message"]
+    os.unlink(files(mail, "deferred")[ids[1]])  # lost by the file system
+    for pid in mail.processes():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not mail.processes())
+    mail.start()
+    wait_until(lambda: ids[1] in files(mail, "deferred", "incoming", "active"), what="the lost message")
+    assert ids[0] not in files(mail, "deferred", "incoming", "active", "hold")
 
 
 def test_usage_and_refusals(make_instance):

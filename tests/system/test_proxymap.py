@@ -25,7 +25,7 @@ def test_only_listed_tables_are_served(make_instance):
     mail.wait_log(r"proxymap\[\d+\]: error: open .*nosuch|smtpd\[\d+\]: .*nosuch")
     mail.configure(["smtpd_sender_restrictions ="])
     mail.reload()
-    assert rcpt(mail, "other@localhost")[0] == 250
+    wait_until(lambda: rcpt(mail, "other@localhost")[0] == 250, what="the new generation")
     code, text = rcpt(mail, "nobody-here@localhost")
     assert code == 550 and "User unknown in local recipient table" in text
     # A change on disk is seen.
@@ -35,7 +35,7 @@ def test_only_listed_tables_are_served(make_instance):
     # Not approved: refused, and said how to approve.
     mail.configure(["proxy_read_maps = proxy:static:x"])
     mail.reload()
-    assert rcpt(mail, "other@localhost")[0] == 451
+    wait_until(lambda: rcpt(mail, "other@localhost")[0] == 451, what="the new generation")
     table = f"hash:{mail.etc}/users"
     mail.wait_log(rf'proxymap\[\d+\]: warning: request for unapproved table: "{table}"')
     mail.wait_log(rf"proxymap\[\d+\]: warning: to approve this table for read-only access, list proxy:{table} in main.cf:proxy_read_maps")
@@ -49,7 +49,7 @@ def test_the_name_of_the_service_counts_and_its_loss_is_trouble(make_instance):
     assert rcpt(mail, "nobody-here@localhost")[0] == 550
     mail.configure(["proxymap_service_name = nosuch"])
     mail.reload()
-    assert rcpt(mail, "x@localhost")[0] == 451
+    wait_until(lambda: rcpt(mail, "x@localhost")[0] == 451, what="the new generation")
     assert rcpt(mail, "nobody-here@localhost")[0] == 451, "what cannot be asked is not absent"
 
 
