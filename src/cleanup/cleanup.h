@@ -69,6 +69,9 @@ struct message {
 void message_serve(struct ipc_exchange *x, struct str payload);
 /* Records the first trouble; later ones change nothing. */
 void message_fail(struct message *m, enum cleanup_status status, const char *reason);
+/* Address or header field: when it needs SMTPUTF8, and it was asked to be found out, the
+ * message is marked (smtputf8_autodetect_classes). */
+void message_detect_utf8(struct message *m, struct str text);
 void message_write_out(struct message *m); /* when `out` is full enough */
 
 /* --- cleanup.c --- */

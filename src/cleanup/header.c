@@ -68,6 +68,7 @@ void header_field(struct message *m, struct str field)
 	    header_find(str_slice(field, 0, header_name_length(field)));
 	struct str body = header_body(field);
 	m->seen[row->id] = true;
+	message_detect_utf8(m, field);
 	m->resent = m->resent || (row->flags & HEADER_IS_RESENT) != 0;
 	if (row->id == HEADER_RECEIVED)
 		count_hop(m);

@@ -30,7 +30,7 @@ static void add_received(struct session *s, struct buf *out)
 		.client_address = s->address,
 		.myhostname = str_of(common->myhostname),
 		.mail_name = str_of(common->mail_name),
-		.protocol = str_of(session_protocol(s)),
+		.protocol = str_of(session_transmission(s)),
 		.queue_id = session_queue_id(s),
 		.recipient = t->count == 1 ? t->recipients[0].address : STR_EMPTY,
 		.wall_seconds = t->arrival.tv_sec,
@@ -83,13 +83,21 @@ static void add_attributes(struct session *s, struct attributes *a)
 static int begin(struct session *s)
 {
 	struct transaction *t = s->transaction;
+	/* Room for them behind the client's own was made by RCPT. */
+	for (size_t i = 0; i < t->bcc_count; i++)
+		t->recipients[t->count + i] = (struct cleanup_recipient){
+		    .address = t->bcc[i], .notify = DSN_NOTIFY_NEVER};
 	CLEANUP(buf_free) struct buf received = BUF_INIT(4096);
 	struct attributes attributes = {.count = 0};
+	buf_add_str(&received, t->prepend);
 	add_received(s, &received);
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | CLEANUP_MAP | CLEANUP_FILTER |
-		(s->own || s->trusted ? CLEANUP_COMPLETE : 0),
+		(s->own || s->trusted ? CLEANUP_COMPLETE : 0) |
+		cleanup_detect_utf8(
+		    service_common()->smtputf8_autodetect_classes, "smtpd"),
+	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
 	    .sender = t->sender,
@@ -103,7 +111,7 @@ static int begin(struct session *s)
 	    .attributes = attributes.list,
 	    .attributes_count = attributes.count,
 	    .recipients = t->recipients,
-	    .recipients_count = t->count,
+	    .recipients_count = t->count + (uint32_t)t->bcc_count,
 	    .received = buf_str(&received),
 	};
 	return cleanup_message_begin(
@@ -145,9 +153,11 @@ static void reply_result(struct session *s, const struct cleanup_result *r)
 {
 	int code = cleanup_status_code(r->status);
 	const char *dsn = cleanup_status_dsn(r->status);
-	if (r->status == CLEANUP_OK)
+	if (r->status == CLEANUP_OK) {
 		session_reply(s, code, dsn, "Ok: queued as %s", r->id);
-	else
+		/* Who delivers mail is forgiven what went before. */
+		s->errors = s->junk = 0;
+	} else
 		session_error(s, code, dsn, "%s",
 		    r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status));
 }
@@ -160,11 +170,8 @@ static void finish(struct session *s, struct upload *u)
 		session_error(s, 552, "5.3.4", "Error: message file too big");
 		return;
 	}
-	if (u->decoder.saw_bare_lf && smtpd.bare_newline == BARE_NEWLINE_REJECT &&
-	    !s->bare_newline_allowed) {
-		session_error(s, (int)smtpd.params.smtpd_forbid_bare_newline_reject_code,
-		    "5.5.2", "%s Error: bare <LF> received",
-		    service_common()->myhostname);
+	if (u->decoder.saw_bare_lf && session_forbids_bare_newline(s)) {
+		session_refuse_bare_newline(s);
 		return;
 	}
 	if (restriction_run(s, STAGE_END_OF_DATA, NULL, &reply) == VERDICT_REJECT) {

@@ -18,6 +18,12 @@ const char *session_protocol(const struct session *s)
 	return s->esmtp ? "ESMTP" : "SMTP";
 }
 
+const char *session_transmission(const struct session *s)
+{
+	bool utf8 = s->transaction != NULL && s->transaction->smtputf8;
+	return utf8 ? "UTF8SMTP" : session_protocol(s);
+}
+
 struct str session_queue_id(const struct session *s)
 {
 	if (s->transaction == NULL || s->transaction->message == NULL)
@@ -227,6 +233,43 @@ static void refuse_pipelining(struct session *s)
 	s->end = SESSION_CLOSE;
 }
 
+bool session_takes_address(
+    struct session *s, struct str address, bool declared, const char *what)
+{
+	if (str_is_ascii(address) || declared)
+		return true;
+	const char *status = strcmp(what, "sender") == 0 ? "5.1.7" : "5.1.3";
+	struct str domain = address_split(address).domain;
+	if (domain.p != NULL && !str_is_ascii(domain))
+		session_error(s, 501, status, "Bad %s address syntax", what);
+	else if (smtpd.params.strict_smtputf8 && service_common()->smtputf8_enable)
+		session_error(
+		    s, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+	else
+		return true;
+	return false;
+}
+
+bool session_forbids_bare_newline(const struct session *s)
+{
+	return smtpd.bare_newline == BARE_NEWLINE_REJECT && !s->bare_newline_allowed;
+}
+
+void session_refuse_bare_newline(struct session *s)
+{
+	log_info("%s: reject: bare <LF> received after %s from %.*s", id_or_noqueue(s),
+	    last_word(s), STR_ARG(s->client_text));
+	session_error(s, (int)smtpd.params.smtpd_forbid_bare_newline_reject_code, "5.5.2",
+	    "%s Error: bare <LF> received", service_common()->myhostname);
+}
+
+/* In a message the rest is known to be text; behind a command it could be anything. */
+static void refuse_bare_newline_command(struct session *s)
+{
+	session_refuse_bare_newline(s);
+	s->end = SESSION_CLOSE;
+}
+
 /* Browsers, proxies and mail headers at the wrong door. */
 static bool is_forbidden(const struct smtp_command *c)
 {
@@ -249,12 +292,17 @@ static void run_command(struct session *s, const struct smtp_command *c)
 	const struct command_row *row = command_find(c->verb);
 	s->last_command = row;
 	s->command_failed = false;
-	if (c->verb.len == 0)
+	if (c->bare_lf && session_forbids_bare_newline(s))
+		refuse_bare_newline_command(s);
+	else if (c->verb.len == 0)
 		session_error(s, 500, "5.5.2", "Error: bad syntax");
-	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
-		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
+	else if (s->denied && row->handle != command_quit)
+		session_error(s, 503, "5.7.0", "Error: access denied for %.*s",
+		    STR_ARG(s->client_text));
 	else if (is_forbidden(c))
 		refuse_forbidden(s);
+	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
+		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
 	else if (is_out_of_sync(s, row))
 		refuse_pipelining(s);
 	else
@@ -263,7 +311,7 @@ static void run_command(struct session *s, const struct smtp_command *c)
 	if (!s->command_failed)
 		s->counts[row - command_rows].good++;
 	if ((row->flags & COMMAND_JUNK) &&
-	    ++s->junk > (unsigned)smtpd.params.smtpd_junk_command_limit)
+	    s->junk++ > (unsigned)smtpd.params.smtpd_junk_command_limit)
 		s->errors++;
 }
 
@@ -282,7 +330,7 @@ static bool has_too_many_errors(struct session *s)
 		return false;
 	log_info("%s: too many errors after %s from %.*s", id_or_noqueue(s), last_word(s),
 	    STR_ARG(s->client_text));
-	say_last(s, 421, "4.7.0", "too many errors, closed");
+	say_last(s, 421, "4.7.0", "too many errors");
 	return true;
 }
 
@@ -321,7 +369,7 @@ static void converse(struct session *s)
 static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
 {
 	buf_printf(out, " %s=%u", name, good);
-	if (good != all)
+	if (good != all || all == 0)
 		buf_printf(out, "/%u", all);
 }
 
@@ -343,9 +391,12 @@ static void log_disconnect(const struct session *s)
 	log_info("disconnect from %.*s%s", STR_ARG(s->client_text), buf_cstr(&counts));
 }
 
-/* The greeting; a client that may not connect at all hears so at its first recipient. */
+/* A client that may not connect at all hears so at its first recipient, or here. */
 static void greet(struct session *s)
 {
+	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
+	if (s->denied)
+		return;
 	session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
 }
 

@@ -94,8 +94,11 @@ class Installed(MailSystem):
         raise NotImplementedError
 
     def configure(self, main=(), master=(), replace=()):
-        """Adds lines to main.cf and master.cf; `replace` is (old, new) pairs in master.cf."""
-        self.root.write(f"{self.etc}/main.cf", self.root.read(f"{self.etc}/main.cf") + "".join(line + "\n" for line in main))
+        """Sets parameters in main.cf (one line each), adds lines to master.cf; `replace` is (old, new) pairs in master.cf."""
+        # Not a second line of a name: postlogd would log a warning about it, to itself, and hang.
+        names = {line.split("=")[0].strip() for line in main}
+        kept = [line for line in self.root.read(f"{self.etc}/main.cf").splitlines() if line.split("=")[0].strip() not in names]
+        self.root.write(f"{self.etc}/main.cf", "".join(line + "\n" for line in kept + list(main)))
         text = self.root.read(f"{self.etc}/master.cf")
         for old, new in replace:
             assert old in text
