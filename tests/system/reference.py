@@ -52,6 +52,7 @@ local unix - n n - - local
 virtual unix - n n - - virtual
 lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
@@ -81,6 +82,7 @@ class Installed(MailSystem):
             self.root.write(f"{self.etc}/main.cf", MAIN_CF)
             self.root.write(f"{self.etc}/master.cf", MASTER_CF.format(port=self.port))
             self.root.run("chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue && chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue")
+            self.root.run("if test -e /usr/sbin/postlog; then chgrp postdrop /usr/sbin/postlog; chmod 2755 /usr/sbin/postlog; fi")
         except BaseException:
             self.root.destroy()
             raise
