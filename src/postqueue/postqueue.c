@@ -224,9 +224,8 @@ static enum flush_status request_flush(struct flush_request *r)
 static void check_fast_flush(const char *site)
 {
 	const struct common_params *common = command_common();
-	struct match_list *sites =
-	    match_list_open_domains("fast_flush_domains", common->fast_flush_domains,
-		common->parent_domain_matches_subdomains);
+	struct match_list *sites = match_list_open_domains("fast_flush_domains",
+	    common->fast_flush_domains, common->parent_domain_matches_subdomains);
 	if (match_list_string(sites, str_of(site)) == TABLE_ABSENT)
 		fatal("Flush service is not configured for destination \"%s\"", site);
 	match_list_close(sites);
