@@ -184,7 +184,7 @@ def test_set_group_id_commands_read_only_listed_configurations(package_root):  #
     for command in ("postlog -c {} text", "postqueue -c {} -p", "MAIL_CONFIG={} postqueue -p"):
         for name, good in (("one", True), ("two", True), ("three", False)):
             done = root.run(command.format(f"/etc/{name}"), user="alice", check=False)
-            assert ("untrusted configuration directory: /etc/three" in done.output) != good, (command, name, done.output)
+            assert ("unauthorized configuration directory name: /etc/three" in done.output) != good, (command, name, done.output)
             assert (done.returncode == 0) == good, (command, name, done.output)
     assert root.run("postlog -c /etc/three text", check=False).returncode == 0  # root may
 
