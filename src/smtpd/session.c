@@ -283,10 +283,11 @@ static void refuse_bare_newline_command(struct session *s)
 void session_log_bad_address(
     const struct session *s, const char *command, struct str path)
 {
-	const char *end =
-	    memchr(path.p, path.len > 0 && path.p[0] == '<' ? '>' : ' ', path.len);
-	if (end != NULL)
-		path.len = (size_t)(end - path.p) + (*end == '>');
+	path = str_trim(path);
+	const char *end = path.len > 0 ? memchr(path.p, '>', path.len) : NULL;
+	if (end == NULL || path.p[0] != '<')
+		return;
+	path.len = (size_t)(end + 1 - path.p);
 	log_warning("Illegal address syntax from %.*s in %s command: %.*s",
 	    STR_ARG(s->client_text), command, str_print_length(path), path.p);
 }

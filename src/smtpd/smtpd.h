@@ -140,7 +140,8 @@ bool session_takes_address(
 /* smtpd_forbid_bare_newline = reject, for this client. */
 bool session_forbids_bare_newline(const struct session *s);
 void session_refuse_bare_newline(struct session *s);
-/* The warning beside a refusal for syntax; `path`: what stands behind FROM: or TO:. */
+/* The warning beside a refusal for syntax, for what stands in angle brackets only;
+ * `path`: what stands behind FROM: or TO:. */
 void session_log_bad_address(
     const struct session *s, const char *command, struct str path);
 /* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
