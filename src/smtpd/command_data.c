@@ -15,7 +15,8 @@ struct upload {
 	struct cleanup_message *message;
 	struct data_decoder decoder;
 	int64_t size;
-	int trouble; /* cleanup's; what follows is only read to its end */
+	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
+	int trouble;         /* cleanup's; what follows is only read to its end */
 	bool too_big;
 };
 
@@ -118,6 +119,19 @@ static int begin(struct session *s)
 	    t->message, &envelope, service_client_deadline(service_common()));
 }
 
+/* What the log tells of a text that broke off: only complete lines count. */
+static void count_lines(struct upload *u, struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		u->open++;
+		if (text.p[i] == '\n') {
+			u->lines++;
+			u->open = 0;
+		}
+	}
+	u->session->transaction->bytes = u->size - u->open + u->lines;
+}
+
 /* Decodes what has arrived and hands it on. */
 static void take(struct upload *u, const char *bytes, size_t len)
 {
@@ -126,7 +140,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
 	stream_skip(u->session->stream, used);
 	u->size += (int64_t)text.len;
-	u->session->transaction->bytes = u->size;
+	count_lines(u, buf_str(&text));
 	u->too_big = u->too_big || (limit > 0 && u->size > limit);
 	if (u->trouble == 0 && !u->too_big)
 		u->trouble = cleanup_message_add(u->message, buf_str(&text),
@@ -167,6 +181,8 @@ static void finish(struct session *s, struct upload *u)
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	struct cleanup_result result;
 	if (u->too_big) {
+		log_warning(
+		    "%.*s: queue file size limit exceeded", STR_ARG(session_queue_id(s)));
 		session_error(s, 552, "5.3.4", "Error: message file too big");
 		return;
 	}
@@ -190,7 +206,8 @@ static void finish(struct session *s, struct upload *u)
 	session_error(s, 451, "4.3.0", "Error: queue file write error");
 }
 
-static void upload(struct session *s)
+/* False: the connection broke. */
+static bool upload(struct session *s)
 {
 	struct upload u = {.session = s, .message = s->transaction->message};
 	data_decoder_init(&u.decoder,
@@ -199,10 +216,12 @@ static void upload(struct session *s)
 	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
 	stream_set_deadline(
 	    s->stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
-	if (stream_flush(s->stream) != 0)
-		return; /* the command loop finds the sticky error */
-	if (receive(&u) == 0)
-		finish(s, &u);
+	s->transaction->receiving = true;
+	/* The command loop finds the error again. */
+	if (stream_flush(s->stream) != 0 || receive(&u) != 0)
+		return false;
+	finish(s, &u);
+	return true;
 }
 
 void command_data(struct session *s, struct str arguments)
@@ -223,9 +242,10 @@ void command_data(struct session *s, struct str arguments)
 		session_error_text(s, buf_str(&reply));
 		return;
 	}
-	upload(s);
 	/* A broken connection keeps the transaction for its log line; all other ends
 	 * replace it. */
-	if (stream_error(s->stream) == 0)
+	if (upload(s))
 		transaction_end(s);
+	else
+		s->command_failed = true;
 }

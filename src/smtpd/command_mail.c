@@ -28,6 +28,15 @@ static bool refuse(struct session *s, int code, const char *status, const char *
 	return false;
 }
 
+/* A refusal that is logged as those of restrictions are. */
+static bool reject(struct session *s, int code, const char *status, const char *text)
+{
+	struct arena *arena = s->transaction->arena;
+	session_log_action(s, "reject", "MAIL",
+	    str_of(arena_printf(arena, "%d %s %s", code, status, text)), NULL);
+	return refuse(s, code, status, text);
+}
+
 /* A number too long for 64 bits is too large a message, not bad syntax. */
 static bool parameter_size(struct session *s, struct transaction *t, struct str value)
 {
@@ -41,7 +50,7 @@ static bool parameter_size(struct session *s, struct transaction *t, struct str 
 		    s, 552, "5.3.4", "Message size exceeds file system imposed limit");
 	int64_t limit = service_common()->message_size_limit;
 	if (limit > 0 && t->announced_size > limit)
-		return refuse(s, 552, "5.3.4", "Message size exceeds fixed limit");
+		return reject(s, 552, "5.3.4", "Message size exceeds fixed limit");
 	return true;
 }
 
@@ -127,14 +136,16 @@ static bool parse(struct session *s, struct transaction *t, struct str arguments
 	struct str rest = STR_EMPTY, name, value;
 	if (!address_path_parse(str_skip(arguments, 5), rules, &sender, &rest) ||
 	    (sender.len > 0 && !address_envelope_valid(buf_str(&sender), true)) ||
-	    (!smtpd.params.allow_min_user && str_starts(buf_str(&sender), STR("-"))))
+	    (!smtpd.params.allow_min_user && str_starts(buf_str(&sender), STR("-")))) {
+		session_log_bad_address(s, "MAIL", str_skip(arguments, 5));
 		return refuse(s, 501, "5.1.7", "Bad sender address syntax");
+	}
 	t->sender = arena_str(t->arena, buf_str(&sender));
 	while (smtp_parameter_next(&rest, &name, &value))
 		if (!parse_parameter(s, t, name, value))
 			return false;
 	if (!has_space(t->announced_size))
-		return refuse(s, 452, "4.3.1", "Insufficient system storage");
+		return reject(s, 452, "4.3.1", "Insufficient system storage");
 	return true;
 }
 

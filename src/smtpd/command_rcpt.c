@@ -57,8 +57,10 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
 	struct str rest = STR_EMPTY, name, value;
 	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest) ||
-	    !address_envelope_valid(buf_str(&address), true))
+	    !address_envelope_valid(buf_str(&address), true)) {
+		session_log_bad_address(s, "RCPT", str_skip(arguments, 3));
 		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
+	}
 	r->address = arena_str(t->arena, buf_str(&address));
 	while (smtp_parameter_next(&rest, &name, &value))
 		if (!parse_parameter(s, r, name, value))

@@ -117,6 +117,17 @@ static int flush(struct session *s)
 	return stream_flush(s->stream);
 }
 
+static void look_up_name(struct session *s, struct buf *name_r, struct buf *reverse_r)
+{
+	const char *trouble = NULL;
+	(void)dns_verified_name(&s->client->peer, name_r, reverse_r, &trouble,
+	    deadline_after_ms(NAME_LOOKUP_MS));
+	if (reverse_r->len > 0 && name_r->len == 0)
+		log_warning("hostname %s does not resolve to address %.*s%s%s",
+		    buf_cstr(reverse_r), STR_ARG(s->address), trouble != NULL ? ": " : "",
+		    trouble != NULL ? trouble : "");
+}
+
 /* Name and address of the client; the name counts only when it leads back to the address.
  */
 static void identify(struct session *s)
@@ -132,8 +143,7 @@ static void identify(struct session *s)
 		net_address_add_text(&text, peer);
 	s->address = arena_str(s->arena, buf_str(&text));
 	if (smtpd.params.smtpd_peername_lookup)
-		(void)dns_verified_name(
-		    peer, &name, &reverse, deadline_after_ms(NAME_LOOKUP_MS));
+		look_up_name(s, &name, &reverse);
 	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
 	s->reverse_name =
 	    reverse.len > 0 ? arena_str(s->arena, buf_str(&reverse)) : STR("unknown");
@@ -168,7 +178,7 @@ static const char *last_word(const struct session *s)
 static void log_broken(const struct session *s, const char *what)
 {
 	const struct transaction *t = s->transaction;
-	if (t != NULL && t->bytes > 0)
+	if (t != NULL && t->receiving)
 		log_info("%s: %s after %s (%lld bytes) from %.*s", id_or_noqueue(s), what,
 		    last_word(s), (long long)t->bytes, STR_ARG(s->client_text));
 	else
@@ -227,8 +237,8 @@ static void refuse_pipelining(struct session *s)
 		else
 			buf_add_char(&shown, bytes[i]);
 	}
-	log_info("%s: improper command pipelining after %s from %.*s: %s",
-	    id_or_noqueue(s), last_word(s), STR_ARG(s->client_text), buf_cstr(&shown));
+	log_info("improper command pipelining after %s from %.*s: %s", last_word(s),
+	    STR_ARG(s->client_text), buf_cstr(&shown));
 	session_error(s, 554, "5.5.0", "Error: SMTP protocol synchronization");
 	s->end = SESSION_CLOSE;
 }
@@ -270,6 +280,18 @@ static void refuse_bare_newline_command(struct session *s)
 	s->end = SESSION_CLOSE;
 }
 
+void session_log_bad_address(
+    const struct session *s, const char *command, struct str path)
+{
+	path = str_trim(path);
+	const char *end = path.len > 0 ? memchr(path.p, '>', path.len) : NULL;
+	if (end == NULL || path.p[0] != '<')
+		return;
+	path.len = (size_t)(end + 1 - path.p);
+	log_warning("Illegal address syntax from %.*s in %s command: %.*s",
+	    STR_ARG(s->client_text), command, str_print_length(path), path.p);
+}
+
 /* Browsers, proxies and mail headers at the wrong door. */
 static bool is_forbidden(const struct smtp_command *c)
 {
@@ -285,6 +307,13 @@ static void refuse_forbidden(struct session *s)
 	session_reply(s, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
 	s->command_failed = true;
 	s->end = SESSION_CLOSE;
+}
+
+static void count_command(struct command_count *count, bool good)
+{
+	count->all++;
+	if (good)
+		count->good++;
 }
 
 static void run_command(struct session *s, const struct smtp_command *c)
@@ -307,9 +336,8 @@ static void run_command(struct session *s, const struct smtp_command *c)
 		refuse_pipelining(s);
 	else
 		row->handle(s, c->arguments);
-	s->counts[row - command_rows].all++;
-	if (!s->command_failed)
-		s->counts[row - command_rows].good++;
+	if (c->verb.len > 0)
+		count_command(&s->counts[row - command_rows], !s->command_failed);
 	if ((row->flags & COMMAND_JUNK) &&
 	    s->junk++ > (unsigned)smtpd.params.smtpd_junk_command_limit)
 		s->errors++;

@@ -83,13 +83,18 @@ struct transaction {
 	struct str prepend;          /* header fields by access actions, lines with LF */
 	struct cleanup_message *message; /* from the first accepted recipient on */
 	struct timeval arrival;
-	int64_t bytes; /* of content so far, for the log */
+	bool receiving; /* the text has begun */
+	int64_t bytes;  /* of its complete lines, with CRLF, for the log */
 };
 
 enum session_end {
 	SESSION_GOES_ON,
 	SESSION_QUIT,
 	SESSION_CLOSE /* without a word more */
+};
+
+struct command_count {
+	unsigned good, all;
 };
 
 struct session {
@@ -111,9 +116,7 @@ struct session {
 	const struct command_row *last_command; /* for log lines */
 	bool command_failed;
 	enum session_end end;
-	struct {
-		unsigned good, all;
-	} * counts;
+	struct command_count *counts; /* as command_rows */
 };
 
 /* --- session.c --- */
@@ -137,6 +140,10 @@ bool session_takes_address(
 /* smtpd_forbid_bare_newline = reject, for this client. */
 bool session_forbids_bare_newline(const struct session *s);
 void session_refuse_bare_newline(struct session *s);
+/* The warning beside a refusal for syntax, for what stands in angle brackets only;
+ * `path`: what stands behind FROM: or TO:. */
+void session_log_bad_address(
+    const struct session *s, const char *command, struct str path);
 /* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
 void session_log_action(const struct session *s, const char *action, const char *where,
     struct str text, const struct str *recipient);
