@@ -411,6 +411,19 @@ def test_the_queue_can_be_seen_while_down(waiting):
     assert (done.returncode, done.stderr) == (69, "postqueue: fatal: Cannot flush mail queue - mail system is down\n")
 
 
+def test_a_showq_that_cannot_start_does_not_hold_up_postqueue(make_instance):
+    """master takes the connection, and nobody answers: the queue is looked at directly."""
+    server = make_instance(["trigger_timeout = 1s", DEFER], replace=[("showq     unix  n       -       n       -       -       showq", "showq unix n - n - - showq -X")])
+    server.sendmail("Subject: x\n\nx\n", "bob@later.test")
+    server.wait_log(r"to=<bob@later.test>.*status=deferred")
+    start = time.monotonic()
+    done = server.command("postqueue", "-p", timeout=15)
+    assert time.monotonic() - start < 8
+    assert "bob@later.test\n" in done.stdout
+    assert done.stderr == ("postqueue: warning: Mail system is down -- accessing queue directly (Connect to the Postfix showq service: "
+                           "Connection timed out)\n")
+
+
 def test_flush_tries_again_at_once(waiting):
     server, message = waiting
     pattern = rf"{message['queue_id']}: to=<bob@later.test>.*status=deferred"
