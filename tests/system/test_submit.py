@@ -439,7 +439,7 @@ USAGE = "postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueu
     (("-x",), "postqueue: invalid option -- 'x'\n" + USAGE),
     (("-p", "extra"), USAGE),
     (("-p", "-j"), USAGE),
-    (("-s", "nosuch.example"), 'postqueue: fatal: Flush service is not configured for destination "nosuch.example"\n'),
+    (("-s", "nosuch.example"), "postqueue: fatal: Cannot flush mail queue - mail system is down\n"),
     (("-s", "@"), 'postqueue: fatal: Cannot flush mail queue - invalid destination: "@"\n'),
     (("-i", "a/b"), 'postqueue: fatal: Cannot flush queue ID - invalid name: "a/b"\n'),
 ])
