@@ -228,11 +228,16 @@ static enum drop_status serve(void)
 	commit_close(commit);
 	if (told)
 		tell_status(status);
-	input_free(&in);
 	if (told && status == DROP_OK) {
-		run_init();
+		/* The message is safe. Neither trouble on the way to pickup (no
+		 * descriptors left) nor a signal may turn that into a failure, or it
+		 * would be sent twice. */
+		fatal_exit_status(DROP_OK);
 		run_main(wake_pickup, NULL);
+		buf_free(&in.window);
+		return status;
 	}
+	input_free(&in);
 	return status;
 }
 
