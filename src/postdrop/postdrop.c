@@ -211,25 +211,6 @@ static void wake_pickup(UNUSED void *argument)
 	ipc_client_free(pickup);
 }
 
-/*
- * In a process of its own: the message is accepted, and no limit of the caller's (open
- * files, processes) may turn that into an error now. Without it pickup looks by itself.
- */
-static void wake_apart(void)
-{
-	pid_t child = fork();
-	if (child == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		for (int fd = 0; null >= 0 && fd <= 2; fd++)
-			(void)dup2(null, fd);
-		run_init();
-		run_main(wake_pickup, NULL);
-		_exit(0);
-	}
-	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		continue;
-}
-
 static enum drop_status serve(void)
 {
 	const struct common_params *common = command_common();
@@ -248,9 +229,16 @@ static enum drop_status serve(void)
 	commit_close(commit);
 	if (told)
 		tell_status(status);
+	if (told && status == DROP_OK) {
+		/* The message is safe. Neither trouble on the way to pickup (no
+		 * descriptors left) nor a signal may turn that into a failure, or it
+		 * would be sent twice. */
+		fatal_exit_status(DROP_OK);
+		run_main(wake_pickup, NULL);
+		buf_free(&in.window);
+		return status;
+	}
 	input_free(&in);
-	if (told && status == DROP_OK)
-		wake_apart();
 	return status;
 }
 
