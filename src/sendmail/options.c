@@ -228,8 +228,6 @@ static void take(struct sendmail_options *o, int option, int argc, char **argv)
 	case 'r':
 		o->sender = optarg;
 		break;
-	case 'n':
-		fatal("-n option not supported");
 	case 'i':
 		o->dot_is_text = true;
 		break;
