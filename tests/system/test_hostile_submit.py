@@ -348,3 +348,19 @@ def test_the_longest_addresses_do_not_stay_in_maildrop(up):  # noqa: F811
         up.system.sendmail("Subject: x\n\n", "-f", "y" * size, "x" * (size - 10) + "@gone.test", user="mallory")
     wait_until(lambda: not up.files() and not up.system.queued(), 20, "an empty queue")
     assert "stays there for now" not in up.system.log()
+
+
+def test_users_may_look_and_flush_as_main_cf_says(up):  # noqa: F811
+    """authorized_mailq_users and authorized_flush_users; root always may. sendmail -bp and -q go the same way."""
+    up.system.command("postconf", "-e", "authorized_mailq_users = !mallory, static:anyone", "authorized_flush_users = bob, root")
+    try:
+        for argv, user, refused in ((["postqueue", "-p"], "mallory", "view"), (["postqueue", "-j"], "mallory", "view"), (["mailq"], "mallory", "view"),
+                                    (["postqueue", "-p"], "bob", None), (["postqueue", "-f"], "mallory", "flush"), (["sendmail", "-q"], "mallory", "flush"),
+                                    (["postqueue", "-s", "a.test"], "mallory", "flush"), (["postqueue", "-i", "ABCDEF"], "mallory", "flush"),
+                                    (["postqueue", "-f"], "bob", None), (["postqueue", "-p"], "root", None), (["postqueue", "-f"], "alice", "flush")):
+            done = up.root.run(argv, user=user, check=False)
+            uid = up.root.run(["id", "-u", user]).stdout.strip()
+            wanted = (69, f"postqueue: fatal: User {user}({uid}) is not allowed to {refused} the mail queue\n") if refused else (0, "")
+            assert (done.returncode, done.stderr) == wanted, (argv, user)
+    finally:
+        up.system.command("postconf", "-X", "authorized_mailq_users", "authorized_flush_users")
