@@ -187,6 +187,8 @@ void header_end(struct message *m)
 		add_date(m);
 	if (wanted && !m->seen[m->resent ? HEADER_RESENT_FROM : HEADER_FROM])
 		add_from(m);
+	if (m->envelope.flags & CLEANUP_DISCARD) /* nobody looks for it */
+		return;
 	if (m->resent)
 		log_message_id(str_of(m->id), m->resent_message_id, true);
 	log_message_id(str_of(m->id), m->message_id, false);
