@@ -45,6 +45,35 @@ int stream_fd(const struct stream *s)
 void stream_set_deadline(struct stream *s, int64_t deadline)
 {
 	s->deadline = deadline;
+	s->limit_ms = 0;
+}
+
+void stream_set_limit(struct stream *s, int64_t milliseconds, int64_t least_rate)
+{
+	ENSURE(milliseconds > 0 && least_rate >= 0);
+	s->limit_ms = s->left_ms = milliseconds;
+	s->least_rate = least_rate;
+	s->unpaid = 0;
+}
+
+int64_t stream_left_ms(const struct stream *s)
+{
+	return s->limit_ms > 0 ? s->left_ms : deadline_left_ms(s->deadline);
+}
+
+void stream_moved(struct stream *s, size_t bytes)
+{
+	if (s->limit_ms == 0)
+		return;
+	if (s->least_rate == STREAM_EACH_ANEW) {
+		s->left_ms = s->limit_ms;
+		return;
+	}
+	s->unpaid += (int64_t)bytes * 1000;
+	s->left_ms += s->unpaid / s->least_rate;
+	s->unpaid %= s->least_rate;
+	if (s->left_ms > s->limit_ms)
+		s->left_ms = s->limit_ms;
 }
 
 int stream_error(const struct stream *s)
@@ -68,12 +97,17 @@ void stream_cancel(struct stream *s)
 /* Past the deadline nobody waits, however soon the peer would be ready. */
 static int wait_for(struct stream *s, int (*wait)(struct run_watch *w, int64_t deadline))
 {
+	int64_t began = clock_ms();
 	int result;
 
 	s->burst = 0;
-	if (deadline_left_ms(s->deadline) == 0)
+	if (stream_left_ms(s) == 0)
 		return stream_fail(s, -ETIMEDOUT);
+	if (s->limit_ms > 0)
+		s->deadline = deadline_after_ms(s->left_ms);
 	result = wait(s->watch, s->deadline);
+	if (s->limit_ms > 0)
+		s->left_ms = deadline_left_ms(began + s->left_ms);
 	return result == 0 ? s->error : stream_fail(s, result);
 }
 
@@ -96,7 +130,7 @@ int stream_breathe(struct stream *s)
 		return s->error;
 	s->burst = 0;
 	fiber_yield();
-	if (deadline_left_ms(s->deadline) == 0)
+	if (stream_left_ms(s) == 0)
 		return stream_fail(s, -ETIMEDOUT);
 	return s->error;
 }

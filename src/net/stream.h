@@ -1,7 +1,7 @@
 /*
  * A byte stream over a socket: buffered reads and writes for a fiber, with one deadline
- * that every wait obeys (stream_set_deadline before each phase). A filter (TLS, a proxy
- * header) may be put between buffer and socket.
+ * that every wait obeys (stream_set_deadline or stream_set_limit before each phase). A
+ * filter (TLS, a proxy header) may be put between buffer and socket.
  *
  * Buffers are taken from a pool when there are bytes and given back when empty, so that
  * an idle session holds none. An error or timeout is sticky: all later calls return it.
@@ -30,6 +30,16 @@ struct stream *stream_new(int fd);  /* takes the descriptor */
 void stream_free(struct stream *s); /* closes without flushing; NULL is fine */
 int stream_fd(const struct stream *s);
 void stream_set_deadline(struct stream *s, int64_t deadline);
+/*
+ * In its place, for peers that shall keep a pace: a budget of milliseconds from which the
+ * time is taken that calls wait for the peer, and no other. Each byte on the wire, read
+ * or written, gives back 1/least_rate seconds, but never more than was taken.
+ * STREAM_EACH_ANEW: any byte gives back all, so that the limit is one for each wait;
+ * STREAM_WHOLE: none gives back anything, so that it is one for the request.
+ */
+#define STREAM_EACH_ANEW 0
+#define STREAM_WHOLE     INT64_MAX
+void stream_set_limit(struct stream *s, int64_t milliseconds, int64_t least_rate);
 int stream_error(const struct stream *s); /* sticky error or 0 */
 /* Another fiber ends all waits on this stream with -ECANCELED. */
 void stream_cancel(struct stream *s);

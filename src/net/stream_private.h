@@ -15,6 +15,9 @@ struct stream {
 	int fd;
 	int error;
 	int64_t deadline;
+	/* Of stream_set_limit; limit_ms 0: none, the deadline counts. */
+	int64_t limit_ms, left_ms, least_rate;
+	int64_t unpaid; /* bytes times 1000 that gave back nothing yet */
 	struct run_watch *watch;
 	struct chunk *in, *out; /* NULL while there is nothing to hold */
 	struct chunk *below;    /* raw bytes that came before the filter did */
@@ -35,7 +38,10 @@ size_t stream_buffers_held(void);                /* chunks that streams hold now
 /* 0, or the error, which is then sticky. */
 MUST_USE int stream_wait_writable(struct stream *s);
 MUST_USE int stream_wait_readable(struct stream *s);
-int stream_fail(struct stream *s, int error); /* sets the sticky error; gives it */
+int stream_fail(struct stream *s, int error);   /* sets the sticky error; gives it */
+int64_t stream_left_ms(const struct stream *s); /* 0: out of time */
+/* So many bytes went over the wire. */
+void stream_moved(struct stream *s, size_t bytes);
 /* Called before each transfer: a peer that is always ready must neither hold the process
  * nor outlast its deadline. 0 or the error. */
 MUST_USE int stream_breathe(struct stream *s);

@@ -25,7 +25,7 @@ static ssize_t read_once(struct stream *s, void *bytes, size_t len)
 static ssize_t read_socket(struct stream *s, void *bytes, size_t len)
 {
 	int result = stream_breathe(s);
-	bool look = s->drained && deadline_left_ms(s->deadline) == 0;
+	bool look = s->drained && stream_left_ms(s) == 0;
 
 	while (result == 0) {
 		ssize_t got;
@@ -41,8 +41,10 @@ static ssize_t read_socket(struct stream *s, void *bytes, size_t len)
 		if (got == 0)
 			return STREAM_EOF;
 		s->drained = got == -EAGAIN || (got > 0 && (size_t)got < len);
-		if (got > 0)
+		if (got > 0) {
+			stream_moved(s, (size_t)got);
 			return got;
+		}
 		if (got != -EAGAIN)
 			result = stream_fail(s, (int)got);
 	}

@@ -108,6 +108,117 @@ TEST(stream_reads_lines_up_to_their_limit)
 	play(&s, "4[one$] 5[two\r$] 1[$] 6[abcde$] 5![abcde] 2[f$] -4096[rest] -4096[] ");
 }
 
+/* A byte every 4 ms, 15 of them, then the line's end. */
+static void drip_line(struct scene *s)
+{
+	for (int i = 0; i < 15; i++) {
+		(void)!write(s->there, "x", 1);
+		fiber_sleep_ms(4);
+	}
+	(void)!write(s->there, "\n", 1);
+}
+
+static void read_each_anew(struct scene *s)
+{
+	stream_set_limit(s->here, 30, STREAM_EACH_ANEW);
+	show_line(s, 100);
+}
+
+TEST(stream_limit_of_each_wait_begins_anew_with_every_byte)
+{
+	struct scene s = {.peer = drip_line, .body = read_each_anew};
+
+	play(&s, "16[xxxxxxxxxxxxxxx$] ");
+}
+
+static void note_read(struct scene *s, int64_t least_rate)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(101);
+	bool cut;
+
+	stream_set_limit(s->here, 30, least_rate);
+	note(s, stream_read_line(s->here, &line, 100, &cut));
+}
+
+static void read_whole(struct scene *s)
+{
+	note_read(s, STREAM_WHOLE);
+}
+
+TEST(stream_limit_of_the_whole_is_not_put_off_by_bytes)
+{
+	struct scene s = {.peer = drip_line, .body = read_whole};
+	char expected[20];
+
+	(void)snprintf(expected, sizeof(expected), "%d ", -ETIMEDOUT);
+	play(&s, expected);
+}
+
+/* 250 bytes a second come. */
+static void read_fast_enough(struct scene *s)
+{
+	note_read(s, 50);
+}
+
+static void read_too_slow(struct scene *s)
+{
+	note_read(s, 2500);
+}
+
+TEST(stream_limit_with_a_least_rate_is_put_off_by_bytes_at_that_rate)
+{
+	struct scene fast = {.peer = drip_line, .body = read_fast_enough};
+	struct scene slow = {.peer = drip_line, .body = read_too_slow};
+	char expected[20];
+
+	play(&fast, "16 ");
+	(void)snprintf(expected, sizeof(expected), "%d ", -ETIMEDOUT);
+	play(&slow, expected);
+}
+
+/* The burst of 20 bytes pays for 200 ms, of which 30 count. */
+static void burst_and_stop(struct scene *s)
+{
+	send_text(s, "xxxxxxxxxxxxxxxxxxxx");
+	fiber_sleep_ms(80);
+	send_text(s, "\n");
+}
+
+static void read_burst(struct scene *s)
+{
+	note_read(s, 100);
+}
+
+TEST(stream_limit_is_never_more_than_what_was_set)
+{
+	struct scene s = {.peer = burst_and_stop, .body = read_burst};
+	char expected[20];
+
+	(void)snprintf(expected, sizeof(expected), "%d ", -ETIMEDOUT);
+	play(&s, expected);
+}
+
+/* A server that is slow itself does not take it out on its client. */
+static void read_after_a_while(struct scene *s)
+{
+	stream_set_limit(s->here, 30, STREAM_WHOLE);
+	fiber_sleep_ms(40);
+	show_line(s, 100);
+}
+
+static void answer_soon(struct scene *s)
+{
+	fiber_sleep_ms(50);
+	send_text(s, "x\n");
+}
+
+TEST(stream_limit_counts_only_time_waited_for_the_peer)
+{
+	struct scene s = {.peer = answer_soon, .body = read_after_a_while};
+
+	play(&s, "2[x$] ");
+}
+
 static void send_byte_by_byte(struct scene *s)
 {
 	for (const char *p = "abcdef\ng\n"; *p != '\0'; p++) {

@@ -30,6 +30,7 @@ ssize_t stream_raw_write(struct stream *s, const void *bytes, size_t len)
 		ssize_t done = error != 0 ? -1 : write_once(s, p, left);
 
 		if (done >= 0) {
+			stream_moved(s, (size_t)done);
 			p += done;
 			left -= (size_t)done;
 			continue;

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "smtp/smtp.h"
 #include "smtp_wire/capability.h"
@@ -148,38 +147,25 @@ static bool read_rcpt_reply(struct transaction *t, size_t index)
 	return true;
 }
 
-/* Each write has its time; or, with a deadline for the request, all of them together, and
- * more for what went out already, so that only a server slower than smtp_min_data_rate
- * fails. */
-static int64_t text_deadline(int64_t started, int64_t sent)
-{
-	const struct smtp_params *p = &smtp.params;
-	if (!p->smtp_per_request_deadline)
-		return deadline_after_seconds(p->smtp_data_xfer_timeout);
-	return started + p->smtp_data_xfer_timeout * 1000 +
-	    sent * 1000 / p->smtp_min_data_rate;
-}
-
 /* The text, dots stuffed, CRLF after each line. 0, -EBADMSG (corrupt file), or the
  * stream's error. */
 static int send_text(struct transaction *t)
 {
+	const struct smtp_params *p = &smtp.params;
 	struct delivery *d = t->delivery;
 	struct stream *stream = t->session->stream;
 	struct data_writer writer;
 	struct str line;
 	bool whole;
 	int more = 0, error = 0;
-	int64_t started = clock_ms(), sent = 0;
 	t->session->doing = "sending message body";
-	data_writer_init(&writer, stream, (size_t)smtp.params.smtp_line_length_limit);
+	stream_set_limit(stream, p->smtp_data_xfer_timeout * 1000,
+	    p->smtp_per_request_deadline ? p->smtp_min_data_rate : STREAM_EACH_ANEW);
+	data_writer_init(&writer, stream, (size_t)p->smtp_line_length_limit);
 	queue_file_content_start(&d->file, &d->envelope);
-	while (error == 0 &&
-	    (more = queue_file_content_next(&d->file, &line, &whole)) == 1) {
-		stream_set_deadline(stream, text_deadline(started, sent));
+	while (
+	    error == 0 && (more = queue_file_content_next(&d->file, &line, &whole)) == 1)
 		error = data_write_line(&writer, line, whole);
-		sent += (int64_t)line.len;
-	}
 	if (error == 0 && more < 0)
 		error = more;
 	return error != 0 ? error : data_write_end(&writer);
