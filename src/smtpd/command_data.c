@@ -151,10 +151,9 @@ static void take(struct upload *u, const char *bytes, size_t len)
 static int receive(struct upload *u)
 {
 	struct stream *stream = u->session->stream;
+	session_limit(u->session, smtpd.params.smtpd_min_data_rate);
 	while (!u->decoder.ended) {
 		const char *bytes;
-		stream_set_deadline(
-		    stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
 		ssize_t len = stream_peek(stream, 1, &bytes);
 		if (len < 0)
 			return (int)len;
@@ -214,8 +213,7 @@ static bool upload(struct session *s)
 	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline, false);
 	u.trouble = begin(s);
 	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
-	stream_set_deadline(
-	    s->stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
+	session_limit(s, STREAM_WHOLE);
 	s->transaction->receiving = true;
 	/* The command loop finds the error again. */
 	if (stream_flush(s->stream) != 0 || receive(&u) != 0)

@@ -106,14 +106,16 @@ void session_error_text(struct session *s, struct str reply)
 		s->end = SESSION_CLOSE;
 }
 
-static int64_t timeout(void)
+void session_limit(struct session *s, int64_t least_rate)
 {
-	return deadline_after_seconds(smtpd.params.smtpd_timeout);
+	const struct smtpd_params *p = &smtpd.params;
+	stream_set_limit(s->stream, p->smtpd_timeout * 1000,
+	    p->smtpd_per_request_deadline ? least_rate : STREAM_EACH_ANEW);
 }
 
 static int flush(struct session *s)
 {
-	stream_set_deadline(s->stream, timeout());
+	session_limit(s, STREAM_WHOLE);
 	return stream_flush(s->stream);
 }
 
@@ -368,9 +370,10 @@ static int read_command(struct session *s, struct smtp_command *c)
 	int error = stream_pending(s->stream, false) == 0 ? flush(s) : 0;
 	if (error != 0)
 		return error;
-	stream_set_deadline(s->stream, timeout());
+	session_limit(s, STREAM_WHOLE);
 	error = smtp_command_read(
 	    s->stream, &s->line, (size_t)service_common()->line_length_limit, c);
+	session_limit(s, STREAM_WHOLE); /* for replies that do not wait for company */
 	if (error == 0 && c->too_long)
 		log_warning("%.*s: request longer than %lld: %.30s...",
 		    STR_ARG(s->client_text),

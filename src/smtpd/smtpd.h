@@ -121,6 +121,9 @@ struct session {
 
 /* --- session.c --- */
 void session_serve(struct service_client *client);
+/* The time of what is read or written next: smtpd_timeout for each wait, or with
+ * smtpd_per_request_deadline for all of it, as stream_set_limit counts. */
+void session_limit(struct session *s, int64_t least_rate);
 /* One reply: "250 2.1.0 text"; status "" for none. Errors count against the client's
  * limits. */
 void session_reply(struct session *s, int code, const char *status, const char *format,
