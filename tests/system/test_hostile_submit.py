@@ -76,7 +76,7 @@ def test_directories_and_environment_of_his_own(empty):
     for command in ("/usr/sbin/postdrop -c /tmp/evil", "MAIL_CONFIG=/tmp/evil /usr/sbin/postdrop", "/usr/sbin/postqueue -c /tmp/evil -p",
                     "MAIL_CONFIG=/tmp/evil /usr/sbin/postqueue -p"):
         done = root.run(command, user=WHO, check=False)
-        assert done.returncode != 0 and "untrusted configuration directory" in done.stderr + empty.log(), (command, done)
+        assert done.returncode != 0 and "unauthorized configuration directory name" in done.stderr + empty.log(), (command, done)
     assert root.run("ls /tmp/evil/q/maildrop").stdout == ""
     for setting in ("LD_PRELOAD=/tmp/evil.so", "MAIL_DEBUG=1", "MAIL_LOGTAG=root", "POSTHOUSE_FAULT=open:1+=EIO", "TZ=:/etc/shadow",
                     "MALLOC_CHECK_=3"):

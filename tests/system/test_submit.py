@@ -258,7 +258,7 @@ def test_other_names_and_other_jobs_of_sendmail(down):
     assert run("sendmail", "-q30m").returncode == 0
     flush = run("sendmail", "-q")
     assert (flush.returncode, flush.stderr) == (69, "postqueue: fatal: Cannot flush mail queue - mail system is down\n")
-    assert run("sendmail", "-qRx.test").stderr == "postqueue: fatal: Cannot flush mail queue - mail system is down\n"
+    assert run("sendmail", "-qRx.test").stderr == 'postqueue: fatal: Flush service is not configured for destination "x.test"\n'
     with open(f"{down.directory}/list", "w", encoding="utf-8") as file:
         file.write("a: b\n")
     assert run("newaliases", f"-oAhash:{down.directory}/list").returncode == 0
@@ -439,7 +439,7 @@ USAGE = "postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueu
     (("-x",), "postqueue: invalid option -- 'x'\n" + USAGE),
     (("-p", "extra"), USAGE),
     (("-p", "-j"), USAGE),
-    (("-s", "nosuch.example"), "postqueue: fatal: Cannot flush mail queue - mail system is down\n"),
+    (("-s", "nosuch.example"), 'postqueue: fatal: Flush service is not configured for destination "nosuch.example"\n'),
     (("-s", "@"), 'postqueue: fatal: Cannot flush mail queue - invalid destination: "@"\n'),
     (("-i", "a/b"), 'postqueue: fatal: Cannot flush queue ID - invalid name: "a/b"\n'),
 ])
