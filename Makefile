@@ -44,6 +44,12 @@ bench: all
 	@tools/install_packages.sh check
 	@tools/bench.py
 
+# The same SMTP dialogues with Debian's Postfix and with ours; needs root.
+compat: all
+	@tools/install_packages.sh run
+	@tools/install_packages.sh check
+	@tests/compat/run.py
+
 soak: all
 	@tools/install_packages.sh run
 	@tools/install_packages.sh check
@@ -61,4 +67,4 @@ deb:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all run stop check lint fuzz bench soak install deb clean
+.PHONY: all run stop check lint fuzz bench compat soak install deb clean

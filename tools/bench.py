@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Messages per second, receive to discard, beside Debian's Postfix in the same minutes.
 
     tools/bench.py [--pairs N] [--messages N] [--sessions N] [--size BYTES]

@@ -104,7 +104,7 @@ def system_step(tally, soak):
     if os.path.exists(report):
         os.remove(report)
     done = run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "soak" if soak else "not soak",
-                "--junitxml", report, "tests/system"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                "--junitxml", report, "tests/system", "tests/compat"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     passed, failed, skipped, names = junit_counts(report)
     if done.returncode not in (0, 5):
         failed = max(failed, 1)

@@ -75,9 +75,9 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	struct cleanup_recipient recipient = {
 	    .address = n->recipient, .notify = DSN_NOTIFY_NEVER};
 	struct cleanup_submit envelope = {
-	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE |
-		(notice_is_utf8(n) ? CLEANUP_SMTPUTF8 : 0u),
-	    .sendopts = n->request->sendopts & BOUNCE_SMTPUTF8,
+	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
+	    .sendopts = (n->request->sendopts & BOUNCE_SMTPUTF8) |
+		(notice_is_utf8(n) ? CLEANUP_SENDOPT_SMTPUTF8 : 0),
 	    .arrival_seconds = now.tv_sec,
 	    .arrival_microseconds = (uint32_t)now.tv_usec,
 	    .sender = sender,

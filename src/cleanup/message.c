@@ -52,6 +52,12 @@ static int64_t position(const struct message *m)
 	return m->offset + (int64_t)m->out.len;
 }
 
+void message_detect_utf8(struct message *m, struct str text)
+{
+	if ((m->envelope.flags & CLEANUP_DETECT_UTF8) && !str_is_ascii(text))
+		m->size.sendopts |= CLEANUP_SENDOPT_SMTPUTF8;
+}
+
 /* These two stand before the sender, all other attributes behind. */
 static bool stands_first(const struct cleanup_attribute *a)
 {
@@ -91,8 +97,9 @@ static void write_envelope(struct message *m)
 	write_attributes(m, false);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
 		record_printf(&m->out, RECORD_WARN, "%15lld",
-		    (long long)(arrival.tv_sec + cleanup.params.delay_warning_time));
+		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);
 	m->size.sendopts = e->sendopts;
+	message_detect_utf8(m, e->sender);
 }
 
 static void start_content(struct message *m)
@@ -100,8 +107,10 @@ static void start_content(struct message *m)
 	record_write(&m->out, RECORD_MESSAGE, STR_EMPTY);
 	m->size.content_offset = position(m);
 	content_start(m);
-	if (m->envelope.received.len > 0)
+	if (m->envelope.received.len > 0) {
+		m->hops = 1; /* ours counts */
 		content_write_lines(m, m->envelope.received);
+	}
 }
 
 static void write_extracted(struct message *m)

@@ -89,6 +89,7 @@ static void write_recipient(struct expansion *x, struct str address)
 	    .dsn_orcpt = buf_str(&orcpt),
 	    .notify = x->source->notify,
 	};
+	message_detect_utf8(m, address);
 	queue_recipient_records(&m->out, &r);
 	m->size.recipients++;
 	m->size.flags |= (int64_t)r.notify << 1;

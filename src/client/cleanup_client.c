@@ -367,6 +367,15 @@ static const struct {
 #undef CLEANUP_STATUS_ROW
 };
 
+uint32_t cleanup_detect_utf8(const char *classes, const char *mail_class)
+{
+	struct str rest = str_of(classes), word;
+	while (str_next(&rest, " \t\r\n,", &word))
+		if (str_is_nocase(word, mail_class) || str_is_nocase(word, "all"))
+			return CLEANUP_DETECT_UTF8;
+	return 0;
+}
+
 int cleanup_status_code(enum cleanup_status status)
 {
 	return rows[status].code;

@@ -50,6 +50,10 @@ MUST_USE int cleanup_message_finish(
     struct cleanup_message *m, int64_t deadline, struct cleanup_result *r);
 void cleanup_message_free(struct cleanup_message *m);
 
+/* CLEANUP_DETECT_UTF8 when `classes` (smtputf8_autodetect_classes) names this class of
+ * mail or "all", else 0. */
+uint32_t cleanup_detect_utf8(const char *classes, const char *mail_class);
+
 /* SMTP code, enhanced status and text of a status. */
 int cleanup_status_code(enum cleanup_status status);
 const char *cleanup_status_dsn(enum cleanup_status status);

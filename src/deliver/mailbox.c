@@ -250,6 +250,19 @@ static bool deliver_divided(struct errand *e, struct why *why)
 	return done;
 }
 
+static void report(
+    const struct mailbox_target *t, const struct why *inner, struct why *why)
+{
+	bool (*put)(struct why *, const char *, const char *, ...) =
+	    why_is_later(inner) ? why_later : why_never;
+	if (t->user != NULL)
+		(void)put(why, inner->status, "cannot update mailbox %s for user %s. %s",
+		    t->path, t->user, buf_cstr(&inner->text));
+	else
+		(void)put(why, inner->status, "delivery failed to mailbox %s: %s",
+		    t->path, buf_cstr(&inner->text));
+}
+
 static bool deliver_file(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
@@ -261,9 +274,7 @@ static bool deliver_file(struct errand *e, struct why *why)
 	else if (done)
 		done = deliver_divided(e, &inner);
 	if (!done)
-		(void)(why_is_later(&inner) ? why_later : why_never)(why, inner.status,
-		    "cannot update mailbox %s for user %s. %s", t->path, t->user,
-		    buf_cstr(&inner.text));
+		report(t, &inner, why);
 	why_free(&inner);
 	return done;
 }

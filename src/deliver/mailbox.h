@@ -22,7 +22,9 @@
 
 struct mailbox_target {
 	const char *path;
-	const char *user; /* for messages: "cannot update mailbox PATH for user USER" */
+	/* For messages: "cannot update mailbox PATH for user USER"; NULL: without a user,
+	 * "delivery failed to mailbox PATH", as virtual says. */
+	const char *user;
 	struct as_user owner; /* whose rights the message is written with */
 	/* The directory is shared (mail_spool_directory): when not all the world may
 	 * write to it, file and lock are made by root, with the directory's group where

@@ -25,9 +25,10 @@ const char *dns_status_text(enum dns_status status);
  * The name of a client, by getnameinfo on a worker thread. DNS_FOUND: the name leads back
  * to the address and is added to both. Else `reverse_r` has the name that was found, if
  * any, and the status tells what failed: DNS_NO_NAME when there is no name, or it leads
- * elsewhere or nowhere; DNS_BAD_NAME when it is no host name; DNS_TRY_LATER.
+ * elsewhere or nowhere; DNS_BAD_NAME when it is no host name; DNS_TRY_LATER. `trouble_r`
+ * (untouched without trouble): the resolver's words when the name leads nowhere.
  */
 enum dns_status dns_verified_name(const struct net_address *a, struct buf *name_r,
-    struct buf *reverse_r, int64_t deadline);
+    struct buf *reverse_r, const char **trouble_r, int64_t deadline);
 
 #endif

@@ -113,6 +113,7 @@ struct verify_job {
 	char name[NI_MAXHOST];
 	enum dns_status status;
 	bool reverse_found;
+	int forward_error; /* of getaddrinfo */
 };
 
 static bool holds_address(const struct addrinfo *found, const struct net_address *wanted)
@@ -145,6 +146,7 @@ static void verify(void *argument)
 	job->reverse_found = true;
 	error = find_addresses(job->name, net_address_family(a), &found);
 	job->status = status_of(error);
+	job->forward_error = error;
 	if (error != 0)
 		return;
 	if (!holds_address(found, a))
@@ -153,7 +155,7 @@ static void verify(void *argument)
 }
 
 enum dns_status dns_verified_name(const struct net_address *a, struct buf *name_r,
-    struct buf *reverse_r, int64_t deadline)
+    struct buf *reverse_r, const char **trouble_r, int64_t deadline)
 {
 	struct verify_job *job = memory_alloc(sizeof(*job));
 	enum dns_status status;
@@ -167,6 +169,8 @@ enum dns_status dns_verified_name(const struct net_address *a, struct buf *name_
 		buf_add_cstr(reverse_r, job->name);
 	if (status == DNS_FOUND)
 		buf_add_cstr(name_r, job->name);
+	if (job->forward_error != 0)
+		*trouble_r = gai_strerror(job->forward_error);
 	free(job);
 	return status;
 }

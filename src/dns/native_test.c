@@ -56,6 +56,7 @@ struct client {
 	struct net_address address;
 	struct buf name, reverse;
 	enum dns_status status;
+	const char *trouble;
 };
 
 static void verify(void *argument)
@@ -63,7 +64,7 @@ static void verify(void *argument)
 	struct client *c = argument;
 
 	c->status = dns_verified_name(
-	    &c->address, &c->name, &c->reverse, deadline_after_ms(10000));
+	    &c->address, &c->name, &c->reverse, &c->trouble, deadline_after_ms(10000));
 }
 
 TEST(native_name_of_loopback_is_verified)

@@ -38,10 +38,13 @@ enum cleanup_flags {
 	    4, /* pickup: a message with bad content is kept, and bounced to its sender */
 	CLEANUP_HOLD = 8,
 	CLEANUP_DISCARD = 16,
-	CLEANUP_SMTPUTF8 = 32, /* MAIL ... SMTPUTF8 */
+	CLEANUP_DETECT_UTF8 = 32, /* find out whether SMTPUTF8 is needed */
 	CLEANUP_COMPLETE =
 	    64, /* local origin: rewrite header addresses, add missing fields */
 };
+
+/* In `sendopts`, as in the queue file: MAIL ... SMTPUTF8 (RFC 6531 3.4). */
+#define CLEANUP_SENDOPT_SMTPUTF8 1u
 
 #define CLEANUP_ATTRIBUTE_FIELDS(F) \
 	F(STR, name, 64)            \

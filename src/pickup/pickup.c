@@ -142,7 +142,9 @@ static void started(void)
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	pickup.mail_owner = owner_of(common).uid;
-	pickup.cleanup_flags = cleanup_flags();
+	pickup.cleanup_flags = cleanup_flags() |
+	    cleanup_detect_utf8(
+		service_common()->smtputf8_autodetect_classes, "sendmail");
 	pickup.cleanup = cleanup_client_new(
 	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name),
 	    ID_STOCK);

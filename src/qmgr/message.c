@@ -149,6 +149,27 @@ static size_t portion_size(const struct message *m)
 	return size < left ? size : left;
 }
 
+static struct str shown(const struct queue_recipient *r)
+{
+	return r->original.len > 0 ? r->original : r->address;
+}
+
+/* REDIRECT sends one message instead of all. For them stands, in the log, the recipient
+ * whose address comes first in the alphabet. */
+static void apply_redirect(struct message *m, struct portion *p)
+{
+	if (m->envelope.redirect.len == 0 || p->count == 0)
+		return;
+	struct queue_recipient *first = &p->recipients[0];
+	for (size_t i = 1; i < p->count; i++)
+		if (str_compare(shown(&p->recipients[i]), shown(first)) < 0)
+			*first = p->recipients[i];
+	first->original = shown(first);
+	first->address = m->envelope.redirect;
+	p->count = 1;
+	m->next_offset = -1;
+}
+
 static struct portion *portion_read(struct message *m, struct queue_file *f)
 {
 	struct portion *p = memory_alloc(sizeof(*p));
@@ -165,6 +186,7 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 		got = -EBADMSG;
 	if (got >= 0) {
 		p->count = (size_t)got;
+		apply_redirect(m, p);
 		m->in_memory += p->count;
 		qmgr.recipients += p->count;
 		return p;

@@ -3,8 +3,8 @@
 #include "smtpd/smtpd.h"
 
 const struct command_row command_rows[] = {
-    {"HELO", "HELO", command_helo, 0},
-    {"EHLO", "EHLO", command_ehlo, 0},
+    {"HELO", "HELO", command_helo, COMMAND_JUNK},
+    {"EHLO", "EHLO", command_ehlo, COMMAND_JUNK},
     {"STARTTLS", "STARTTLS", command_not_built, 0},
     {"AUTH", "AUTH", command_no_auth, 0},
     {"MAIL", "MAIL", command_mail, COMMAND_PIPELINED},
@@ -14,11 +14,11 @@ const struct command_row command_rows[] = {
     {"RSET", "RSET", command_rset, COMMAND_PIPELINED | COMMAND_JUNK},
     {"NOOP", "NOOP", command_noop, COMMAND_JUNK},
     {"VRFY", "VRFY", command_vrfy, COMMAND_JUNK},
-    {"ETRN", "ETRN", command_not_built, COMMAND_JUNK},
+    {"ETRN", "ETRN", command_etrn, COMMAND_JUNK},
     {"QUIT", "QUIT", command_quit, COMMAND_LAST_WORD},
     {"XCLIENT", "XCLIENT", command_no_authority, 0},
     {"XFORWARD", "XFORWARD", command_no_authority, 0},
-    {"HELP", "HELP", command_help, COMMAND_JUNK},
+    {"HELP", "HELP", command_help, 0},
     {"", "UNKNOWN", command_unknown, 0},
 };
 const size_t command_count = ARRAY_SIZE(command_rows);

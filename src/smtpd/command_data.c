@@ -15,7 +15,8 @@ struct upload {
 	struct cleanup_message *message;
 	struct data_decoder decoder;
 	int64_t size;
-	int trouble; /* cleanup's; what follows is only read to its end */
+	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
+	int trouble;         /* cleanup's; what follows is only read to its end */
 	bool too_big;
 };
 
@@ -30,7 +31,7 @@ static void add_received(struct session *s, struct buf *out)
 		.client_address = s->address,
 		.myhostname = str_of(common->myhostname),
 		.mail_name = str_of(common->mail_name),
-		.protocol = str_of(session_protocol(s)),
+		.protocol = str_of(session_transmission(s)),
 		.queue_id = session_queue_id(s),
 		.recipient = t->count == 1 ? t->recipients[0].address : STR_EMPTY,
 		.wall_seconds = t->arrival.tv_sec,
@@ -83,13 +84,21 @@ static void add_attributes(struct session *s, struct attributes *a)
 static int begin(struct session *s)
 {
 	struct transaction *t = s->transaction;
+	/* Room for them behind the client's own was made by RCPT. */
+	for (size_t i = 0; i < t->bcc_count; i++)
+		t->recipients[t->count + i] = (struct cleanup_recipient){
+		    .address = t->bcc[i], .notify = DSN_NOTIFY_NEVER};
 	CLEANUP(buf_free) struct buf received = BUF_INIT(4096);
 	struct attributes attributes = {.count = 0};
+	buf_add_str(&received, t->prepend);
 	add_received(s, &received);
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | CLEANUP_MAP | CLEANUP_FILTER |
-		(s->own || s->trusted ? CLEANUP_COMPLETE : 0),
+		(s->own || s->trusted ? CLEANUP_COMPLETE : 0) |
+		cleanup_detect_utf8(
+		    service_common()->smtputf8_autodetect_classes, "smtpd"),
+	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
 	    .sender = t->sender,
@@ -103,11 +112,24 @@ static int begin(struct session *s)
 	    .attributes = attributes.list,
 	    .attributes_count = attributes.count,
 	    .recipients = t->recipients,
-	    .recipients_count = t->count,
+	    .recipients_count = t->count + (uint32_t)t->bcc_count,
 	    .received = buf_str(&received),
 	};
 	return cleanup_message_begin(
 	    t->message, &envelope, service_client_deadline(service_common()));
+}
+
+/* What the log tells of a text that broke off: only complete lines count. */
+static void count_lines(struct upload *u, struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		u->open++;
+		if (text.p[i] == '\n') {
+			u->lines++;
+			u->open = 0;
+		}
+	}
+	u->session->transaction->bytes = u->size - u->open + u->lines;
 }
 
 /* Decodes what has arrived and hands it on. */
@@ -118,7 +140,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
 	stream_skip(u->session->stream, used);
 	u->size += (int64_t)text.len;
-	u->session->transaction->bytes = u->size;
+	count_lines(u, buf_str(&text));
 	u->too_big = u->too_big || (limit > 0 && u->size > limit);
 	if (u->trouble == 0 && !u->too_big)
 		u->trouble = cleanup_message_add(u->message, buf_str(&text),
@@ -145,9 +167,11 @@ static void reply_result(struct session *s, const struct cleanup_result *r)
 {
 	int code = cleanup_status_code(r->status);
 	const char *dsn = cleanup_status_dsn(r->status);
-	if (r->status == CLEANUP_OK)
+	if (r->status == CLEANUP_OK) {
 		session_reply(s, code, dsn, "Ok: queued as %s", r->id);
-	else
+		/* Who delivers mail is forgiven what went before. */
+		s->errors = s->junk = 0;
+	} else
 		session_error(s, code, dsn, "%s",
 		    r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status));
 }
@@ -157,14 +181,13 @@ static void finish(struct session *s, struct upload *u)
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	struct cleanup_result result;
 	if (u->too_big) {
+		log_warning(
+		    "%.*s: queue file size limit exceeded", STR_ARG(session_queue_id(s)));
 		session_error(s, 552, "5.3.4", "Error: message file too big");
 		return;
 	}
-	if (u->decoder.saw_bare_lf && smtpd.bare_newline == BARE_NEWLINE_REJECT &&
-	    !s->bare_newline_allowed) {
-		session_error(s, (int)smtpd.params.smtpd_forbid_bare_newline_reject_code,
-		    "5.5.2", "%s Error: bare <LF> received",
-		    service_common()->myhostname);
+	if (u->decoder.saw_bare_lf && session_forbids_bare_newline(s)) {
+		session_refuse_bare_newline(s);
 		return;
 	}
 	if (restriction_run(s, STAGE_END_OF_DATA, NULL, &reply) == VERDICT_REJECT) {
@@ -183,7 +206,8 @@ static void finish(struct session *s, struct upload *u)
 	session_error(s, 451, "4.3.0", "Error: queue file write error");
 }
 
-static void upload(struct session *s)
+/* False: the connection broke. */
+static bool upload(struct session *s)
 {
 	struct upload u = {.session = s, .message = s->transaction->message};
 	data_decoder_init(&u.decoder,
@@ -192,10 +216,12 @@ static void upload(struct session *s)
 	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
 	stream_set_deadline(
 	    s->stream, deadline_after_seconds(smtpd.params.smtpd_timeout));
-	if (stream_flush(s->stream) != 0)
-		return; /* the command loop finds the sticky error */
-	if (receive(&u) == 0)
-		finish(s, &u);
+	s->transaction->receiving = true;
+	/* The command loop finds the error again. */
+	if (stream_flush(s->stream) != 0 || receive(&u) != 0)
+		return false;
+	finish(s, &u);
+	return true;
 }
 
 void command_data(struct session *s, struct str arguments)
@@ -216,9 +242,10 @@ void command_data(struct session *s, struct str arguments)
 		session_error_text(s, buf_str(&reply));
 		return;
 	}
-	upload(s);
 	/* A broken connection keeps the transaction for its log line; all other ends
 	 * replace it. */
-	if (stream_error(s->stream) == 0)
+	if (upload(s))
 		transaction_end(s);
+	else
+		s->command_failed = true;
 }

@@ -27,14 +27,18 @@ void command_helo(struct session *s, struct str arguments)
 	if (!set_helo(s, arguments, "HELO"))
 		return;
 	s->esmtp = false;
+	if (restriction_refuses_early(s, STAGE_HELO))
+		return;
 	session_reply(s, 250, "", "%s", service_common()->myhostname);
 }
 
 /* What is built and not switched off. */
 static uint32_t announced(void)
 {
-	uint32_t all = CAPABILITY_PIPELINING | CAPABILITY_SIZE |
+	uint32_t all = CAPABILITY_PIPELINING | CAPABILITY_SIZE | CAPABILITY_ETRN |
 	    CAPABILITY_ENHANCEDSTATUSCODES | CAPABILITY_8BITMIME | CAPABILITY_DSN;
+	if (service_common()->smtputf8_enable)
+		all |= CAPABILITY_SMTPUTF8;
 	if (!smtpd.params.disable_vrfy_command)
 		all |= CAPABILITY_VRFY;
 	return all & ~smtpd.discard_keywords;
@@ -52,6 +56,8 @@ void command_ehlo(struct session *s, struct str arguments)
 	if (!set_helo(s, arguments, "EHLO"))
 		return;
 	s->esmtp = true;
+	if (restriction_refuses_early(s, STAGE_HELO))
+		return;
 	CLEANUP(buf_free) struct buf line = BUF_INIT(1024);
 	uint32_t left = announced();
 	buf_add_cstr(&line, service_common()->myhostname);

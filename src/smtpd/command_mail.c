@@ -1,7 +1,11 @@
 /* MAIL (RFC 5321 4.1.1.2) with SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC
  * 3461). */
 #include "base/file.h"
+#include "smtp_wire/capability.h"
 #include "smtpd/smtpd.h"
+
+/* Longer than RFC 3461 4.4 allows: Postfix takes what fits its line. */
+#define PARAMETER_MAX 1000
 
 /* Also smtpd asks for half as much again as the largest message. */
 #define SPACE_FACTOR_NUMERATOR   3
@@ -24,6 +28,15 @@ static bool refuse(struct session *s, int code, const char *status, const char *
 	return false;
 }
 
+/* A refusal that is logged as those of restrictions are. */
+static bool reject(struct session *s, int code, const char *status, const char *text)
+{
+	struct arena *arena = s->transaction->arena;
+	session_log_action(s, "reject", "MAIL",
+	    str_of(arena_printf(arena, "%d %s %s", code, status, text)), NULL);
+	return refuse(s, code, status, text);
+}
+
 /* A number too long for 64 bits is too large a message, not bad syntax. */
 static bool parameter_size(struct session *s, struct transaction *t, struct str value)
 {
@@ -37,7 +50,7 @@ static bool parameter_size(struct session *s, struct transaction *t, struct str 
 		    s, 552, "5.3.4", "Message size exceeds file system imposed limit");
 	int64_t limit = service_common()->message_size_limit;
 	if (limit > 0 && t->announced_size > limit)
-		return refuse(s, 552, "5.3.4", "Message size exceeds fixed limit");
+		return reject(s, 552, "5.3.4", "Message size exceeds fixed limit");
 	return true;
 }
 
@@ -66,8 +79,8 @@ static bool parameter_ret(struct session *s, struct transaction *t, struct str v
 
 static bool parameter_envid(struct session *s, struct transaction *t, struct str value)
 {
-	CLEANUP(buf_free) struct buf decoded = BUF_INIT(DSN_ENVID_MAX);
-	if (t->envelope_id.len > 0 || value.len == 0 || value.len > DSN_ENVID_MAX ||
+	CLEANUP(buf_free) struct buf decoded = BUF_INIT(PARAMETER_MAX);
+	if (t->envelope_id.len > 0 || value.len == 0 || value.len > PARAMETER_MAX ||
 	    !xtext_decode(&decoded, value) || str_has_control(buf_str(&decoded)))
 		return refuse(s, 501, "5.5.4", "Bad ENVID parameter syntax");
 	t->envelope_id = arena_str(t->arena, buf_str(&decoded));
@@ -78,6 +91,17 @@ static bool parameter_envid(struct session *s, struct transaction *t, struct str
 static bool parameter_auth(
     UNUSED struct session *s, UNUSED struct transaction *t, UNUSED struct str value)
 {
+	return true;
+}
+
+/* RFC 6531 3.4: a word without a value, and only where it was offered. */
+static bool parameter_smtputf8(struct transaction *t, struct str name, struct str value)
+{
+	if (value.p != NULL || !service_common()->smtputf8_enable ||
+	    (smtpd.discard_keywords & CAPABILITY_SMTPUTF8) != 0 ||
+	    !str_is_nocase(name, "SMTPUTF8"))
+		return false;
+	t->smtputf8 = true;
 	return true;
 }
 
@@ -98,7 +122,7 @@ static bool parse_parameter(
 	for (size_t i = 0; value.p != NULL && i < ARRAY_SIZE(parameters); i++)
 		if (str_is_nocase(name, parameters[i].name))
 			return parameters[i].handle(s, t, value);
-	return unsupported(s, name, value);
+	return parameter_smtputf8(t, name, value) || unsupported(s, name, value);
 }
 
 static bool parse(struct session *s, struct transaction *t, struct str arguments)
@@ -111,14 +135,17 @@ static bool parse(struct session *s, struct transaction *t, struct str arguments
 	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	struct str rest = STR_EMPTY, name, value;
 	if (!address_path_parse(str_skip(arguments, 5), rules, &sender, &rest) ||
-	    (sender.len > 0 && !address_envelope_valid(buf_str(&sender), true)))
+	    (sender.len > 0 && !address_envelope_valid(buf_str(&sender), true)) ||
+	    (!smtpd.params.allow_min_user && str_starts(buf_str(&sender), STR("-")))) {
+		session_log_bad_address(s, "MAIL", str_skip(arguments, 5));
 		return refuse(s, 501, "5.1.7", "Bad sender address syntax");
+	}
 	t->sender = arena_str(t->arena, buf_str(&sender));
 	while (smtp_parameter_next(&rest, &name, &value))
 		if (!parse_parameter(s, t, name, value))
 			return false;
 	if (!has_space(t->announced_size))
-		return refuse(s, 452, "4.3.1", "Insufficient system storage");
+		return reject(s, 452, "4.3.1", "Insufficient system storage");
 	return true;
 }
 
@@ -133,7 +160,10 @@ void command_mail(struct session *s, struct str arguments)
 		return;
 	}
 	s->transaction = transaction_new();
-	if (parse(s, s->transaction, arguments))
+	if (parse(s, s->transaction, arguments) &&
+	    session_takes_address(
+		s, s->transaction->sender, s->transaction->smtputf8, "sender") &&
+	    !restriction_refuses_early(s, STAGE_SENDER))
 		session_reply(s, 250, "2.1.0", "Ok");
 	else
 		transaction_end(s);

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "smtpd/smtpd.h"
 
+/* Longer than RFC 3461 4.2 allows: Postfix takes what fits its line. */
+#define PARAMETER_MAX    1000
 #define QUEUE_ID_WAIT_MS 30000
 
 static bool refuse(struct session *s, int code, const char *status, const char *text)
@@ -24,8 +26,8 @@ static bool parameter_notify(
 static bool parameter_orcpt(
     struct session *s, struct cleanup_recipient *r, struct str value)
 {
-	CLEANUP(buf_free) struct buf decoded = BUF_INIT(DSN_ORCPT_MAX * 2);
-	if (r->dsn_orcpt.len > 0 || value.len > DSN_ORCPT_MAX ||
+	CLEANUP(buf_free) struct buf decoded = BUF_INIT(PARAMETER_MAX);
+	if (r->dsn_orcpt.len > 0 || value.len > PARAMETER_MAX ||
 	    !dsn_orcpt_parse(value, &decoded) || str_has_control(buf_str(&decoded)))
 		return refuse(s, 501, "5.5.4", "Error: Bad ORCPT parameter syntax");
 	r->dsn_orcpt = arena_str(s->transaction->arena, buf_str(&decoded));
@@ -55,8 +57,10 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
 	struct str rest = STR_EMPTY, name, value;
 	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest) ||
-	    !address_envelope_valid(buf_str(&address), true))
+	    !address_envelope_valid(buf_str(&address), true)) {
+		session_log_bad_address(s, "RCPT", str_skip(arguments, 3));
 		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
+	}
 	r->address = arena_str(t->arena, buf_str(&address));
 	while (smtp_parameter_next(&rest, &name, &value))
 		if (!parse_parameter(s, r, name, value))
@@ -102,7 +106,8 @@ static bool add(struct session *s, const struct cleanup_recipient *r)
 	struct transaction *t = s->transaction;
 	if (t->recipients == NULL)
 		t->recipients = arena_alloc_array(t->arena,
-		    (size_t)smtpd.params.smtpd_recipient_limit, sizeof(*t->recipients));
+		    (size_t)smtpd.params.smtpd_recipient_limit + BCC_MAX,
+		    sizeof(*t->recipients));
 	if (t->recipients == NULL)
 		return refuse(s, 452, "4.5.3", "Error: too many recipients");
 	t->recipients[t->count++] = *r;
@@ -117,7 +122,8 @@ void command_rcpt(struct session *s, struct str arguments)
 	}
 	struct cleanup_recipient r = {.notify = 0};
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
-	if (!has_room(s) || !parse(s, &r, arguments))
+	if (!has_room(s) || !parse(s, &r, arguments) ||
+	    !session_takes_address(s, r.address, s->transaction->smtputf8, "recipient"))
 		return;
 	if (!restriction_check_recipient(s, r.address, &reply)) {
 		s->transaction->refused++;

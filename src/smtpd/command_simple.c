@@ -16,6 +16,34 @@ void command_noop(struct session *s, UNUSED struct str arguments)
 	session_reply(s, 250, "2.0.0", "Ok");
 }
 
+static void verify(struct session *s, struct str arguments)
+{
+	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
+	bool enabled = service_common()->smtputf8_enable;
+	bool declared = enabled && str_ends_nocase(arguments, STR(" SMTPUTF8"));
+	struct str rest, text = arguments;
+	if (declared)
+		text = str_trim(str_slice(arguments, 0, arguments.len - 9));
+	if (!address_path_parse(
+		text, (struct address_path_rules){.utf8_ok = true}, &address, &rest) ||
+	    rest.len > 0) {
+		session_error(s, 501, "5.1.3", "Bad recipient address syntax");
+		return;
+	}
+	if (!session_takes_address(s, buf_str(&address), declared, "recipient"))
+		return;
+	struct arena *a = arena_new(65536);
+	struct resolved resolved;
+	if (recipient_resolve(STR_EMPTY, buf_str(&address), a, &resolved) != 0)
+		session_error(s, 451, "4.3.0", "Temporary lookup failure");
+	else if (!recipient_is_listed(buf_str(&address), &resolved, &reply))
+		session_error_text(s, buf_str(&reply));
+	else
+		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
+	arena_free(a);
+}
+
 /* RFC 5321 3.5: tables are asked, nobody is told who has a mailbox beyond that. */
 void command_vrfy(struct session *s, struct str arguments)
 {
@@ -27,22 +55,7 @@ void command_vrfy(struct session *s, struct str arguments)
 		session_error(s, 501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]");
 		return;
 	}
-	struct arena *a = arena_new(65536);
-	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
-	struct str rest;
-	struct resolved resolved;
-	if (!address_path_parse(arguments, (struct address_path_rules){.utf8_ok = true},
-		&address, &rest) ||
-	    rest.len > 0)
-		session_error(s, 501, "5.1.3", "Bad recipient address syntax");
-	else if (recipient_resolve(STR_EMPTY, buf_str(&address), a, &resolved) != 0)
-		session_error(s, 451, "4.3.0", "Temporary lookup failure");
-	else if (!recipient_is_listed(buf_str(&address), &resolved, &reply))
-		session_error_text(s, buf_str(&reply));
-	else
-		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(arguments));
-	arena_free(a);
+	verify(s, arguments);
 }
 
 void command_help(struct session *s, UNUSED struct str arguments)

@@ -96,6 +96,14 @@ static bool is_in_table(
 	return found == TABLE_FOUND || try_later(shown, reply);
 }
 
+/* RFC 5321 4.5.1; the mail system's own names, and no name, which stands for them. */
+static bool is_always_known(struct str local)
+{
+	return local.len == 0 || str_is_nocase(local, "postmaster") ||
+	    str_is_nocase(local, "mailer-daemon") ||
+	    str_is_nocase(local, service_common()->double_bounce_sender);
+}
+
 bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply)
 {
 	const struct smtpd_params *p = &smtpd.params;
@@ -122,8 +130,8 @@ bool recipient_is_listed(struct str address, const struct resolved *r, struct bu
 	if (!(r->flags & RESOLVE_CLASS_VIRTUAL_ALIAS) &&
 	    is_refused_by_transport(address, r, reply))
 		return false;
-	struct address_parts parts = address_split(r->recipient);
-	if ((r->flags & RESOLVE_CLASS_LOCAL) && str_is_nocase(parts.local, "postmaster"))
+	if ((r->flags & RESOLVE_CLASS_LOCAL) &&
+	    is_always_known(address_split(r->recipient).local))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (r->flags & rows[i].flag)

@@ -17,6 +17,28 @@ struct restriction_list {
 
 static const struct restriction_row unknown_row;
 
+static enum verdict run_class(struct evaluation *e, const struct restriction *r)
+{
+	return restriction_run_list(e, r->list);
+}
+static const struct restriction_row class_row = {
+    "class", run_class, NEEDS_NOTHING, false, false};
+
+/* smtpd_restriction_classes: lists with names of the administrator's own. */
+struct restriction_class {
+	struct str name;
+	struct restriction_list *list;
+};
+#define CLASSES_MAX 200
+
+static const struct restriction_class *find_class(struct str name)
+{
+	for (size_t i = 0; i < smtpd.class_count; i++)
+		if (str_equal_nocase(smtpd.classes[i].name, name))
+			return &smtpd.classes[i];
+	return NULL;
+}
+
 static const struct restriction_row *find_in(
     const struct restriction_row *rows, size_t count, struct str name)
 {
@@ -58,6 +80,9 @@ static void compile_word(
 	if (str_find(word, ':') >= 0 && find_row(word) == NULL) {
 		r->argument = word;
 		r->row = find_row(str_of(implied_check(title)));
+	} else if (find_class(word) != NULL) {
+		r->row = &class_row;
+		r->list = find_class(word)->list;
 	} else {
 		r->row = find_row(word);
 		if (r->row == NULL)
@@ -71,9 +96,9 @@ static void compile_word(
 		r->table = table_open(r->argument, TABLE_FOLD);
 }
 
-struct restriction_list *restriction_compile(const char *title, const char *text)
+static void compile_list(
+    struct restriction_list *list, const char *title, const char *text)
 {
-	struct restriction_list *list = memory_alloc(sizeof(*list));
 	struct str rest = str_of(memory_copy_cstr(text)), word;
 	bool warn = false;
 	list->title = title;
@@ -90,6 +115,36 @@ struct restriction_list *restriction_compile(const char *title, const char *text
 		r->warn_if_reject = warn;
 		warn = false;
 	}
+}
+
+void restriction_compile_classes(void)
+{
+	struct str rest = str_of(smtpd.params.smtpd_restriction_classes), word;
+	smtpd.classes = memory_alloc_array(CLASSES_MAX, sizeof(*smtpd.classes));
+	/* All names first: a class may use another one. */
+	while (str_next(&rest, " \t\r\n,", &word)) {
+		if (smtpd.class_count == CLASSES_MAX)
+			fatal("smtpd_restriction_classes: more than %d", CLASSES_MAX);
+		smtpd.classes[smtpd.class_count++] = (struct restriction_class){
+		    .name = word, .list = memory_alloc(sizeof(struct restriction_list))};
+	}
+	for (size_t i = 0; i < smtpd.class_count; i++) {
+		struct restriction_class *c = &smtpd.classes[i];
+		CLEANUP(buf_free) struct buf text = BUF_INIT(CONF_VALUE_MAX);
+		CLEANUP(buf_free) struct buf name = BUF_INIT(256);
+		buf_add_str(&name, c->name);
+		const char *title = memory_copy_cstr(buf_cstr(&name));
+		if (!conf_get(service_conf(), c->name, &text))
+			log_warning(
+			    "smtpd_restriction_classes: %s is not defined", title);
+		compile_list(c->list, title, buf_cstr(&text));
+	}
+}
+
+struct restriction_list *restriction_compile(const char *title, const char *text)
+{
+	struct restriction_list *list = memory_alloc(sizeof(*list));
+	compile_list(list, title, text);
 	return list;
 }
 
@@ -174,9 +229,17 @@ static bool has_what_it_needs(
 
 static const char *stage_word(const struct evaluation *e)
 {
+	static const char *const early[STAGE_COUNT] = {
+	    [STAGE_CLIENT] = "CONNECT", [STAGE_SENDER] = "MAIL"};
 	if (e->stage == STAGE_END_OF_DATA)
 		return "END-OF-MESSAGE";
-	return e->stage == STAGE_DATA ? "DATA" : "RCPT";
+	if (e->stage == STAGE_DATA)
+		return "DATA";
+	if (e->recipient != NULL)
+		return "RCPT";
+	if (e->stage == STAGE_HELO)
+		return e->session->esmtp ? "EHLO" : "HELO";
+	return early[e->stage];
 }
 
 static void log_refusal(const struct evaluation *e, const char *action)
@@ -185,6 +248,15 @@ static void log_refusal(const struct evaluation *e, const char *action)
 	reply_write(&line, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
 	session_log_action(
 	    e->session, action, stage_word(e), buf_str(&line), e->recipient);
+}
+
+/* What a list refuses after defer_if_reject is put off instead. */
+static void soften(struct evaluation *e)
+{
+	if (!e->defer_if_reject || e->refusal.code < 500)
+		return;
+	(void)refuse(e, e->deferred_reject.code, e->deferred_reject.status, "%s",
+	    buf_cstr(&e->deferred_reject.text));
 }
 
 static enum verdict run_one(struct evaluation *e, const struct restriction *r)
@@ -206,12 +278,16 @@ static enum verdict run_one(struct evaluation *e, const struct restriction *r)
 enum verdict restriction_run_list(
     struct evaluation *e, const struct restriction_list *list)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		enum verdict verdict = run_one(e, &list->items[i]);
-		if (verdict != VERDICT_DUNNO)
-			return verdict;
-	}
-	return VERDICT_DUNNO;
+	enum verdict verdict = VERDICT_DUNNO;
+	if (++e->depth > RESTRICTION_NESTING)
+		return refuse(e, 451, "4.3.5", "Server configuration error");
+	for (size_t i = 0; verdict == VERDICT_DUNNO && i < list->count; i++)
+		verdict = run_one(e, &list->items[i]);
+	if (verdict == VERDICT_REJECT)
+		soften(e);
+	e->defer_if_reject = false;
+	e->depth--;
+	return verdict;
 }
 
 /* Tables named in a table's result would have to be opened inside the jail: not allowed.
@@ -224,8 +300,13 @@ enum verdict restriction_run_text(struct evaluation *e, struct str text)
 	while (str_next(&text, " \t\r\n,", &word)) {
 		const struct restriction_row *row = find_row(word);
 		struct restriction r = {.row = row, .argument = word};
-		if (row == NULL || row->has_table)
+		const struct restriction_class *class = find_class(word);
+		if (class != NULL) {
+			r.row = &class_row;
+			r.list = class->list;
+		} else if (row == NULL || row->has_table) {
 			r.row = &unknown_row;
+		}
 		enum verdict verdict = run_one(e, &r);
 		if (verdict != VERDICT_DUNNO)
 			return verdict;
@@ -240,12 +321,14 @@ static void evaluation_init(struct evaluation *e, struct session *s,
 	*e = (struct evaluation){.session = s, .stage = stage, .recipient = recipient};
 	buf_init(&e->refusal.text, 4096);
 	buf_init(&e->deferred.text, 4096);
+	buf_init(&e->deferred_reject.text, 4096);
 }
 
 static void evaluation_free(struct evaluation *e)
 {
 	buf_free(&e->refusal.text);
 	buf_free(&e->deferred.text);
+	buf_free(&e->deferred_reject.text);
 }
 
 static enum verdict conclude(
@@ -269,12 +352,12 @@ enum verdict restriction_run(struct session *s, enum restriction_stage stage,
 	return verdict;
 }
 
-/* A permitted recipient must also exist, whatever a list said. */
-static enum verdict check_listed(struct evaluation *e)
+/* What an address class's tables do not know is refused, whatever a list said. */
+static enum verdict check_unlisted(struct evaluation *e, bool wanted, const char *name)
 {
-	if (!smtpd.params.smtpd_reject_unlisted_recipient)
+	if (!wanted)
 		return VERDICT_DUNNO;
-	const struct restriction_row *row = find_row(STR("reject_unlisted_recipient"));
+	const struct restriction_row *row = find_row(str_of(name));
 	return row->check(e, &(struct restriction){.row = row});
 }
 
@@ -286,6 +369,16 @@ static enum verdict check_deferred(struct evaluation *e)
 	    e, e->deferred.code, e->deferred.status, "%s", buf_cstr(&e->deferred.text));
 }
 
+bool restriction_refuses_early(struct session *s, enum restriction_stage stage)
+{
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
+	if (smtpd.params.smtpd_delay_reject ||
+	    restriction_run(s, stage, NULL, &reply) != VERDICT_REJECT)
+		return false;
+	session_error_text(s, buf_str(&reply));
+	return true;
+}
+
 bool restriction_check_recipient(
     struct session *s, struct str recipient, struct buf *reply)
 {
@@ -294,12 +387,17 @@ bool restriction_check_recipient(
 	struct evaluation e;
 	enum verdict verdict = VERDICT_DUNNO;
 	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
-	for (size_t i = 0; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {
+	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 3; /* done already */
+	for (size_t i = first; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {
 		e.stage = order[i];
 		verdict = restriction_run_list(&e, smtpd.restrictions[order[i]]);
 	}
 	if (verdict != VERDICT_REJECT)
-		verdict = check_listed(&e);
+		verdict = check_unlisted(&e, smtpd.params.smtpd_reject_unlisted_sender,
+		    "reject_unlisted_sender");
+	if (verdict != VERDICT_REJECT)
+		verdict = check_unlisted(&e, smtpd.params.smtpd_reject_unlisted_recipient,
+		    "reject_unlisted_recipient");
 	if (verdict != VERDICT_REJECT)
 		verdict = check_deferred(&e);
 	verdict = conclude(&e, verdict, reply);

@@ -19,8 +19,9 @@ struct refusal {
 
 struct restriction {
 	const struct restriction_row *row;
-	struct str argument; /* "type:table", or a number */
-	struct table *table; /* for rows with a table */
+	struct str argument;                 /* "type:table", or a number */
+	struct table *table;                 /* for rows with a table */
+	const struct restriction_list *list; /* of a class (smtpd_restriction_classes) */
 	bool warn_if_reject;
 };
 
@@ -29,8 +30,9 @@ struct evaluation {
 	enum restriction_stage stage;
 	const struct str *recipient; /* NULL before RCPT */
 	struct refusal refusal;
-	bool defer_if_permit;
-	struct refusal deferred; /* what defer_if_permit will say */
+	bool defer_if_permit, defer_if_reject;
+	struct refusal deferred;        /* what defer_if_permit will say */
+	struct refusal deferred_reject; /* what a refusal becomes by defer_if_reject */
 	unsigned depth;
 };
 

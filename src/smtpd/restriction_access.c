@@ -1,6 +1,7 @@
 /* Access tables (access(5)): which keys are asked, and what their results mean. */
 #include "base/log.h"
 #include "mail/address_maps.h"
+#include "mail/header.h"
 #include "smtpd/restriction.h"
 
 static enum verdict refuse_access(struct evaluation *e, enum restriction_needs about,
@@ -9,7 +10,7 @@ static enum verdict refuse_access(struct evaluation *e, enum restriction_needs a
 	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
 	refuse_subject(e, about, &line);
 	if (text.len == 0)
-		text = code < 500 ? STR("Try again later") : STR("Access denied");
+		text = STR("Access denied");
 	buf_add_str(&line, text);
 	return refuse(e, code, status, "%s", buf_cstr(&line));
 }
@@ -63,6 +64,14 @@ static enum verdict action_defer(
 	return numeric(e, about, smtpd.params.access_map_defer_code, text);
 }
 
+static void remember(struct refusal *kept, const struct refusal *now)
+{
+	kept->code = now->code;
+	memcpy(kept->status, now->status, sizeof(kept->status));
+	buf_clear(&kept->text);
+	buf_add_str(&kept->text, buf_str(&now->text));
+}
+
 static enum verdict action_defer_if_permit(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
@@ -70,10 +79,91 @@ static enum verdict action_defer_if_permit(
 		return VERDICT_DUNNO;
 	(void)action_defer(e, about, text);
 	e->defer_if_permit = true;
-	e->deferred.code = e->refusal.code;
-	memcpy(e->deferred.status, e->refusal.status, sizeof(e->deferred.status));
-	buf_clear(&e->deferred.text);
-	buf_add_str(&e->deferred.text, buf_str(&e->refusal.text));
+	remember(&e->deferred, &e->refusal);
+	return VERDICT_DUNNO;
+}
+
+static enum verdict action_defer_if_reject(
+    struct evaluation *e, enum restriction_needs about, struct str text)
+{
+	if (e->defer_if_reject)
+		return VERDICT_DUNNO;
+	(void)action_defer(e, about, text);
+	e->defer_if_reject = true;
+	remember(&e->deferred_reject, &e->refusal);
+	return VERDICT_DUNNO;
+}
+
+/* What an action leaves for cleanup; a copy lives as long as the transaction. */
+static void keep(struct evaluation *e, struct str text, struct str *kept)
+{
+	struct transaction *t = e->session->transaction;
+	struct str copy = arena_str(t->arena, text);
+	if (copy.p != NULL)
+		*kept = copy;
+}
+
+static bool needs_text(const struct evaluation *e, struct str text, const char *action)
+{
+	if (text.len > 0 && e->session->transaction != NULL)
+		return true;
+	log_warning("access table: %s action needs text and a sender", action);
+	return false;
+}
+
+static enum verdict action_filter(
+    struct evaluation *e, enum restriction_needs about, struct str text)
+{
+	if (!needs_text(e, text, "FILTER"))
+		return VERDICT_DUNNO;
+	keep(e, text, &e->session->transaction->filter);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
+	buf_printf(&line, "triggers FILTER %.*s", STR_ARG(text));
+	log_action(e, about, "filter", buf_str(&line));
+	return VERDICT_DUNNO;
+}
+
+static enum verdict action_redirect(
+    struct evaluation *e, enum restriction_needs about, struct str text)
+{
+	if (!needs_text(e, text, "REDIRECT") || str_find(text, '@') < 0)
+		return VERDICT_DUNNO;
+	keep(e, text, &e->session->transaction->redirect);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
+	buf_printf(&line, "triggers REDIRECT %.*s", STR_ARG(text));
+	log_action(e, about, "redirect", buf_str(&line));
+	return VERDICT_DUNNO;
+}
+
+static enum verdict action_bcc(
+    struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
+{
+	struct transaction *t = e->session->transaction;
+	if (!needs_text(e, text, "BCC") || str_find(text, '@') < 0)
+		return VERDICT_DUNNO;
+	for (size_t i = 0; i < t->bcc_count; i++)
+		if (str_equal(t->bcc[i], text))
+			return VERDICT_DUNNO;
+	if (t->bcc_count == BCC_MAX)
+		log_warning("access table: more than %d BCC actions", BCC_MAX);
+	else
+		keep(e, text, &t->bcc[t->bcc_count++]);
+	return VERDICT_DUNNO;
+}
+
+/* A header field above our Received. */
+static enum verdict action_prepend(
+    struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
+{
+	struct str *all = &e->session->transaction->prepend;
+	if (!needs_text(e, text, "PREPEND") || header_name_length(text) == 0)
+		return VERDICT_DUNNO;
+	CLEANUP(buf_free) struct buf joined = BUF_INIT(PREPEND_MAX);
+	buf_add_str(&joined, *all);
+	buf_add_str(&joined, text);
+	buf_add_char(&joined, '\n');
+	if (buf_ok(&joined))
+		keep(e, buf_str(&joined), all);
 	return VERDICT_DUNNO;
 }
 
@@ -121,6 +211,11 @@ static const struct {
     {"REJECT", action_reject},
     {"DEFER", action_defer},
     {"DEFER_IF_PERMIT", action_defer_if_permit},
+    {"DEFER_IF_REJECT", action_defer_if_reject},
+    {"FILTER", action_filter},
+    {"REDIRECT", action_redirect},
+    {"BCC", action_bcc},
+    {"PREPEND", action_prepend},
     {"HOLD", action_hold},
     {"DISCARD", action_discard},
     {"WARN", action_warn},

@@ -21,7 +21,12 @@ static enum verdict about_stage(
 	    [STAGE_END_OF_DATA] = NEEDS_NOTHING,
 	};
 	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
-	refuse_subject(e, subject[e->stage], &line);
+	if (e->stage == STAGE_DATA)
+		buf_add_cstr(&line, "<DATA>: Data command rejected: ");
+	else if (e->stage == STAGE_END_OF_DATA)
+		buf_add_cstr(&line, "<END-OF-MESSAGE>: End-of-data rejected: ");
+	else
+		refuse_subject(e, subject[e->stage], &line);
 	buf_add_cstr(&line, text);
 	return refuse(e, code, status, "%s", buf_cstr(&line));
 }
@@ -226,7 +231,8 @@ static enum verdict reject_invalid_helo(
 {
 	struct net_address literal;
 	if (address_domain_valid(e->session->helo, true, NULL) ||
-	    address_literal_parse(e->session->helo, &literal))
+	    address_literal_parse(e->session->helo, &literal) ||
+	    net_address_parse(e->session->helo, 0, &literal))
 		return VERDICT_DUNNO;
 	return refuse(e, smtpd.params.invalid_hostname_reject_code, "5.5.2",
 	    "<%.*s>: Helo command rejected: Invalid name", STR_ARG(e->session->helo));

@@ -18,6 +18,12 @@ const char *session_protocol(const struct session *s)
 	return s->esmtp ? "ESMTP" : "SMTP";
 }
 
+const char *session_transmission(const struct session *s)
+{
+	bool utf8 = s->transaction != NULL && s->transaction->smtputf8;
+	return utf8 ? "UTF8SMTP" : session_protocol(s);
+}
+
 struct str session_queue_id(const struct session *s)
 {
 	if (s->transaction == NULL || s->transaction->message == NULL)
@@ -111,6 +117,17 @@ static int flush(struct session *s)
 	return stream_flush(s->stream);
 }
 
+static void look_up_name(struct session *s, struct buf *name_r, struct buf *reverse_r)
+{
+	const char *trouble = NULL;
+	(void)dns_verified_name(&s->client->peer, name_r, reverse_r, &trouble,
+	    deadline_after_ms(NAME_LOOKUP_MS));
+	if (reverse_r->len > 0 && name_r->len == 0)
+		log_warning("hostname %s does not resolve to address %.*s%s%s",
+		    buf_cstr(reverse_r), STR_ARG(s->address), trouble != NULL ? ": " : "",
+		    trouble != NULL ? trouble : "");
+}
+
 /* Name and address of the client; the name counts only when it leads back to the address.
  */
 static void identify(struct session *s)
@@ -126,8 +143,7 @@ static void identify(struct session *s)
 		net_address_add_text(&text, peer);
 	s->address = arena_str(s->arena, buf_str(&text));
 	if (smtpd.params.smtpd_peername_lookup)
-		(void)dns_verified_name(
-		    peer, &name, &reverse, deadline_after_ms(NAME_LOOKUP_MS));
+		look_up_name(s, &name, &reverse);
 	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
 	s->reverse_name =
 	    reverse.len > 0 ? arena_str(s->arena, buf_str(&reverse)) : STR("unknown");
@@ -162,7 +178,7 @@ static const char *last_word(const struct session *s)
 static void log_broken(const struct session *s, const char *what)
 {
 	const struct transaction *t = s->transaction;
-	if (t != NULL && t->bytes > 0)
+	if (t != NULL && t->receiving)
 		log_info("%s: %s after %s (%lld bytes) from %.*s", id_or_noqueue(s), what,
 		    last_word(s), (long long)t->bytes, STR_ARG(s->client_text));
 	else
@@ -221,10 +237,59 @@ static void refuse_pipelining(struct session *s)
 		else
 			buf_add_char(&shown, bytes[i]);
 	}
-	log_info("%s: improper command pipelining after %s from %.*s: %s",
-	    id_or_noqueue(s), last_word(s), STR_ARG(s->client_text), buf_cstr(&shown));
+	log_info("improper command pipelining after %s from %.*s: %s", last_word(s),
+	    STR_ARG(s->client_text), buf_cstr(&shown));
 	session_error(s, 554, "5.5.0", "Error: SMTP protocol synchronization");
 	s->end = SESSION_CLOSE;
+}
+
+bool session_takes_address(
+    struct session *s, struct str address, bool declared, const char *what)
+{
+	if (str_is_ascii(address) || declared)
+		return true;
+	const char *status = strcmp(what, "sender") == 0 ? "5.1.7" : "5.1.3";
+	struct str domain = address_split(address).domain;
+	if (domain.p != NULL && !str_is_ascii(domain))
+		session_error(s, 501, status, "Bad %s address syntax", what);
+	else if (smtpd.params.strict_smtputf8 && service_common()->smtputf8_enable)
+		session_error(
+		    s, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+	else
+		return true;
+	return false;
+}
+
+bool session_forbids_bare_newline(const struct session *s)
+{
+	return smtpd.bare_newline == BARE_NEWLINE_REJECT && !s->bare_newline_allowed;
+}
+
+void session_refuse_bare_newline(struct session *s)
+{
+	log_info("%s: reject: bare <LF> received after %s from %.*s", id_or_noqueue(s),
+	    last_word(s), STR_ARG(s->client_text));
+	session_error(s, (int)smtpd.params.smtpd_forbid_bare_newline_reject_code, "5.5.2",
+	    "%s Error: bare <LF> received", service_common()->myhostname);
+}
+
+/* In a message the rest is known to be text; behind a command it could be anything. */
+static void refuse_bare_newline_command(struct session *s)
+{
+	session_refuse_bare_newline(s);
+	s->end = SESSION_CLOSE;
+}
+
+void session_log_bad_address(
+    const struct session *s, const char *command, struct str path)
+{
+	path = str_trim(path);
+	const char *end = path.len > 0 ? memchr(path.p, '>', path.len) : NULL;
+	if (end == NULL || path.p[0] != '<')
+		return;
+	path.len = (size_t)(end + 1 - path.p);
+	log_warning("Illegal address syntax from %.*s in %s command: %.*s",
+	    STR_ARG(s->client_text), command, str_print_length(path), path.p);
 }
 
 /* Browsers, proxies and mail headers at the wrong door. */
@@ -244,26 +309,37 @@ static void refuse_forbidden(struct session *s)
 	s->end = SESSION_CLOSE;
 }
 
+static void count_command(struct command_count *count, bool good)
+{
+	count->all++;
+	if (good)
+		count->good++;
+}
+
 static void run_command(struct session *s, const struct smtp_command *c)
 {
 	const struct command_row *row = command_find(c->verb);
 	s->last_command = row;
 	s->command_failed = false;
-	if (c->verb.len == 0)
+	if (c->bare_lf && session_forbids_bare_newline(s))
+		refuse_bare_newline_command(s);
+	else if (c->verb.len == 0)
 		session_error(s, 500, "5.5.2", "Error: bad syntax");
-	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
-		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
+	else if (s->denied && row->handle != command_quit)
+		session_error(s, 503, "5.7.0", "Error: access denied for %.*s",
+		    STR_ARG(s->client_text));
 	else if (is_forbidden(c))
 		refuse_forbidden(s);
+	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
+		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
 	else if (is_out_of_sync(s, row))
 		refuse_pipelining(s);
 	else
 		row->handle(s, c->arguments);
-	s->counts[row - command_rows].all++;
-	if (!s->command_failed)
-		s->counts[row - command_rows].good++;
+	if (c->verb.len > 0)
+		count_command(&s->counts[row - command_rows], !s->command_failed);
 	if ((row->flags & COMMAND_JUNK) &&
-	    ++s->junk > (unsigned)smtpd.params.smtpd_junk_command_limit)
+	    s->junk++ > (unsigned)smtpd.params.smtpd_junk_command_limit)
 		s->errors++;
 }
 
@@ -282,7 +358,7 @@ static bool has_too_many_errors(struct session *s)
 		return false;
 	log_info("%s: too many errors after %s from %.*s", id_or_noqueue(s), last_word(s),
 	    STR_ARG(s->client_text));
-	say_last(s, 421, "4.7.0", "too many errors, closed");
+	say_last(s, 421, "4.7.0", "too many errors");
 	return true;
 }
 
@@ -321,7 +397,7 @@ static void converse(struct session *s)
 static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
 {
 	buf_printf(out, " %s=%u", name, good);
-	if (good != all)
+	if (good != all || all == 0)
 		buf_printf(out, "/%u", all);
 }
 
@@ -343,9 +419,12 @@ static void log_disconnect(const struct session *s)
 	log_info("disconnect from %.*s%s", STR_ARG(s->client_text), buf_cstr(&counts));
 }
 
-/* The greeting; a client that may not connect at all hears so at its first recipient. */
+/* A client that may not connect at all hears so at its first recipient, or here. */
 static void greet(struct session *s)
 {
+	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
+	if (s->denied)
+		return;
 	session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
 }
 

@@ -48,6 +48,7 @@ static void open_restrictions(void)
 	    {STAGE_END_OF_DATA, "smtpd_end_of_data_restrictions",
 		p->smtpd_end_of_data_restrictions},
 	};
+	restriction_compile_classes();
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		smtpd.restrictions[lists[i].stage] =
 		    restriction_compile(lists[i].title, lists[i].text);
@@ -102,6 +103,8 @@ static void started(void)
 	smtpd.cleanup = cleanup_client_new(
 	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name),
 	    QUEUE_ID_STOCK);
+	smtpd.flush =
+	    service_client_new(common, SERVICE_PUBLIC, common->flush_service_name);
 	smtpd.rewrite = rewrite_client_new(
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 }

@@ -29,10 +29,13 @@
 #include "table/match_list.h"
 
 #define SESSION_ARENA (256 * 1024)
+#define BCC_MAX       10
+#define PREPEND_MAX   2048
 #define TRANSACTION_ARENA \
 	(4 * 1024 * 1024) /* a thousand recipients and their parameters */
 
 struct restriction_list;
+struct restriction_class;
 
 enum restriction_stage {
 	STAGE_CLIENT,
@@ -49,10 +52,13 @@ struct smtpd_state {
 	struct smtpd_params params;
 	struct cleanup_client *cleanup;
 	struct rewrite_client *rewrite;
+	struct ipc_client *flush;
 	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
 	    *virtual_mailboxes;
 	struct restriction_list *restrictions[STAGE_COUNT];
+	struct restriction_class *classes;
+	size_t class_count;
 	struct net_prefix *own_addresses;
 	size_t own_address_count;
 	uint32_t discard_keywords;
@@ -65,21 +71,30 @@ struct transaction {
 	struct str sender;
 	struct cleanup_recipient *recipients;
 	uint32_t count, refused, overshoot;
+	struct str bcc[BCC_MAX]; /* by access actions */
+	size_t bcc_count;
 	bool body_8bit;
+	bool smtputf8; /* asked for by MAIL (RFC 6531 3.4) */
 	int64_t announced_size;
 	uint32_t ret;
 	struct str envelope_id;
-	uint32_t cleanup_flags;          /* HOLD, DISCARD by access actions */
-	struct str filter, redirect;     /* by access actions */
+	uint32_t cleanup_flags;      /* HOLD, DISCARD by access actions */
+	struct str filter, redirect; /* by access actions */
+	struct str prepend;          /* header fields by access actions, lines with LF */
 	struct cleanup_message *message; /* from the first accepted recipient on */
 	struct timeval arrival;
-	int64_t bytes; /* of content so far, for the log */
+	bool receiving; /* the text has begun */
+	int64_t bytes;  /* of its complete lines, with CRLF, for the log */
 };
 
 enum session_end {
 	SESSION_GOES_ON,
 	SESSION_QUIT,
 	SESSION_CLOSE /* without a word more */
+};
+
+struct command_count {
+	unsigned good, all;
 };
 
 struct session {
@@ -92,6 +107,8 @@ struct session {
 	struct str client_text; /* "host[addr]" */
 	struct str helo;        /* empty before HELO */
 	bool esmtp;
+	bool denied; /* may not connect: hears so at each command (smtpd_delay_reject =
+			no) */
 	bool trusted, own; /* in mynetworks; this machine itself */
 	bool bare_newline_allowed;
 	struct transaction *transaction; /* NULL outside one */
@@ -99,9 +116,7 @@ struct session {
 	const struct command_row *last_command; /* for log lines */
 	bool command_failed;
 	enum session_end end;
-	struct {
-		unsigned good, all;
-	} * counts;
+	struct command_count *counts; /* as command_rows */
 };
 
 /* --- session.c --- */
@@ -115,7 +130,20 @@ void session_error(struct session *s, int code, const char *status, const char *
 /* A whole reply line as it stands (from a restriction). 421 and 521 close. */
 void session_error_text(struct session *s, struct str reply);
 const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
-struct str session_queue_id(const struct session *s);  /* "" before the first recipient */
+/* The same, or UTF8SMTP (RFC 6531 3.7.3): the word for Received. */
+const char *session_transmission(const struct session *s);
+struct str session_queue_id(const struct session *s); /* "" before the first recipient */
+/* International addresses (RFC 6531): a domain in UTF-8 needs SMTPUTF8, a local part does
+ * with strict_smtputf8. False: refused, and said so. */
+bool session_takes_address(
+    struct session *s, struct str address, bool declared, const char *what);
+/* smtpd_forbid_bare_newline = reject, for this client. */
+bool session_forbids_bare_newline(const struct session *s);
+void session_refuse_bare_newline(struct session *s);
+/* The warning beside a refusal for syntax, for what stands in angle brackets only;
+ * `path`: what stands behind FROM: or TO:. */
+void session_log_bad_address(
+    const struct session *s, const char *command, struct str path);
 /* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
 void session_log_action(const struct session *s, const char *action, const char *where,
     struct str text, const struct str *recipient);
@@ -131,7 +159,6 @@ enum command_flags {
 	    1, /* may be followed at once by others, under ESMTP (RFC 2920) */
 	COMMAND_LAST_WORD = 2, /* what follows is never looked at: QUIT */
 	COMMAND_JUNK = 4,      /* counts against smtpd_junk_command_limit */
-	COMMAND_CLOSES = 8,
 };
 struct command_row {
 	const char *verb, *log_name;
@@ -152,6 +179,7 @@ void command_rset(struct session *s, struct str arguments);
 void command_noop(struct session *s, struct str arguments);
 void command_vrfy(struct session *s, struct str arguments);
 void command_help(struct session *s, struct str arguments);
+void command_etrn(struct session *s, struct str arguments);
 void command_quit(struct session *s, struct str arguments);
 void command_unknown(struct session *s, struct str arguments);
 void command_not_built(struct session *s, struct str arguments);
@@ -167,12 +195,16 @@ MUST_USE int recipient_resolve(
 bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply);
 
 /* --- restriction.c --- */
+void restriction_compile_classes(void); /* before the lists that name them */
 struct restriction_list *restriction_compile(const char *title, const char *text);
 void restriction_require_relay_control(void);
 enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
 /* Runs one list. VERDICT_REJECT: `reply` is the line to send, already logged. */
 enum verdict restriction_run(struct session *s, enum restriction_stage stage,
     const struct str *recipient, struct buf *reply);
+/* With smtpd_delay_reject = no: the list of a command at the command. True: refused, and
+ * said so. */
+bool restriction_refuses_early(struct session *s, enum restriction_stage stage);
 /* Client, helo, sender, relay and recipient lists in their order (smtpd_delay_reject). */
 bool restriction_check_recipient(
     struct session *s, struct str recipient, struct buf *reply);

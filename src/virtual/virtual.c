@@ -104,10 +104,8 @@ static bool deliver_recipient(
 {
 	const struct virtual_params *p = &state.params;
 	struct str address = d->recipients[index].request->address;
-	char path[PATH_ROOM], name[ADDRESS_MAX + 1];
+	char path[PATH_ROOM];
 	struct as_user user;
-	if (!str_to_cstr(address, name, sizeof(name)))
-		return why_never(why, "5.1.3", "bad address syntax");
 	if (!find_path(address, path, why) || !find_user(address, &user, why))
 		return false;
 	unsigned flags = COPY_RETURN_PATH | COPY_DELIVERED_TO;
@@ -115,7 +113,6 @@ static bool deliver_recipient(
 		flags |= COPY_ORIGINAL_TO;
 	const struct mailbox_target target = {
 	    .path = path,
-	    .user = name,
 	    .owner = user,
 	    .hostname = service_common()->myhostname,
 	    .copy_flags = flags,
@@ -123,6 +120,7 @@ static bool deliver_recipient(
 	    .locks = {.styles = state.lock_styles,
 		.attempts = p->deliver_lock_attempts,
 		.delay = p->deliver_lock_delay,
+		.patient = true,
 		.stale = p->stale_lock_time},
 	    .strict_ownership = p->strict_mailbox_ownership,
 	    .seconds = service_common()->daemon_timeout,

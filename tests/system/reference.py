@@ -52,6 +52,7 @@ local unix - n n - - local
 virtual unix - n n - - virtual
 lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
@@ -81,6 +82,7 @@ class Installed(MailSystem):
             self.root.write(f"{self.etc}/main.cf", MAIN_CF)
             self.root.write(f"{self.etc}/master.cf", MASTER_CF.format(port=self.port))
             self.root.run("chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue && chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue")
+            self.root.run("if test -e /usr/sbin/postlog; then chgrp postdrop /usr/sbin/postlog; chmod 2755 /usr/sbin/postlog; fi")
         except BaseException:
             self.root.destroy()
             raise
@@ -94,8 +96,11 @@ class Installed(MailSystem):
         raise NotImplementedError
 
     def configure(self, main=(), master=(), replace=()):
-        """Adds lines to main.cf and master.cf; `replace` is (old, new) pairs in master.cf."""
-        self.root.write(f"{self.etc}/main.cf", self.root.read(f"{self.etc}/main.cf") + "".join(line + "\n" for line in main))
+        """Sets parameters in main.cf (one line each), adds lines to master.cf; `replace` is (old, new) pairs in master.cf."""
+        # Not a second line of a name: postlogd would log a warning about it, to itself, and hang.
+        names = {line.split("=")[0].strip() for line in main}
+        kept = [line for line in self.root.read(f"{self.etc}/main.cf").splitlines() if line.split("=")[0].strip() not in names]
+        self.root.write(f"{self.etc}/main.cf", "".join(line + "\n" for line in kept + list(main)))
         text = self.root.read(f"{self.etc}/master.cf")
         for old, new in replace:
             assert old in text

@@ -87,7 +87,8 @@ def test_commands_outside_a_transaction(server):
 def test_ehlo_announces_what_is_built(server):
     with server.connect() as wire:
         assert wire.say("EHLO c.test").split("\n") == [
-            "250-mx.lab.test", "250-PIPELINING", "250-SIZE 20000", "250-VRFY", "250-ENHANCEDSTATUSCODES", "250-8BITMIME", "250 DSN"]
+            "250-mx.lab.test", "250-PIPELINING", "250-SIZE 20000", "250-VRFY", "250-ETRN",
+            "250-ENHANCEDSTATUSCODES", "250-8BITMIME", "250-DSN", "250 SMTPUTF8"]
 
 
 MAIL = [
@@ -241,11 +242,11 @@ def test_message_over_the_limit_is_refused_and_the_session_goes_on(server):
         assert send(wire, b"Subject: small\r\n\r\nx\r\n.\r\n").startswith("250 2.0.0 Ok: queued as ")
 
 
-def test_fifty_received_lines_are_too_many_hops(server):
+def test_fifty_received_lines_with_ours_are_too_many_hops(server):
     with server.connect() as wire:
         wire.say("EHLO c.test")
-        assert send(wire, b"Received: x\r\n" * 50 + b"\r\n.\r\n") == "554 5.4.0 Error: too many hops"
-        assert send(wire, b"Received: x\r\n" * 49 + b"\r\n.\r\n").startswith("250 ")
+        assert send(wire, b"Received: x\r\n" * 49 + b"\r\n.\r\n") == "554 5.4.0 Error: too many hops"
+        assert send(wire, b"Received: x\r\n" * 48 + b"\r\n.\r\n").startswith("250 ")
 
 
 def test_bare_newlines_do_not_end_a_message_of_a_stranger(server):
@@ -341,7 +342,7 @@ def test_limits_and_strict_settings(make_instance):
         wire.say("EHLO c.test")
         assert wire.say("MAIL FROM:s@a.test") == "501 5.1.7 Bad sender address syntax"
         assert wire.say("FOO") == "500 5.5.2 Error: command not recognized"
-        assert wire.reply() == "421 4.7.0 mx.lab.test Error: too many errors, closed"
+        assert wire.reply() == "421 4.7.0 mx.lab.test Error: too many errors"
     with server.connect() as wire:
         wire.say("EHLO c.test")
         wire.say("MAIL FROM:<s@a.test>")

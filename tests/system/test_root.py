@@ -234,7 +234,8 @@ def test_make_install_lays_out_a_tree_that_works(private_root):  # noqa: F811
         root.run("postfix stop; sed -i '/^daemon_directory/d' /etc/postfix/main.cf; echo 'daemon_directory = /opt/sbin' >>/etc/postfix/main.cf")
         started = root.run("postfix", "start").output
         assert ("does not hold programs of ours" in started) == (not stamp)
-        [master] = [pid for pid, program in root.daemons(place).items() if program == "master"]
+        # A child that master has forked is called so until it has become its program.
+        [master] = wait_until(lambda: (found := [pid for pid, program in root.daemons(place).items() if program == "master"]) and len(found) == 1 and found, 5, "one master")
         assert os.readlink(f"/proc/{master}/exe").endswith(f"{place}/master")
     # Again, over it: the configuration stays.
     root.run(f"cd {ROOT} && tools/install.sh build build/meson")
