@@ -6,6 +6,8 @@
  *	message.c     the life of one message: envelope, content, end, commit
  *	recipients.c  rewriting, virtual aliases, duplicates
  *	content.c     text into lines, header from body
+ *	fold.c        rewritten address lists, in lines
+ *	encoded_word.c  names that are not ASCII
  *	header.c      single fields: rewritten, dropped, counted, added when missing
  */
 #ifndef CLEANUP_CLEANUP_H
@@ -91,6 +93,17 @@ void content_add(struct message *m, struct str text);
 void content_end(struct message *m);
 /* Lines of a finished field or a received text, without final LF. */
 void content_write_lines(struct message *m, struct str text);
+
+/* --- fold.c --- */
+/* "To: a@b, c@d" with a line break after the comma behind which a line would grow long.
+ */
+void fold_addresses(struct str text, struct buf *out);
+/* "From: phrase" and its "<address>", on a line of its own when both would be long. */
+void fold_angle(struct str phrase_line, struct str address, struct buf *out);
+
+/* --- encoded_word.c --- */
+/* One word in quoted-printable when that is short, else words in base64, a line each. */
+void encoded_words(struct str text, const char *charset, struct buf *out);
 
 /* --- header.c --- */
 void header_field(struct message *m, struct str field);

@@ -60,25 +60,33 @@ static void header_done(struct message *m)
 	m->in_body = true;
 }
 
-/* The first line of an old mailbox copy: "From user date". */
+/* The first line of an old mailbox copy, "From user date", is kept under a name. */
 static bool is_mailbox_from(struct message *m, struct str line)
 {
 	bool first = !m->first_line_done;
 	m->first_line_done = true;
-	return first && str_starts(line, STR("From ")) && header_name_length(line) == 0;
+	return first && header_name_length(line) == 0 &&
+	    (str_starts(line, STR("From ")) || str_starts(line, STR(">From ")));
+}
+
+/* Beyond header_size_limit the rest of a field is dropped. */
+static void extend_field(struct message *m, const char *between, struct str text)
+{
+	if (m->field.len >= (size_t)cleanup.params.header_size_limit)
+		return;
+	buf_add_cstr(&m->field, between);
+	buf_add_str(&m->field, text);
 }
 
 static void header_line(struct message *m, struct str line)
 {
 	bool folded = line.len > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
-	if (is_mailbox_from(m, line))
+	if (is_mailbox_from(m, line)) {
+		extend_field(m, "X-Mailbox-Line: ", line);
 		return;
+	}
 	if (folded && m->field.len > 0) {
-		/* Beyond header_size_limit the rest of a field is dropped. */
-		if (m->field.len < (size_t)cleanup.params.header_size_limit) {
-			buf_add_char(&m->field, '\n');
-			buf_add_str(&m->field, line);
-		}
+		extend_field(m, "\n", line);
 		return;
 	}
 	field_done(m);
@@ -95,16 +103,18 @@ static void header_line(struct message *m, struct str line)
 static void whole_line(struct message *m)
 {
 	clean_line(m, &m->line);
-	if (m->in_body || m->line_is_part)
+	if (m->in_body)
 		write_line(m, buf_str(&m->line));
+	else if (m->line_is_part)
+		extend_field(m, "", buf_str(&m->line));
 	else
 		header_line(m, buf_str(&m->line));
 	m->line_is_part = false;
 	buf_clear(&m->line);
 }
 
-/* A line over the limit: in the header it is cut into continuation lines, in the body
- * into parts. */
+/* A line over the limit: in the header the field grows, in the body it is cut into parts.
+ */
 static void long_line(struct message *m)
 {
 	clean_line(m, &m->line);
@@ -112,15 +122,14 @@ static void long_line(struct message *m)
 		record_write(&m->out, RECORD_PART, buf_str(&m->line));
 		m->line_is_part = true;
 		message_write_out(m);
-	} else if (!m->line_is_part) {
-		header_line(m, buf_str(&m->line));
-		m->line_is_part = m->in_body;
 	} else {
-		record_write(&m->out, RECORD_PART, buf_str(&m->line));
+		if (m->line_is_part)
+			extend_field(m, "", buf_str(&m->line));
+		else
+			header_line(m, buf_str(&m->line));
+		m->line_is_part = true;
 	}
 	buf_clear(&m->line);
-	if (!m->in_body)
-		buf_add_char(&m->line, ' ');
 }
 
 static void add_piece(struct message *m, struct str piece)
@@ -187,5 +196,6 @@ void content_end(struct message *m)
 	if (m->in_body)
 		return;
 	header_done(m);
-	write_line(m, STR_EMPTY);
+	if (m->text_size > 0)
+		write_line(m, STR_EMPTY);
 }

@@ -37,7 +37,10 @@ static void write_rewritten(struct message *m, struct str field, struct str body
 	buf_add_str(&text, str_slice(field, 0, (size_t)(body.p - field.p)));
 	(void)address_list_walk(
 	    body, (size_t)cleanup.params.header_address_token_limit, complete, m, &text);
-	content_write_lines(m, buf_ok(&text) ? buf_str(&text) : field);
+	CLEANUP(buf_free) struct buf folded = BUF_INIT(text.len * 2 + 16);
+	fold_addresses(buf_str(&text), &folded);
+	content_write_lines(
+	    m, buf_ok(&text) && buf_ok(&folded) ? buf_str(&folded) : field);
 }
 
 static bool has_bare_address(struct str body)
@@ -62,8 +65,24 @@ static void count_hop(struct message *m)
 	message_fail(m, CLEANUP_HOPS, "");
 }
 
+/* "Subject : x" is known, and written without the blank (RFC 5322 4.5). */
+static struct str without_blank(struct str field, struct buf *tidy)
+{
+	size_t name = header_name_length(field);
+	if (name >= field.len || field.p[name] == ':')
+		return field;
+	ptrdiff_t colon = str_find(field, ':');
+	if (colon < 0)
+		return field;
+	buf_add_str(tidy, str_slice(field, 0, name));
+	buf_add_str(tidy, str_skip(field, (size_t)colon));
+	return buf_str(tidy);
+}
+
 void header_field(struct message *m, struct str field)
 {
+	CLEANUP(buf_free) struct buf tidy = BUF_INIT(field.len);
+	field = without_blank(field, &tidy);
 	const struct header_row *row =
 	    header_find(str_slice(field, 0, header_name_length(field)));
 	struct str body = header_body(field);
@@ -104,9 +123,28 @@ static void add_date(struct message *m)
 	content_write_lines(m, buf_str(&line));
 }
 
-/* A plain phrase stays, others are quoted (RFC 5322 3.2.4). */
+static bool is_plain_phrase(struct str name)
+{
+	static const char atext[] = "!#$%&'*+-/=?^_`{|}~ ";
+	for (size_t i = 0; i < name.len; i++)
+		if (!ascii_is_alnum(name.p[i]) &&
+		    (name.p[i] == '\0' || strchr(atext, name.p[i]) == NULL))
+			return false;
+	return true;
+}
+
+/* Words stay, others are quoted (RFC 5322 3.2.4). */
 static void add_phrase(struct buf *out, struct str name)
 {
+	if (!str_is_ascii(name)) {
+		encoded_words(
+		    str_trim(name), cleanup.params.full_name_encoding_charset, out);
+		return;
+	}
+	if (is_plain_phrase(name)) {
+		buf_add_str(out, name);
+		return;
+	}
 	buf_add_char(out, '"');
 	for (size_t i = 0; i < name.len; i++) {
 		if (name.p[i] == '"' || name.p[i] == '\\')
@@ -125,10 +163,13 @@ static void add_from(struct message *m)
 	if (sender.len == 0) {
 		buf_printf(&line, "MAILER-DAEMON@%s", service_common()->myhostname);
 	} else if (m->envelope.full_name.len > 0) {
+		CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX * 2);
+		CLEANUP(buf_free) struct buf folded = BUF_INIT(ADDRESS_MAX * 2 + 8192);
 		add_phrase(&line, m->envelope.full_name);
-		buf_add_cstr(&line, " <");
-		address_quote(&line, address_complete(m, sender));
-		buf_add_char(&line, '>');
+		address_quote(&address, address_complete(m, sender));
+		fold_angle(buf_str(&line), buf_str(&address), &folded);
+		content_write_lines(m, buf_str(&folded));
+		return;
 	} else {
 		address_quote(&line, address_complete(m, sender));
 	}

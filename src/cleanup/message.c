@@ -97,7 +97,7 @@ static void write_envelope(struct message *m)
 	write_attributes(m, false);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
 		record_printf(&m->out, RECORD_WARN, "%15lld",
-		    (long long)(arrival.tv_sec + cleanup.params.delay_warning_time));
+		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);
 	m->size.sendopts = e->sendopts;
 	message_detect_utf8(m, e->sender);
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "service/command.h"
+#include "service/log_relay.h"
 #include "service/log_setup.h"
 
 static const struct command postlog_command = {
@@ -82,6 +83,7 @@ int main(int argc, char **argv)
 	int option;
 	fatal_exit_status(postlog_command.fatal_status);
 	log_stderr_name("postlog");
+	log_relay_without_command(); /* where this file is not set-group-ID, too */
 	while ((option = getopt(argc, argv, "+c:ip:t:v")) != -1) {
 		if (option == 'c')
 			directory = optarg;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,19 @@ static int showq_alone(int error, pid_t *pid_r)
 	return fds[0];
 }
 
+/* master takes connections also for a program that cannot be started. One that works
+ * greets at once. */
+static bool begins_to_answer(int fd)
+{
+	struct pollfd answer = {.fd = fd, .events = POLLIN};
+	int wait_ms = (int)command_common()->trigger_timeout * 1000;
+	int ready;
+	do
+		ready = poll(&answer, 1, wait_ms);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
 static int open_listing(pid_t *pid_r)
 {
 	char path[PATH_ROOM];
@@ -107,6 +121,10 @@ static int open_listing(pid_t *pid_r)
 	int fd = net_connect_unix_blocking(path, ANSWER_WAIT_MS);
 	if (fd == -ENOENT)
 		fd = -ECONNREFUSED; /* the socket goes with master */
+	if (fd >= 0 && !begins_to_answer(fd)) {
+		file_close(&fd);
+		fd = -ETIMEDOUT;
+	}
 	return fd >= 0 ? fd : showq_alone(fd, pid_r);
 }
 
@@ -193,9 +211,24 @@ static enum flush_status request_flush(struct flush_request *r)
 {
 	run_init();
 	run_main(ask_flush, r);
-	if (r->error != 0)
-		fatal("Cannot flush mail queue - mail system is down");
-	return r->status;
+	if (r->error == 0)
+		return r->status;
+	if (r->error == -ENOENT)
+		r->error = -ECONNREFUSED; /* the socket goes with master */
+	log_warning("connect to public/%s: %s", command_common()->flush_service_name,
+	    strerror(-r->error));
+	fatal("Cannot flush mail queue - mail system is down");
+}
+
+/* Said without asking the service, so also while the mail system is down. */
+static void check_fast_flush(const char *site)
+{
+	const struct common_params *common = command_common();
+	struct match_list *sites = match_list_open_domains("fast_flush_domains",
+	    common->fast_flush_domains, common->parent_domain_matches_subdomains);
+	if (match_list_string(sites, str_of(site)) == TABLE_ABSENT)
+		fatal("Flush service is not configured for destination \"%s\"", site);
+	match_list_close(sites);
 }
 
 static void flush_site(const char *site)
@@ -204,6 +237,7 @@ static void flush_site(const char *site)
 	check_flush_user();
 	if (!is_destination(r.site))
 		fatal("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	check_fast_flush(site);
 	switch (request_flush(&r)) {
 	case FLUSH_OK:
 	case FLUSH_UNKNOWN:

@@ -7,10 +7,8 @@
 #include "base/log.h"
 #include "postsuper/postsuper.h"
 #include "queue/queue_file.h"
-#include "run/fiber.h"
 
-#define ENVELOPE_ARENA ((size_t)1 << 20)
-#define SEARCHES       3 /* a message may move to a queue that was searched already */
+#define SEARCHES 3 /* a message may move to a queue that was searched already */
 
 bool target_has(const struct target *t, const char *queue)
 {
@@ -66,25 +64,6 @@ static int release(const struct target *t, const char *queue, struct str id)
 	return move(t, queue, QUEUE_DEFERRED, id);
 }
 
-/* When it arrived: with its id this is its name in the commit log. */
-static bool arrival_of(
-    const struct target *t, const char *queue, struct str id, struct timeval *arrival_r)
-{
-	struct queue_file f;
-	struct queue_envelope envelope;
-	CLEANUP(buf_free) struct buf reason = BUF_INIT(1000);
-	if (t->notes == NULL ||
-	    queue_file_open(&f, queue, id, false, false, t->owner) != 0)
-		return false;
-	struct arena *a = arena_new(ENVELOPE_ARENA);
-	bool known = queue_file_glance(&f, a, &envelope, &reason) == 0;
-	if (known)
-		*arrival_r = envelope.arrival;
-	arena_free(a);
-	queue_file_close(&f);
-	return known;
-}
-
 /* Its logs go first: without them a message is complete, they without it are nothing. */
 static int delete_message(const struct target *t, const char *queue, struct str id)
 {
@@ -96,14 +75,7 @@ static int delete_message(const struct target *t, const char *queue, struct str 
 			log_warning("remove %s/%.*s: %s", logs[i], STR_ARG(id),
 			    strerror(-status));
 	}
-	if (error < 0)
-		return error;
-	struct timeval arrival;
-	bool noted = arrival_of(t, queue, id, &arrival);
-	error = queue_remove(queue, id);
-	if (error == 0 && noted)
-		commit_notes_removed(t->notes, id, arrival);
-	return error;
+	return error < 0 ? error : queue_remove(queue, id);
 }
 
 /* Goes through cleanup again, by way of pickup. While somebody delivers it he would mark
@@ -193,8 +165,6 @@ static size_t all_of_queue(
 		int error = kind->apply(t, queue, str_of(id));
 		complain(kind, queue, str_of(id), error);
 		done += error == 0;
-		if (t->notes != NULL)
-			fiber_yield(); /* they are written meanwhile */
 	}
 	queue_scan_free(scan);
 	return done;

@@ -9,21 +9,22 @@
 #include "postsuper/postsuper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "queue/commit.h"
-#include "run/fiber.h"
-#include "run/loop.h"
+#include "queue/recover.h"
 #include "service/command.h"
 #include "service/owner.h"
 
 #define REQUESTS_MAX 10000
 #define LINE_ROOM    1000
-#define NOTES_NAP_MS 50
+#define ERROR_MAX    4096
 
 static const struct command command = {
     .name = "postsuper", .fatal_status = 1, .logs = true};
@@ -181,32 +182,22 @@ static void check_user(const struct owner *owner)
 		fatal("use of this command is reserved for the superuser");
 }
 
-/* With the commit log, recovery must not bring back what is deleted here. */
-static void open_notes(void)
+/* After a crash the commit log knows messages that the queues lack. While the mail system
+ * runs, master has seen to that. */
+static void recover_first(void)
 {
-	enum commit_engine engine;
-	const struct common_params *common = command_common();
-	if (!commit_engine_parse(common->commit_engine, &engine))
-		fatal("bad value of commit_engine: %s", common->commit_engine);
-	int error = engine == COMMIT_LOG
-	    ? commit_notes_open(common->commit_segment_size, &state.target.notes)
-	    : 0;
-	if (error != 0)
-		fatal("open the commit log: %s", strerror(-error));
+	struct recover_report report;
+	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
+	CLEANUP(file_close) int lock = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDWR, 0);
+	if (lock < 0 || file_try_lock(lock, FILE_LOCK_EXCLUSIVE) != 0)
+		return;
+	if (recover_run(&report, &error) < 0)
+		fatal("recovery failed, nothing was given up: %s", buf_cstr(&error));
 }
 
-static void close_notes(void)
-{
-	while (commit_notes_busy(state.target.notes))
-		fiber_sleep_ms(NOTES_NAP_MS);
-	commit_notes_close(state.target.notes);
-}
-
-/* In a fiber, which the notes need. */
-static void work(UNUSED void *argument)
+static void work(void)
 {
 	static const char summaries[] = "rdehH";
-	open_notes();
 	if (state.work.names || state.work.purge)
 		check_structure();
 	for (size_t i = 0; i < state.count; i++)
@@ -215,8 +206,10 @@ static void work(UNUSED void *argument)
 		if (state.asked[(unsigned char)*p])
 			say_count(
 			    action_find(*p)->summary, state.done[(unsigned char)*p]);
-	log_flush();
-	close_notes();
+	/* What was deleted or renamed here must not come back after a crash. */
+	int error = commit_settle();
+	if (error < 0)
+		log_warning("sync the queue: %s", strerror(-error));
 }
 
 int main(int argc, char **argv)
@@ -242,8 +235,8 @@ int main(int argc, char **argv)
 	state.work.long_ids = command_common()->enable_long_queue_ids;
 	if (state.count == 0 && !state.work.names && !state.work.purge)
 		state.work.names = state.work.purge = true;
-	run_init();
-	run_main(work, NULL);
+	recover_first();
+	work();
 	log_flush();
 	return 0;
 }

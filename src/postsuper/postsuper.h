@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "queue/commit_notes.h"
 #include "queue/queue_dir.h"
 
 /* What is worked on: the queues that the command line names (all when it names none), and
@@ -17,7 +16,6 @@ struct target {
 	char **names;
 	size_t count;
 	uid_t owner;
-	struct commit_notes *notes; /* NULL unless commit_engine = log */
 };
 bool target_has(const struct target *t, const char *queue);
 

@@ -118,11 +118,19 @@ static int64_t next_attempt(const struct message *m)
 	return clock_wall_seconds() + wait;
 }
 
+/* An administrator may have put the file elsewhere meanwhile (postsuper). */
+static void warn_unless_taken(const struct message *m, const char *action, int error)
+{
+	if (error < 0 && error != -ENOENT)
+		log_warning(
+		    "%s %s %s: %s", action, QUEUE_ACTIVE, m->id, strerror(-error));
+}
+
 static void defer(struct message *m)
 {
 	int fd = queue_open(QUEUE_ACTIVE, str_of(m->id), O_RDWR, qmgr.queue_owner);
 	if (fd < 0) {
-		log_warning("open %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-fd));
+		warn_unless_taken(m, "open", fd);
 		return;
 	}
 	warn_of_delay(m, fd);
@@ -137,18 +145,15 @@ static void defer(struct message *m)
 		log_warning("%s: sync: %s", m->id, strerror(-error));
 	file_close(&fd);
 	error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
-	if (error != 0)
-		log_warning("%s: move from %s to %s: %s", m->id, QUEUE_ACTIVE,
-		    QUEUE_DEFERRED, strerror(-error));
+	warn_unless_taken(m, "move to deferred", error);
 }
 
 static void remove_message(struct message *m)
 {
 	int error = queue_remove(QUEUE_ACTIVE, str_of(m->id));
-	if (error != 0) {
-		log_warning("remove %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
+	warn_unless_taken(m, "remove", error);
+	if (error != 0)
 		return;
-	}
 	commit_notes_removed(qmgr.notes, str_of(m->id), m->envelope.arrival);
 	log_removed(str_of(m->id));
 }

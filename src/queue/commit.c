@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "queue/commit_checkpoint.h"
 #include "queue/commit_private.h"
 #include "queue/queue_dir.h"
 #include "run/fiber.h"
@@ -331,6 +332,15 @@ void commit_cancel(struct commit_slot *slot)
 		return;
 	run(undo_job, slot);
 	slot_free(slot);
+}
+
+int commit_settle(void)
+{
+	CLEANUP(file_close)
+	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
+	if (dir == -ENOENT)
+		return 0;
+	return dir < 0 ? dir : checkpoint_make(dir, segment_now());
 }
 
 struct sync_job {

@@ -74,6 +74,11 @@ MUST_USE bool commit_finish(
     struct commit_slot *slot, struct timeval arrival, bool hold, struct why *why);
 void commit_cancel(struct commit_slot *slot); /* removes the file; NULL is fine */
 
+/* Makes all that is in the queues durable as it is now, so that recovery brings back
+ * nothing that was recorded before. Without the log engine there is nothing to do.
+ * Blocks, for as long as the disk needs. 0 or -errno. */
+MUST_USE int commit_settle(void);
+
 /* Makes a change that already is in a file durable (mailbox, bounce log): fsync on the
  * disk pool, calls for several files under way at once. 0 or -errno. */
 MUST_USE int commit_sync_fd(int fd);

@@ -113,7 +113,7 @@ static bool record_at(
 	    get_le64(p + 8) != generation)
 		return false;
 	size_t bytes = get_le32(p + 36);
-	int kind = p[40];
+	unsigned kind = (unsigned char)p[40];
 	const char *id_end = memchr(p + RECORD_ID, '\0', QUEUE_ID_MAX);
 	if (bytes > len - RECORD_SIZE || kind < SEGMENT_MESSAGE ||
 	    kind > SEGMENT_REMOVED || id_end == NULL)

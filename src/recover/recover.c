@@ -58,12 +58,13 @@ static void recover(bool finish)
 {
 	struct recover_report r;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
-	CLEANUP(file_close) int lock = lock_queue();
+	int lock = lock_queue();
 	if (recover_run(&r, &error) < 0)
 		fatal("recovery failed, nothing was given up: %s", buf_cstr(&error));
 	report(&r);
 	if (finish && recover_finish(&error) < 0)
 		fatal("clean stop: %s", buf_cstr(&error));
+	file_close(&lock);
 }
 
 int main(int argc, char **argv)

@@ -120,13 +120,15 @@ static void set_verp(struct sendmail_options *o, const char *value)
  * were glued to the option, or it had no value. */
 static void option_v_capital(struct sendmail_options *o, char **argv)
 {
+	if (strlen(optarg) > DSN_ENVID_MAX) {
+		log_warning("too long -V option value -- ignored");
+		return;
+	}
 	if (strlen(optarg) != 2) {
-		o->envelope_id = optarg;
-		if (optarg[0] == '\0' || str_has_control(str_of(optarg)) ||
-		    strlen(optarg) > DSN_ENVID_MAX) {
+		if (optarg[0] == '\0' || str_has_control(str_of(optarg)))
 			log_warning("bad syntax in -V option value -- ignored");
-			o->envelope_id = NULL;
-		}
+		else
+			o->envelope_id = optarg;
 		return;
 	}
 	bool glued = optarg != argv[optind - 1];
@@ -140,13 +142,20 @@ static void option_v_capital(struct sendmail_options *o, char **argv)
 
 static void option_n_capital(struct sendmail_options *o, const char *value)
 {
+	CLEANUP(buf_free) struct buf list = BUF_INIT(strlen(value) + 1);
 	uint32_t flags = 0;
 	struct str rest = str_of(value), word;
-	if (dsn_notify_parse(str_of(value), &flags)) {
+	while (str_next(&rest, ", \t\r\n", &word)) {
+		if (list.len > 0)
+			buf_add_char(&list, ',');
+		buf_add_str(&list, word);
+	}
+	if (dsn_notify_parse(buf_str(&list), &flags)) {
 		o->notify = flags;
 		return;
 	}
-	while (str_next(&rest, ", \t", &word))
+	rest = str_of(value);
+	while (str_next(&rest, ", \t\r\n", &word))
 		if (!str_is_nocase(word, "never") && !str_is_nocase(word, "success") &&
 		    !str_is_nocase(word, "failure") && !str_is_nocase(word, "delay"))
 			log_warning("unknown DSN NOTIFY command value \"%.*s\" in \"%s\"",
@@ -222,6 +231,8 @@ static void take(struct sendmail_options *o, int option, int argc, char **argv)
 	case 'i':
 		o->dot_is_text = true;
 		break;
+	case 'n':
+		fatal("-n option not supported");
 	case 'o':
 		option_o(o, optarg);
 		break;
@@ -237,7 +248,7 @@ static void take(struct sendmail_options *o, int option, int argc, char **argv)
 	case '?':
 		fatal("usage: sendmail [options]");
 	default:
-		break; /* -A -C -L -O -U -e -h -m -n -p -x */
+		break; /* -A -C -L -O -U -e -h -m -p -x */
 	}
 }
 
@@ -255,6 +266,12 @@ static void check(const struct sendmail_options *o, bool has_operands)
 	};
 	if (o->extract && o->mode == MODE_VERIFY)
 		fatal("-t option cannot be used with -bv");
+	if (o->notify != 0 && o->mode == MODE_VERIFY)
+		fatal("-N option cannot be used with -bv");
+	if (o->ret != 0 && o->mode == MODE_VERIFY)
+		fatal("-R option cannot be used with -bv");
+	if (o->verbosity > 0 && o->mode == MODE_VERIFY)
+		fatal("-v option cannot be used with -bv");
 	if (o->extract && o->mode != MODE_SUBMIT)
 		fatal("-t can be used only in delivery mode");
 	if (has_operands && jobs[o->mode] != NULL)

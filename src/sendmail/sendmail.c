@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -46,6 +47,21 @@ NORETURN static void become_with(const char *name, const char *option, const cha
 	char *argv[] = {memory_copy_cstr(name), memory_copy_cstr(option),
 	    value != NULL ? memory_copy_cstr(value) : NULL, NULL};
 	become(name, argv);
+}
+
+/* -bd: what came of it is told by the command itself; scripts of Sendmail's time expect
+ * status 0. */
+static void start_mail_system(void)
+{
+	int status;
+	log_flush();
+	pid_t pid = fork();
+	if (pid == 0)
+		become_with("postfix", "start", NULL);
+	if (pid < 0)
+		fatal("fork: %s", strerror(errno));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
 }
 
 /* newaliases: all of alias_database, or the file of -oA. */
@@ -106,18 +122,15 @@ int main(int argc, char **argv)
 	case MODE_FLUSH_ID:
 		become_with("postqueue", "-i", o.argument);
 	case MODE_DAEMON:
-		become_with("postfix", "start", NULL);
+		start_mail_system();
+		break;
 	case MODE_ALIASES:
 		build_aliases(o.alias_file);
 	case MODE_STAND_ALONE:
 		fatal("-bs is not built yet");
-	case MODE_VERIFY:
-		if (o.first_operand == argc)
-			sendmail_fatal("Recipient addresses must be specified on the "
-				       "command line or via the -t option");
-		fatal("-bv is not built yet");
 	case MODE_NOTHING:
 		break;
+	case MODE_VERIFY:
 	case MODE_SUBMIT:
 		submit(&o, argv + o.first_operand);
 		break;

@@ -13,6 +13,7 @@
 #include "base/panic.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
+#include "queue/queue_file.h"
 #include "queue/record.h"
 #include "sendmail/content.h"
 #include "sendmail/sendmail.h"
@@ -29,7 +30,11 @@ struct submission {
 	struct buf records;           /* on their way */
 	struct buf extracted, resent; /* records of -t */
 	size_t extracted_count, resent_count;
+	struct buf sender;
 };
+
+/* Whose mail it is, for what sendmail_fatal says: the sender, once that is known. */
+static const char *known_sender;
 
 static const struct passwd *who(void)
 {
@@ -51,7 +56,8 @@ void sendmail_fatal(const char *format, ...)
 	va_start(args, format);
 	buf_vprintf(&text, format, args);
 	va_end(args);
-	fatal("%s(%d): %s", sendmail_login(), (int)getuid(), buf_cstr(&text));
+	fatal("%s(%d): %s", known_sender != NULL ? known_sender : sendmail_login(),
+	    (int)getuid(), buf_cstr(&text));
 }
 
 /* --- addresses --- */
@@ -139,18 +145,17 @@ static bool each_sender(
 	return true;
 }
 
-static void add_sender(struct submission *s)
+static void find_sender(struct submission *s)
 {
-	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	const char *given = s->options->sender;
-	struct first_address f = {.out = &sender};
+	struct first_address f = {.out = &s->sender};
 	if (given == NULL)
-		buf_add_cstr(&sender, sendmail_login());
+		buf_add_cstr(&s->sender, sendmail_login());
 	else
 		(void)address_list_walk(str_of(given), TOKENS_MAX, each_sender, &f, NULL);
 	if (f.count > 1)
 		log_warning("-f option specified malformed sender: %s", given);
-	record_write(&s->records, RECORD_SENDER, buf_str(&sender));
+	known_sender = buf_cstr(&s->sender);
 }
 
 /* The user database has it before the first comma; '&' is the login name with a capital.
@@ -182,6 +187,14 @@ static void add_full_name(struct submission *s)
 	record_write(&s->records, RECORD_FULL_NAME, buf_str(&clean));
 }
 
+/* What the delivery agents shall report (-bv, -v), as a queue file has it. */
+static unsigned trace_flags(const struct sendmail_options *o)
+{
+	if (o->mode == MODE_VERIFY)
+		return QUEUE_TRACE_PROBE;
+	return o->verbosity == 1 ? QUEUE_TRACE_REPORT : 0;
+}
+
 static void add_envelope(struct submission *s, char *const *operands)
 {
 	const struct sendmail_options *o = s->options;
@@ -193,11 +206,11 @@ static void add_envelope(struct submission *s, char *const *operands)
 	record_attribute(
 	    out, "rewrite_context", o->remote ? STR("remote") : STR("local"));
 	add_full_name(s);
-	add_sender(s);
+	record_write(out, RECORD_SENDER, buf_str(&s->sender));
 	if (o->encoding != NULL)
 		record_attribute(out, "encoding", str_of(o->encoding));
-	if (o->verbosity == 1)
-		record_attribute(out, "trace_flags", STR("1024"));
+	if (trace_flags(o) != 0)
+		record_printf(out, RECORD_ATTRIBUTE, "trace_flags=%u", trace_flags(o));
 	if (o->verp != NULL)
 		record_write(out, RECORD_VERP, str_of(o->verp));
 	for (; *operands != NULL; operands++)
@@ -216,6 +229,25 @@ static enum content_line_ends line_ends(void)
 	if (!str_is_nocase(value, "always"))
 		fatal("bad sendmail_fix_line_endings value: %.*s", STR_ARG(value));
 	return CONTENT_ALWAYS;
+}
+
+/* The message of -bv, which nobody gets. */
+static void add_probe(struct submission *s, char *const *operands)
+{
+	struct buf *out = &s->records;
+	if (s->sender.len > 0)
+		record_printf(out, RECORD_LINE, "From: %s", buf_cstr(&s->sender));
+	record_write(out, RECORD_LINE, STR("Subject: probe"));
+	record_write(out, RECORD_FILTER /* no line end, here */, STR("To:"));
+	for (; *operands != NULL; operands++) {
+		CLEANUP(buf_free) struct buf line = BUF_INIT(RECORD_DATA_MAX);
+		buf_add_char(&line, '\t');
+		add_clean(&line, str_of(*operands));
+		if (operands[1] != NULL)
+			buf_add_char(&line, ',');
+		record_write(out, RECORD_LINE, buf_str(&line));
+		dropping_write(s->dropping, out, false);
+	}
 }
 
 static void add_content(struct submission *s)
@@ -260,12 +292,26 @@ static void add_extracted(struct submission *s, bool has_operands)
 	buf_add_str(&s->records, buf_str(chosen));
 }
 
+/* The message is safe: that this cannot be said is no trouble. */
+static void tell_report(const struct submission *s)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX + 100);
+	if (trace_flags(s->options) == 0)
+		return;
+	buf_printf(&line, "Mail Delivery Status Report will be mailed to <%s>.\n",
+	    buf_cstr(&s->sender));
+	if (file_write_all(STDOUT_FILENO, line.p, line.len) != 0)
+		log_debug("nobody hears of the report");
+}
+
 void submit(const struct sendmail_options *o, char *const *operands)
 {
 	struct submission s = {.options = o,
+	    .sender = BUF_INIT(ADDRESS_MAX),
 	    .records = BUF_INIT(RECORDS_MAX),
 	    .extracted = BUF_INIT(RECORDS_MAX / 4),
 	    .resent = BUF_INIT(RECORDS_MAX / 4)};
+	find_sender(&s);
 	(void)who();
 	if (*operands == NULL && !o->extract)
 		sendmail_fatal(
@@ -275,13 +321,18 @@ void submit(const struct sendmail_options *o, char *const *operands)
 	s.dropping = dropping_start();
 	add_envelope(&s, operands);
 	record_write(&s.records, RECORD_MESSAGE, STR_EMPTY);
-	add_content(&s);
+	if (o->mode == MODE_VERIFY)
+		add_probe(&s, operands);
+	else
+		add_content(&s);
 	record_write(&s.records, RECORD_EXTRACTED, STR_EMPTY);
 	if (o->extract)
 		add_extracted(&s, *operands != NULL);
 	record_write(&s.records, RECORD_END, STR_EMPTY);
 	dropping_write(s.dropping, &s.records, true);
 	dropping_finish(s.dropping);
+	tell_report(&s);
+	buf_free(&s.sender);
 	buf_free(&s.records);
 	buf_free(&s.extracted);
 	buf_free(&s.resent);

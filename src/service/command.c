@@ -84,10 +84,12 @@ static void check_directory(const char *directory)
 		return;
 	struct conf *c = load(default_directory());
 	if (!is_listed(c, "alternate_config_directories", directory) &&
-	    !is_listed(c, "multi_instance_directories", directory))
-		fatal("untrusted configuration directory: %s (it may be named in "
-		      "alternate_config_directories of %s/main.cf)",
-		    directory, default_directory());
+	    !is_listed(c, "multi_instance_directories", directory)) {
+		log_error("unauthorized configuration directory name: %s", directory);
+		fatal("specify \"alternate_config_directories = %s\" or "
+		      "\"multi_instance_directories = %s\" in %s/main.cf",
+		    directory, directory, default_directory());
+	}
 	conf_free(c);
 }
 

@@ -17,12 +17,18 @@
 static struct {
 	const struct common_params *common;
 	int fd;
+	bool without_command;
 } relay_state = {.fd = -1};
 
 void log_relay_setup(const struct common_params *common)
 {
 	relay_state.common = common;
 	file_close(&relay_state.fd);
+}
+
+void log_relay_without_command(void)
+{
+	relay_state.without_command = true;
 }
 
 static int connect_service(void)
@@ -113,7 +119,8 @@ bool log_relay_send(enum log_level level, struct str tag, struct str text)
 	postlog_line_write(&datagram, &line);
 	int error = buf_ok(&datagram) ? send_to_service(buf_str(&datagram)) : -EMSGSIZE;
 	/* A program with more rights than its caller starts no other for this. */
-	if (error == -EACCES && geteuid() == getuid() && getegid() == getgid())
+	if (error == -EACCES && !relay_state.without_command && geteuid() == getuid() &&
+	    getegid() == getgid())
 		return send_by_command(tag, text);
 	return error == 0;
 }

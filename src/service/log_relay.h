@@ -12,6 +12,8 @@
 
 /* Where the service is. Opens nothing yet. */
 void log_relay_setup(const struct common_params *common);
+/* For postlog(1): it is what others start, so it starts nobody. */
+void log_relay_without_command(void);
 /* For log_relay_to. False: nobody took the line within a second. */
 bool log_relay_send(enum log_level level, struct str tag, struct str text);
 

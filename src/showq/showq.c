@@ -189,6 +189,9 @@ static void serve(struct service_client *client)
 	struct listing l = {.stream = client->stream};
 	attribute(&l, "protocol", STR("mail_queue_list_protocol"));
 	list_end(&l);
+	/* At once: it tells the client that somebody is there. */
+	if (!l.failed && stream_flush(l.stream) != 0)
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(queues) && !l.failed; i++) {
 		l.queue = queues[i];
 		list_queue(&l);

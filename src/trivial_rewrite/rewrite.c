@@ -50,7 +50,7 @@ static struct str complete_domain(struct arena *a, struct str address)
 	return address;
 }
 
-struct str rewrite_address_text(
+static struct str complete(
     struct arena *a, enum rewrite_context context, struct str address)
 {
 	/* Header addresses of strangers stay as they are, unless
@@ -64,4 +64,13 @@ struct str rewrite_address_text(
 	if (context == REWRITE_REMOTE)
 		return join(a, address, str_of(remote));
 	return complete_domain(a, bare(a, address));
+}
+
+/* What would become longer than an address may be stays as it is; it is found to be
+ * unknown where it is delivered. */
+struct str rewrite_address_text(
+    struct arena *a, enum rewrite_context context, struct str address)
+{
+	struct str completed = complete(a, context, address);
+	return completed.len <= ADDRESS_MAX ? completed : address;
 }

@@ -5,7 +5,6 @@ zero-length files. After `cut` every call on it fails, as for a machine that is 
 import ctypes
 import fcntl
 import os
-import random
 import signal
 import struct
 import subprocess
@@ -24,7 +23,7 @@ def own_mounts():
 
 
 class CuttableDisk:
-    def __init__(self, directory, kind="ext4", megabytes=400):
+    def __init__(self, directory, kind="ext4", megabytes=1000):
         own_mounts()
         self.image, self.mount_point, self.kind = f"{directory}/disk.img", f"{directory}/d", kind
         os.makedirs(self.mount_point)
@@ -86,7 +85,3 @@ def why_not():
     probe = subprocess.run(["unshare", "-m", "sh", "-c", "t=$(mktemp -d) && truncate -s 16M $t/i && mkfs.ext4 -q -F $t/i && mkdir $t/d && "
                             "mount -o loop $t/i $t/d; s=$?; umount $t/d 2>/dev/null; rm -rf $t; exit $s"], capture_output=True, text=True)
     return None if probe.returncode == 0 else "no loop devices: " + probe.stderr.strip()
-
-
-def some_instant(seed, longest=1.2):
-    return random.Random(seed).uniform(0.05, longest)

@@ -145,3 +145,10 @@ def test_limits_count_as_postfix_counts(make_instance):
         send(wire, "s@a.test")
         replies = [wire.say("NOOP") for _ in range(6)]
         assert replies == ["250 2.0.0 Ok"] * 5 + ["421 4.7.0 mx.lab.test Error: too many errors"]
+
+
+def test_full_name_in_a_charset(make_instance):
+    """full_name_encoding_charset names the character set of an encoded word."""
+    server = make_instance(MAIN + ["full_name_encoding_charset = x-mine"])
+    server.sendmail("Subject: x\n\nx\n", "-F", "é x", USER)
+    assert b"\nFrom: =?x-mine?Q?=C3=A9_x?= <" in server.wait_mail()[0]

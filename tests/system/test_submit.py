@@ -258,7 +258,7 @@ def test_other_names_and_other_jobs_of_sendmail(down):
     assert run("sendmail", "-q30m").returncode == 0
     flush = run("sendmail", "-q")
     assert (flush.returncode, flush.stderr) == (69, "postqueue: fatal: Cannot flush mail queue - mail system is down\n")
-    assert run("sendmail", "-qRx.test").stderr == "postqueue: fatal: Cannot flush mail queue - mail system is down\n"
+    assert run("sendmail", "-qRx.test").stderr == 'postqueue: fatal: Flush service is not configured for destination "x.test"\n'
     with open(f"{down.directory}/list", "w", encoding="utf-8") as file:
         file.write("a: b\n")
     assert run("newaliases", f"-oAhash:{down.directory}/list").returncode == 0
@@ -409,6 +409,19 @@ def test_the_queue_can_be_seen_while_down(waiting):
                             r"Connection refused\)\n", done.stderr)
     done = server.command("postqueue", "-f", check=False)
     assert (done.returncode, done.stderr) == (69, "postqueue: fatal: Cannot flush mail queue - mail system is down\n")
+
+
+def test_a_showq_that_cannot_start_does_not_hold_up_postqueue(make_instance):
+    """master takes the connection, and nobody answers: the queue is looked at directly."""
+    server = make_instance(["trigger_timeout = 1s", DEFER], replace=[("showq     unix  n       -       n       -       -       showq", "showq unix n - n - - showq -X")])
+    server.sendmail("Subject: x\n\nx\n", "bob@later.test")
+    server.wait_log(r"to=<bob@later.test>.*status=deferred")
+    start = time.monotonic()
+    done = server.command("postqueue", "-p", timeout=15)
+    assert time.monotonic() - start < 8
+    assert "bob@later.test\n" in done.stdout
+    assert done.stderr == ("postqueue: warning: Mail system is down -- accessing queue directly (Connect to the Postfix showq service: "
+                           "Connection timed out)\n")
 
 
 def test_flush_tries_again_at_once(waiting):
