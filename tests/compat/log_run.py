@@ -72,6 +72,7 @@ SUBMISSIONS = [  # user, options of sendmail, message
     ("bob", ["alice"], "Subject: one\n\nx\n"), ("bob", ["-f", BOB, "-N", "success,failure", "alice", "x@never.test"], "Subject: two\n\nx\n"),
     ("bob", ["-f", "", "alice"], "Message-ID: <three@a.test>\n\nx\n"), ("bob", ["-t"], "To: alice, bob\nSubject: four\n\nx\n"),
     ("alice", ["-f", BOB, "-v", "x@ok.test"], "Subject: five\n\nx\n"),
+    ("alice", ["-f", BOB, "-bv", "bob", "x@ok.test", "nouser@ok.test", "x@never.test", "v@vmail.test"], ""),
 ]
 
 
