@@ -71,9 +71,7 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	struct timeval now = clock_wall();
 	struct cleanup_attribute context = {
 	    .name = STR("rewrite_context"), .value = STR("local")};
-	/* A notice is never bounced in its turn to somebody who did not write it. */
-	struct cleanup_recipient recipient = {
-	    .address = n->recipient, .notify = DSN_NOTIFY_NEVER};
+	struct cleanup_recipient recipient = {.address = n->recipient};
 	struct cleanup_submit envelope = {
 	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
 	    .sendopts = (n->request->sendopts & BOUNCE_SMTPUTF8) |
@@ -95,15 +93,24 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	return done;
 }
 
-/* One notice to one address; true also when no recipient is spoken of. */
-static bool notify(struct notice *n, struct str recipient, struct str sender,
-    bool postmaster, struct why *why)
+/* One notice to one address; true also when no recipient is spoken of. A notice comes
+ * from
+ * <>, the postmaster's from double-bounce, so that neither is ever answered to a
+ * stranger.
+ */
+static bool notify(
+    struct notice *n, struct str recipient, bool postmaster, struct why *why)
 {
+	const struct common_params *common = service_common();
+	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	CLEANUP(buf_free) struct buf text = BUF_INIT(NOTICE_TEXT_MAX);
 	n->recipient = recipient;
 	n->to_postmaster = postmaster;
 	n->out = &text;
-	return notice_write(n) == 0 || submit(n, sender, why);
+	if (postmaster)
+		buf_printf(
+		    &sender, "%s@%s", common->double_bounce_sender, common->myhostname);
+	return notice_write(n) == 0 || submit(n, buf_str(&sender), why);
 }
 
 static bool is_double_bounce(struct str sender)
@@ -119,7 +126,6 @@ static bool is_double_bounce(struct str sender)
  */
 static bool notify_failure(struct notice *n, struct why *why)
 {
-	const struct common_params *common = service_common();
 	struct str sender = n->request->sender;
 	if (is_double_bounce(sender)) {
 		log_warning("%.*s: undeliverable postmaster notification discarded",
@@ -127,35 +133,32 @@ static bool notify_failure(struct notice *n, struct why *why)
 		return true;
 	}
 	if (sender.len > 0) {
-		if (!notify(n, sender, STR_EMPTY, false, why))
+		if (!notify(n, sender, false, why))
 			return false;
 		if (!class_is_on("bounce"))
 			return true;
-		return notify(n, str_of(bounce.params.bounce_notice_recipient), STR_EMPTY,
-		    true, why);
+		return notify(
+		    n, str_of(bounce.params.bounce_notice_recipient), true, why);
 	}
 	if (!class_is_on("2bounce"))
 		return true;
-	return notify(n, str_of(bounce.params._2bounce_notice_recipient),
-	    str_of(common->double_bounce_sender), true, why);
+	return notify(n, str_of(bounce.params._2bounce_notice_recipient), true, why);
 }
 
 static bool notify_delay(struct notice *n, struct why *why)
 {
 	struct str sender = n->request->sender;
-	if (sender.len > 0 && !is_double_bounce(sender) &&
-	    !notify(n, sender, STR_EMPTY, false, why))
+	if (sender.len > 0 && !is_double_bounce(sender) && !notify(n, sender, false, why))
 		return false;
 	if (!class_is_on("delay"))
 		return true;
-	return notify(
-	    n, str_of(bounce.params.delay_notice_recipient), STR_EMPTY, true, why);
+	return notify(n, str_of(bounce.params.delay_notice_recipient), true, why);
 }
 
 static bool notify_trace(struct notice *n, struct why *why)
 {
 	return n->request->sender.len == 0 || is_double_bounce(n->request->sender) ||
-	    notify(n, n->request->sender, STR_EMPTY, false, why);
+	    notify(n, n->request->sender, false, why);
 }
 
 static bool (*const notifiers[])(struct notice *n, struct why *why) = {

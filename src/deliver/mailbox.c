@@ -255,12 +255,16 @@ static void report(
 {
 	bool (*put)(struct why *, const char *, const char *, ...) =
 	    why_is_later(inner) ? why_later : why_never;
+	const char *text = buf_cstr(&inner->text);
 	if (t->user != NULL)
 		(void)put(why, inner->status, "cannot update mailbox %s for user %s. %s",
-		    t->path, t->user, buf_cstr(&inner->text));
+		    t->path, t->user, text);
+	else if (strcmp(inner->status, "5.2.0") == 0) /* the administrator's mistake */
+		(void)why_later(
+		    why, "4.2.0", "delivery failed to mailbox %s: %s", t->path, text);
 	else
 		(void)put(why, inner->status, "delivery failed to mailbox %s: %s",
-		    t->path, buf_cstr(&inner->text));
+		    t->path, text);
 }
 
 static bool deliver_file(struct errand *e, struct why *why)

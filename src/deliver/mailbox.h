@@ -23,7 +23,8 @@
 struct mailbox_target {
 	const char *path;
 	/* For messages: "cannot update mailbox PATH for user USER"; NULL: without a user,
-	 * "delivery failed to mailbox PATH", as virtual says. */
+	 * "delivery failed to mailbox PATH", as virtual says, and then what would
+	 * be 5.2.0 is 4.2.0. */
 	const char *user;
 	struct as_user owner; /* whose rights the message is written with */
 	/* The directory is shared (mail_spool_directory): when not all the world may

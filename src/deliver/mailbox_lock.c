@@ -108,9 +108,8 @@ bool mailbox_lock_name(
 			break;
 		error = 0;
 	}
-	bool final = !rules->patient &&
-	    (error == -EACCES || error == -EPERM || error == -ENOENT ||
-		error == -ENOTDIR);
+	bool final =
+	    error == -EACCES || error == -EPERM || error == -ENOENT || error == -ENOTDIR;
 	return error == 0 ||
 	    (final ? why_never : why_later)(why, final ? "5.2.0" : "4.2.0",
 		"unable to create lock file %s.lock: %s", path, strerror(-error));

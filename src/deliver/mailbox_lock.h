@@ -26,7 +26,6 @@ struct mailbox_lock_rules {
 	unsigned styles;  /* enum mailbox_lock_style */
 	int64_t attempts; /* deliver_lock_attempts, at least 1 */
 	int64_t delay;    /* deliver_lock_delay, seconds between attempts */
-	bool patient;     /* a lock that may not be made is tried again later (virtual) */
 	int64_t stale; /* stale_lock_time: a dotlock this many seconds old is left over */
 };
 
@@ -37,8 +36,7 @@ MUST_USE bool mailbox_lock_parse(struct str list, unsigned *styles_r);
  * Makes PATH.lock, mode 0444, holding our process id. No link is followed: a name that
  * exists, whatever it is, counts as somebody's lock, and when it is stale the name alone
  * is removed. Without MAILBOX_LOCK_DOTLOCK nothing is done. False: `why` says "unable to
- * create lock file PATH.lock: ...", 4.2.0 when it is held, 5.2.0 when it may not be made
- * (4.2.0 with `patient`).
+ * create lock file PATH.lock: ...", 4.2.0 when it is held, 5.2.0 when it may not be made.
  */
 MUST_USE bool mailbox_lock_name(
     const char *path, const struct mailbox_lock_rules *rules, struct why *why);

@@ -26,7 +26,7 @@ TEST(native_lookup_reads_the_hosts_file)
 
 	run_main(ask_localhost, &q);
 	assert_int_equal(q.answer.status, DNS_FOUND);
-	assert_int_equal(q.answer.count, 1);
+	assert_true(q.answer.count >= 1); /* a machine may list it twice */
 	assert_int_equal(q.answer.records[0].type, DNS_A);
 	assert_true(net_address_is_loopback(&q.answer.records[0].address));
 	assert_str(q.answer.records[0].name, "localhost");

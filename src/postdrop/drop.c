@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "mail/address.h"
 #include "postdrop/postdrop.h"
 #include "queue/queue_write.h"
 
@@ -10,7 +11,7 @@ void drop_init(struct drop *d, struct commit_slot *slot, int64_t size_limit)
 {
 	*d = (struct drop){.slot = slot,
 	    .size_limit = size_limit,
-	    .reason = BUF_INIT(1000),
+	    .reason = BUF_INIT(1000 + ADDRESS_MAX),
 	    .record = BUF_INIT(RECORD_DATA_MAX + 10)};
 	maildrop_check_init(&d->check, false);
 }
@@ -75,6 +76,12 @@ enum drop_result drop_record(
 	case MAILDROP_TAKE:
 	case MAILDROP_END:
 		break;
+	}
+	if (type == RECORD_SENDER && !sender_allowed(d->senders, d->login, data)) {
+		buf_printf(
+		    &d->reason, "not authorized to use sender='%.*s'", STR_ARG(data));
+		*status_r = DROP_DENIED;
+		return DROP_FAILED;
 	}
 	buf_clear(&d->record);
 	record_write(&d->record, (enum record_type)type, data);

@@ -25,6 +25,7 @@
 #include "base/panic.h"
 #include "client/qmgr_client.h"
 #include "client/service_client.h"
+#include "mail/address.h"
 #include "postdrop_params.h"
 #include "queue/attr_list.h"
 #include "run/loop.h"
@@ -116,13 +117,13 @@ static bool tell_id(const char *id)
 	return answer(&out);
 }
 
-static void tell_status(enum drop_status status)
+static void tell_status(enum drop_status status, struct str reason)
 {
-	CLEANUP(buf_free) struct buf out = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1000 + ADDRESS_MAX);
 	CLEANUP(buf_free) struct buf number = BUF_INIT(10);
 	buf_add_i64(&number, status);
 	attr_list_add(&out, "status", buf_str(&number));
-	attr_list_add(&out, "reason", STR_EMPTY);
+	attr_list_add(&out, "reason", reason);
 	attr_list_end(&out);
 	/* Whether the caller still listens does not matter to the message. */
 	if (!answer(&out))
@@ -217,17 +218,26 @@ static enum drop_status serve(void)
 	struct input in;
 	struct drop d;
 	enum drop_status status = DROP_OK;
+	const struct passwd *user = getpwuid(getuid());
+	struct sender_rules *senders = sender_rules_new(params.local_login_sender_maps,
+	    params.empty_address_local_login_sender_maps_lookup_key);
+	char *login = memory_copy_cstr(user != NULL ? user->pw_name : "unknown");
 	input_init(&in, (size_t)common->line_length_limit);
 	drop_init(&d, reserve(&commit), common->message_size_limit);
+	d.senders = senders;
+	d.login = str_of(login);
 	if (!tell_id(commit_id(d.slot))) {
 		buf_add_cstr(&d.reason, "nobody reads the answer");
 		refuse(&d, &in);
 	}
 	bool told = take_message(&d, &in, &status);
+	if (told)
+		tell_status(
+		    status, status == DROP_DENIED ? buf_str(&d.reason) : STR_EMPTY);
 	drop_free(&d);
 	commit_close(commit);
-	if (told)
-		tell_status(status);
+	sender_rules_free(senders);
+	free(login);
 	if (told && status == DROP_OK) {
 		/* The message is safe. Neither trouble on the way to pickup (no
 		 * descriptors left) nor a signal may turn that into a failure, or it
@@ -275,5 +285,5 @@ int main(int argc, char **argv)
 	command_enter_queue();
 	enum drop_status status = serve();
 	log_flush();
-	return (int)status;
+	return status == DROP_DENIED ? DROP_BAD : (int)status;
 }

@@ -3,6 +3,7 @@
  *
  *	postdrop.c    main: rights, the dialogue with who called us, waking pickup
  *	input.c       records from standard input, and the signals that may end it
+ *	sender.c      local_login_sender_maps: as whom may this user send?
  *	drop.c        the maildrop file: checked records into a commit slot
  */
 #ifndef POSTDROP_POSTDROP_H
@@ -17,13 +18,24 @@ enum drop_status {
 	DROP_BAD = 1,
 	DROP_WRITE_ERROR = 2,
 	DROP_TOO_BIG = 4,
+	DROP_DENIED = 512, /* not an exit status: that is DROP_BAD then */
 };
+
+/* --- sender.c --- */
+struct sender_rules;
+/* `null_key` stands for the empty sender in the lists that the tables give. */
+struct sender_rules *sender_rules_new(const char *maps, const char *null_key);
+void sender_rules_free(struct sender_rules *r);
+/* Fatal when a table does not answer. */
+MUST_USE bool sender_allowed(struct sender_rules *r, struct str login, struct str sender);
 
 /* --- drop.c --- */
 struct drop {
 	struct commit_slot *slot;
 	struct maildrop_check check;
-	int64_t size, size_limit; /* bytes; limit 0: none */
+	int64_t size, size_limit;     /* bytes; limit 0: none */
+	struct sender_rules *senders; /* borrowed */
+	struct str login;             /* whom they are asked about */
 	struct buf reason;
 	struct buf record; /* the one that is being written */
 };

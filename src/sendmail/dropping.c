@@ -173,7 +173,7 @@ void dropping_finish(struct dropping *d)
 	    !str_to_i64(buf_str(&number), &status))
 		status = 1;
 	int end = wait_for_end(d);
-	if (end != 0)
+	if (end != 0 && reason.len == 0)
 		log_warning("mail_stream_cleanup: close error");
 	if (end != 0 && status == 0)
 		status = 2;

@@ -30,8 +30,11 @@ struct submission {
 	struct buf records;           /* on their way */
 	struct buf extracted, resent; /* records of -t */
 	size_t extracted_count, resent_count;
-	struct buf sender; /* as it went into its record */
+	struct buf sender;
 };
+
+/* Whose mail it is, for what sendmail_fatal says: the sender, once that is known. */
+static const char *known_sender;
 
 static const struct passwd *who(void)
 {
@@ -53,7 +56,8 @@ void sendmail_fatal(const char *format, ...)
 	va_start(args, format);
 	buf_vprintf(&text, format, args);
 	va_end(args);
-	fatal("%s(%d): %s", sendmail_login(), (int)getuid(), buf_cstr(&text));
+	fatal("%s(%d): %s", known_sender != NULL ? known_sender : sendmail_login(),
+	    (int)getuid(), buf_cstr(&text));
 }
 
 /* --- addresses --- */
@@ -141,7 +145,7 @@ static bool each_sender(
 	return true;
 }
 
-static void add_sender(struct submission *s)
+static void find_sender(struct submission *s)
 {
 	const char *given = s->options->sender;
 	struct first_address f = {.out = &s->sender};
@@ -151,7 +155,7 @@ static void add_sender(struct submission *s)
 		(void)address_list_walk(str_of(given), TOKENS_MAX, each_sender, &f, NULL);
 	if (f.count > 1)
 		log_warning("-f option specified malformed sender: %s", given);
-	record_write(&s->records, RECORD_SENDER, buf_str(&s->sender));
+	known_sender = buf_cstr(&s->sender);
 }
 
 /* The user database has it before the first comma; '&' is the login name with a capital.
@@ -202,7 +206,7 @@ static void add_envelope(struct submission *s, char *const *operands)
 	record_attribute(
 	    out, "rewrite_context", o->remote ? STR("remote") : STR("local"));
 	add_full_name(s);
-	add_sender(s);
+	record_write(out, RECORD_SENDER, buf_str(&s->sender));
 	if (o->encoding != NULL)
 		record_attribute(out, "encoding", str_of(o->encoding));
 	if (trace_flags(o) != 0)
@@ -307,6 +311,7 @@ void submit(const struct sendmail_options *o, char *const *operands)
 	    .records = BUF_INIT(RECORDS_MAX),
 	    .extracted = BUF_INIT(RECORDS_MAX / 4),
 	    .resent = BUF_INIT(RECORDS_MAX / 4)};
+	find_sender(&s);
 	(void)who();
 	if (*operands == NULL && !o->extract)
 		sendmail_fatal(

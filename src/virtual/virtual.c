@@ -120,7 +120,6 @@ static bool deliver_recipient(
 	    .locks = {.styles = state.lock_styles,
 		.attempts = p->deliver_lock_attempts,
 		.delay = p->deliver_lock_delay,
-		.patient = true,
 		.stale = p->stale_lock_time},
 	    .strict_ownership = p->strict_mailbox_ownership,
 	    .seconds = service_common()->daemon_timeout,

@@ -63,6 +63,7 @@ def test_the_run_has_all_kinds(both):
         for pattern in ("status=sent", "status=bounced", "status=deferred", "status=SOFTBOUNCE", "status=expired", "status=force-expired",
                         ": reject: RCPT", ": reject: MAIL", ": hold: ", "placed on hold", "released from hold", "requeued", "orig_to=",
                         "sender non-delivery notification", "sender delay notification", "sender delivery status notification",
+                        "postmaster non-delivery notification", "postmaster delay notification",
                         "lost connection after", "timeout after", "too many errors", "improper command pipelining", "does not resolve to"):
             assert pattern in log, pattern
 

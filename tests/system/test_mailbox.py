@@ -205,7 +205,7 @@ def test_virtual_mailbox_file_and_its_lock(make_instance):
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         submit(server, "v1@vmail.test")
-        server.wait_log(r"cannot update mailbox \S+ for user v1@vmail\.test\. unable to lock for exclusive access")
+        server.wait_log(r"delivery failed to mailbox \S+: unable to lock for exclusive access")
 
 
 def test_virtual_mailbox_with_ids_from_tables():

@@ -134,6 +134,44 @@ def test_sendmail_of_root_does_what_the_reference_does(both):
         assert run(ours, arguments, M, user="root") == run(reference, arguments, M, user="root"), arguments
 
 
+SENDERS = [  # (local_login_sender_maps, user, command lines)
+    ("inline:{ {alice = alice, Alice@lab.test} {bob = *} }", [
+        ("alice", ["x"]), ("alice", ["-f", "alice@lab.test", "x"]), ("alice", ["-f", "ALICE@Lab.test", "x"]), ("alice", ["-f", "bob@lab.test", "x"]),
+        ("alice", ["-f", "", "x"]), ("alice", ["-f", "alice+x@lab.test", "x"]), ("bob", ["-f", "any@x", "x"]), ("bob", ["-f", "", "x"]), ("postfix", ["x"])]),
+    ("inline:{ {alice = @lab.test <>, bob} }", [
+        ("alice", ["-f", "bob@lab.test", "x"]), ("alice", ["-f", "bob@x.lab.test", "x"]), ("alice", ["-f", "", "x"]), ("alice", ["x"]), ("alice", ["-f", "bob", "x"])]),
+    ("static:a@b", [("alice", ["-f", "a@b", "x"]), ("alice", ["-f", "a@bb", "x"])]),
+]
+
+
+def test_local_login_sender_maps_as_the_reference_has_it(both):
+    """With empty_address_local_login_sender_maps_lookup_key: its default, and another."""
+    def compare(name, value, rows, null_key="<>"):
+        for system in both:
+            system.command("postconf", "-e", f"{name} = {value}", f"empty_address_local_login_sender_maps_lookup_key = {null_key}")
+        for user, arguments in rows:
+            theirs, mine = (run(system, arguments, M, user) for system in both)
+            if theirs["status"] != 0:
+                theirs["records"] = []  # it leaves a part of the message
+            assert mine == theirs, (value, user, arguments)
+            results.append(mine["status"])
+    results = []
+    try:
+        for value, rows in SENDERS:
+            compare("local_login_sender_maps", value, rows)
+        compare("local_login_sender_maps", "static:nobody@", [("alice", ["-f", "", "x"])], "nobody@")
+    finally:
+        for system in both:
+            system.command("postconf", "-X", "local_login_sender_maps", "empty_address_local_login_sender_maps_lookup_key")
+    assert results.count(0) > 5 and results.count(75) > 5
+
+
+def test_trouble_is_told_in_the_name_of_the_sender(both):
+    reference, ours = both
+    for arguments in (["-f", "me@a.test", "-t"], ["-f", "me@a.test"], ["-f", "Me <me@a.test>", "-bv"], ["-f", ""]):
+        assert run(ours, arguments, "") == run(reference, arguments, "")
+
+
 def test_a_postlog_without_rights_starts_no_other(both):
     """Debian's postlog is not set-group-ID. A line that it cannot pass on is lost, and that is all."""
     ours = both[1]
