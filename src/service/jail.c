@@ -40,7 +40,9 @@ void service_jail(const struct service_state *s)
 	}
 	if (s->options.chroot)
 		enter_jail(s->common.queue_directory);
-	if (!s->service->root)
+	if (s->options.stand_alone)
+		lend_rights(&s->owner); /* mail is submitted as the real user */
+	else if (!s->service->root)
 		owner_become(&s->owner);
 	else if (s->options.drop)
 		fatal(

@@ -109,6 +109,11 @@ static void set_limit(void)
 	    limit > WIRE_EXCHANGES_MAX ? WIRE_EXCHANGES_MAX : (uint32_t)limit;
 }
 
+bool service_stands_alone(void)
+{
+	return service_state.options.stand_alone;
+}
+
 /* --- what is inherited --- */
 
 static void check_descriptors(const struct service_options *o)
@@ -174,7 +179,8 @@ static void enter_queue_directory(void)
 		    strerror(errno));
 	queue_dir_configure(str_of(service_state.common.hash_queue_names),
 	    (unsigned)service_state.common.hash_queue_depth);
-	lock_queue();
+	if (!service_state.options.stand_alone) /* it writes no queue files */
+		lock_queue();
 	configure_proxy();
 }
 

@@ -87,6 +87,8 @@ const char *service_name(void); /* row name: "relay" for smtp run as relay */
  * The program's parameters (not those common to all) are then filled again, so that a
  * session sees what ${stress?...} gives when it reads them. */
 bool service_is_stress(void);
+/* -S: the one client is who started the process, and has no more rights than that. */
+bool service_stands_alone(void);
 bool service_draining(void); /* retired: finish, take nothing new */
 
 #endif

@@ -6,10 +6,12 @@
 #include "service/service_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "net/listen.h"
@@ -23,6 +25,7 @@ static struct {
 	int inner; /* our end of the pair */
 	struct run_watch *inner_read, *in, *out;
 	bool ended;
+	bool wait_was_on; /* standard input blocked: so it shall when we leave */
 } alone;
 
 static ssize_t read_piece(int fd, struct run_watch *w, char piece[PIECE])
@@ -74,6 +77,8 @@ static void carry_out(UNUSED void *argument)
 		if (!write_piece(STDOUT_FILENO, alone.out, piece, (size_t)n))
 			break;
 	alone.ended = true;
+	if (alone.wait_was_on && file_set_nonblocking(STDIN_FILENO, false) != 0)
+		log_debug("standard input stays without waiting");
 	lifetime_retire("the client is served");
 }
 
@@ -117,6 +122,7 @@ void stand_alone_start(void)
 	client->service_name = service_name();
 	ENSURE(net_address_parse(STR("127.0.0.1"), 0, &client->peer));
 	client->local = client->peer;
+	alone.wait_was_on = (fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK) == 0;
 	lifetime_start(&hooks);
 	if (file_set_nonblocking(STDIN_FILENO, true) != 0 ||
 	    fiber_start("in", carry_in, NULL) != 0 ||
