@@ -31,15 +31,19 @@ static const struct command command = {
     .logs = true,
 };
 
-/* Becomes another of our commands. */
-NORETURN static void become(const char *name, char *const *argv)
+/* Becomes another of our programs. */
+NORETURN static void become_in(const char *directory, const char *name, char *const *argv)
 {
 	char path[PATH_ROOM];
-	(void)snprintf(path, sizeof(path), "%s/%s",
-	    program_command_directory(command_common()), name);
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
 	log_flush();
 	(void)execv(path, argv);
 	fatal("execv %s: %s", path, strerror(errno));
+}
+
+NORETURN static void become(const char *name, char *const *argv)
+{
+	become_in(program_command_directory(command_common()), name, argv);
 }
 
 NORETURN static void become_with(const char *name, const char *option, const char *value)
@@ -62,6 +66,13 @@ static void start_mail_system(void)
 		fatal("fork: %s", strerror(errno));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
+}
+
+/* -bs: the SMTP server, with its caller's rights. */
+NORETURN static void serve_standard_input(void)
+{
+	char *argv[] = {memory_copy_cstr("smtpd"), memory_copy_cstr("-S"), NULL};
+	become_in(program_daemon_directory(command_common()), "smtpd", argv);
 }
 
 /* newaliases: all of alias_database, or the file of -oA. */
@@ -127,7 +138,7 @@ int main(int argc, char **argv)
 	case MODE_ALIASES:
 		build_aliases(o.alias_file);
 	case MODE_STAND_ALONE:
-		fatal("-bs is not built yet");
+		serve_standard_input();
 	case MODE_NOTHING:
 		break;
 	case MODE_VERIFY:

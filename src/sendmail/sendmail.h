@@ -4,7 +4,6 @@
  *	sendmail.c   main: which of Sendmail's jobs, and who does it
  *	options.c    Sendmail's options
  *	submit.c     the envelope, and the way to postdrop
- *	dropping.c   postdrop: started, written to, asked what became of it
  *	content.c    the message: lines into records, recipients out of its header
  */
 #ifndef SENDMAIL_SENDMAIL_H
@@ -56,14 +55,5 @@ const char *sendmail_login(void);
 
 /* submit.c: standard input and operands go to postdrop. Returns when all is safe. */
 void submit(const struct sendmail_options *o, char *const *operands);
-
-/* dropping.c */
-struct dropping;
-struct dropping *dropping_start(void);
-/* The records in `records` go to postdrop when there are many, or `all`. When postdrop
- * gave up, they are dropped: its answer tells why. */
-void dropping_write(struct dropping *d, struct buf *records, bool all);
-/* Fatal unless the message is safe. */
-void dropping_finish(struct dropping *d);
 
 #endif

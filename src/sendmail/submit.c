@@ -11,8 +11,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "client/postdrop_client.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
+#include "queue/attr_list.h"
 #include "queue/queue_file.h"
 #include "queue/record.h"
 #include "sendmail/content.h"
@@ -26,7 +28,7 @@
 
 struct submission {
 	const struct sendmail_options *options;
-	struct dropping *dropping;
+	struct postdrop *postdrop;
 	struct buf records;           /* on their way */
 	struct buf extracted, resent; /* records of -t */
 	size_t extracted_count, resent_count;
@@ -116,7 +118,7 @@ static void add_operand(struct submission *s, const char *operand)
 	(void)address_list_walk(str_of(operand), TOKENS_MAX, each_recipient, &a, NULL);
 	if (a.count == 0)
 		add_recipient(&a, STR_EMPTY);
-	dropping_write(s->dropping, &s->records, false);
+	postdrop_write(s->postdrop, &s->records, false);
 }
 
 static void add_from_header(void *context, struct str body, bool resent)
@@ -246,7 +248,7 @@ static void add_probe(struct submission *s, char *const *operands)
 		if (operands[1] != NULL)
 			buf_add_char(&line, ',');
 		record_write(out, RECORD_LINE, buf_str(&line));
-		dropping_write(s->dropping, out, false);
+		postdrop_write(s->postdrop, out, false);
 	}
 }
 
@@ -272,7 +274,7 @@ static void add_content(struct submission *s)
 			break;
 		buf_advance(&input, (size_t)got);
 		more = content_text(&c, buf_str(&input));
-		dropping_write(s->dropping, &s->records, false);
+		postdrop_write(s->postdrop, &s->records, false);
 	}
 	content_end(&c);
 	if (c.too_long)
@@ -304,6 +306,24 @@ static void tell_report(const struct submission *s)
 		log_debug("nobody hears of the report");
 }
 
+static struct postdrop *start(void)
+{
+	const char *directory = program_command_directory(command_common());
+	struct postdrop *p = postdrop_start(directory);
+	if (p == NULL)
+		sendmail_fatal(
+		    "unable to execute %s/postdrop -r: Application error", directory);
+	return p;
+}
+
+static void finish(struct postdrop *p)
+{
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(ATTR_LIST_STRING_MAX);
+	if (!postdrop_finish(p, &reason))
+		sendmail_fatal("%s", buf_cstr(&reason));
+	postdrop_free(p);
+}
+
 void submit(const struct sendmail_options *o, char *const *operands)
 {
 	struct submission s = {.options = o,
@@ -318,7 +338,7 @@ void submit(const struct sendmail_options *o, char *const *operands)
 		    "Recipient addresses must be specified on the command line "
 		    "or via the -t option");
 	(void)signal(SIGPIPE, SIG_IGN); /* postdrop's answer tells why it left */
-	s.dropping = dropping_start();
+	s.postdrop = start();
 	add_envelope(&s, operands);
 	record_write(&s.records, RECORD_MESSAGE, STR_EMPTY);
 	if (o->mode == MODE_VERIFY)
@@ -329,8 +349,8 @@ void submit(const struct sendmail_options *o, char *const *operands)
 	if (o->extract)
 		add_extracted(&s, *operands != NULL);
 	record_write(&s.records, RECORD_END, STR_EMPTY);
-	dropping_write(s.dropping, &s.records, true);
-	dropping_finish(s.dropping);
+	postdrop_write(s.postdrop, &s.records, true);
+	finish(s.postdrop);
 	tell_report(&s);
 	buf_free(&s.sender);
 	buf_free(&s.records);

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "client/service_client.h"
 #include "mail/received.h"
 #include "smtpd/smtpd.h"
 
@@ -12,7 +11,7 @@
 
 struct upload {
 	struct session *session;
-	struct cleanup_message *message;
+	struct submission *message;
 	struct data_decoder decoder;
 	int64_t size;
 	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
@@ -115,8 +114,7 @@ static int begin(struct session *s)
 	    .recipients_count = t->count + (uint32_t)t->bcc_count,
 	    .received = buf_str(&received),
 	};
-	return cleanup_message_begin(
-	    t->message, &envelope, service_client_deadline(service_common()));
+	return submission_begin(t->message, &envelope);
 }
 
 /* What the log tells of a text that broke off: only complete lines count. */
@@ -143,8 +141,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 	count_lines(u, buf_str(&text));
 	u->too_big = u->too_big || (limit > 0 && u->size > limit);
 	if (u->trouble == 0 && !u->too_big)
-		u->trouble = cleanup_message_add(u->message, buf_str(&text),
-		    service_client_deadline(service_common()));
+		u->trouble = submission_add(u->message, buf_str(&text));
 }
 
 /* Reads to the end of data, come what may. 0, or the stream's error. */
@@ -194,14 +191,13 @@ static void finish(struct session *s, struct upload *u)
 		return;
 	}
 	if (u->trouble == 0)
-		u->trouble = cleanup_message_finish(
-		    u->message, service_client_deadline(service_common()), &result);
+		u->trouble = submission_finish(u->message, &result);
 	if (u->trouble == 0) {
 		reply_result(s, &result);
 		return;
 	}
-	log_warning("%.*s: cleanup did not take the message: %s",
-	    STR_ARG(session_queue_id(s)), strerror(-u->trouble));
+	log_warning("%.*s: the message was not taken: %s", STR_ARG(session_queue_id(s)),
+	    strerror(-u->trouble));
 	session_error(s, 451, "4.3.0", "Error: queue file write error");
 }
 

@@ -1,5 +1,7 @@
 /* ETRN (RFC 1985): delivery of what waits for a domain, of those in fast_flush_domains.
  */
+#include <errno.h>
+
 #include "base/log.h"
 #include "client/flush_client.h"
 #include "client/service_client.h"
@@ -28,8 +30,10 @@ static bool parse(struct session *s, struct str arguments, struct str *domain_r)
 static void flush(struct session *s, struct str domain)
 {
 	enum flush_status status = FLUSH_BAD;
-	int error = flush_client_site(
-	    smtpd.flush, domain, service_client_deadline(service_common()), &status);
+	int error = -EACCES;
+	if (!service_stands_alone())
+		error = flush_client_site(smtpd.flush, domain,
+		    service_client_deadline(service_common()), &status);
 	if (error != 0)
 		log_warning("flush service: %s", strerror(-error));
 	if (error == 0 && status == FLUSH_OK)

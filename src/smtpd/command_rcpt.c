@@ -6,8 +6,7 @@
 #include "smtpd/smtpd.h"
 
 /* Longer than RFC 3461 4.2 allows: Postfix takes what fits its line. */
-#define PARAMETER_MAX    1000
-#define QUEUE_ID_WAIT_MS 30000
+#define PARAMETER_MAX 1000
 
 static bool refuse(struct session *s, int code, const char *status, const char *text)
 {
@@ -89,15 +88,12 @@ static bool have_queue_id(struct session *s)
 	int error;
 	if (t->message != NULL)
 		return true;
-	t->message = cleanup_message_new(
-	    smtpd.cleanup, deadline_after_ms(QUEUE_ID_WAIT_MS), &error);
+	t->message = submission_new(&error);
 	if (t->message == NULL) {
-		log_warning("cannot get a queue id from cleanup: %s", strerror(-error));
+		log_warning("cannot get a queue id: %s", strerror(-error));
 		return refuse(s, 451, "4.3.0", "Error: queue file write error");
 	}
-	cleanup_message_shown(t->message);
-	log_info(
-	    "%s: client=%.*s", cleanup_message_id(t->message), STR_ARG(s->client_text));
+	log_info("%s: client=%.*s", submission_id(t->message), STR_ARG(s->client_text));
 	return true;
 }
 

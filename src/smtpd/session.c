@@ -28,7 +28,7 @@ struct str session_queue_id(const struct session *s)
 {
 	if (s->transaction == NULL || s->transaction->message == NULL)
 		return STR_EMPTY;
-	return str_of(cleanup_message_id(s->transaction->message));
+	return str_of(submission_id(s->transaction->message));
 }
 
 static const char *id_or_noqueue(const struct session *s)
@@ -144,7 +144,10 @@ static void identify(struct session *s)
 	else
 		net_address_add_text(&text, peer);
 	s->address = arena_str(s->arena, buf_str(&text));
-	if (smtpd.params.smtpd_peername_lookup)
+	if (service_stands_alone()) {
+		buf_add_cstr(&name, "localhost");
+		buf_add_cstr(&reverse, "localhost");
+	} else if (smtpd.params.smtpd_peername_lookup)
 		look_up_name(s, &name, &reverse);
 	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
 	s->reverse_name =
@@ -165,6 +168,10 @@ static bool is_own_address(const struct net_address *a)
 static void classify(struct session *s)
 {
 	const struct net_address *peer = &s->client->peer;
+	if (service_stands_alone()) {
+		s->trusted = s->own = s->bare_newline_allowed = true;
+		return;
+	}
 	s->trusted = match_list_host(smtpd.mynetworks, s->name, peer) == TABLE_FOUND;
 	s->own = is_own_address(peer);
 	s->bare_newline_allowed =
@@ -218,7 +225,7 @@ static void broken(struct session *s, int error)
 /* RFC 2920: only some commands may be followed before their reply was read. */
 static bool is_out_of_sync(struct session *s, const struct command_row *row)
 {
-	if (!smtpd.params.smtpd_forbid_unauth_pipelining ||
+	if (!smtpd.params.smtpd_forbid_unauth_pipelining || service_stands_alone() ||
 	    (row->flags & COMMAND_LAST_WORD))
 		return false;
 	if (s->esmtp && (row->flags & COMMAND_PIPELINED))

@@ -67,18 +67,16 @@ static void open_own_addresses(void)
 		smtpd.own_address_count = (size_t)count;
 }
 
-static void before_jail(void)
+/* What says who may send to whom. */
+static void open_access(void)
 {
 	const struct smtpd_params *p = &smtpd.params;
 	const struct common_params *common = service_common();
-	bool silent;
 	smtpd.mynetworks =
 	    match_list_open("mynetworks", common->mynetworks, MATCH_HOSTS, 0);
 	smtpd.bare_newline_exclusions =
 	    match_list_open("smtpd_forbid_bare_newline_exclusions",
 		p->smtpd_forbid_bare_newline_exclusions, MATCH_HOSTS, 0);
-	smtpd.forbidden_commands = match_list_open(
-	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
 	smtpd.local_recipients =
 	    maps_open("local_recipient_maps", p->local_recipient_maps, TABLE_FOLD);
 	smtpd.relay_recipients =
@@ -87,19 +85,33 @@ static void before_jail(void)
 	    maps_open("virtual_alias_maps", p->virtual_alias_maps, TABLE_FOLD);
 	smtpd.virtual_mailboxes =
 	    maps_open("virtual_mailbox_maps", p->virtual_mailbox_maps, TABLE_FOLD);
-	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
-	smtpd.discard_keywords =
-	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);
-	address_log_format(str_is(str_of(common->info_log_address_format), "external"));
 	open_restrictions();
 	open_own_addresses();
 	if (dns_open(p->dns_servers[0] != '\0' ? p->dns_servers : NULL) != 0)
 		log_warning("cannot read the resolver's configuration");
 }
 
+static void before_jail(void)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	const struct common_params *common = service_common();
+	bool silent;
+	smtpd.forbidden_commands = match_list_open(
+	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
+	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
+	smtpd.discard_keywords =
+	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);
+	address_log_format(str_is(str_of(common->info_log_address_format), "external"));
+	/* Standing alone it has its caller's rights, who may send to anybody. */
+	if (!service_stands_alone())
+		open_access();
+}
+
 static void started(void)
 {
 	const struct common_params *common = service_common();
+	if (service_stands_alone())
+		return;
 	smtpd.cleanup = cleanup_client_new(
 	    service_client_new(common, SERVICE_PUBLIC, common->cleanup_service_name),
 	    QUEUE_ID_STOCK);
@@ -111,6 +123,8 @@ static void started(void)
 
 static bool stale(void)
 {
+	if (service_stands_alone())
+		return false;
 	return maps_changed(smtpd.local_recipients) ||
 	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
 	    maps_changed(smtpd.virtual_mailboxes) || match_list_changed(smtpd.mynetworks);

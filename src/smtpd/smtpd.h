@@ -8,6 +8,7 @@
  *	restriction.c          restriction lists: compiled at start, evaluated
  *	restriction_*.c        single restrictions
  *	recipient.c            where a recipient would go, and whether it exists
+ *	submission.c           where the message goes: cleanup, or postdrop
  *
  * A transaction is one object; every end of it, good or bad, replaces it whole, so no
  *state survives an error reply.
@@ -16,7 +17,6 @@
 #define SMTPD_SMTPD_H
 
 #include "base/arena.h"
-#include "client/cleanup_client.h"
 #include "client/rewrite_client.h"
 #include "mail/address.h"
 #include "mail/dsn.h"
@@ -24,6 +24,7 @@
 #include "service/service.h"
 #include "smtp_wire/command.h"
 #include "smtp_wire/data.h"
+#include "smtpd/submission.h"
 #include "smtpd_params.h"
 #include "table/maps.h"
 #include "table/match_list.h"
@@ -81,7 +82,7 @@ struct transaction {
 	uint32_t cleanup_flags;      /* HOLD, DISCARD by access actions */
 	struct str filter, redirect; /* by access actions */
 	struct str prepend;          /* header fields by access actions, lines with LF */
-	struct cleanup_message *message; /* from the first accepted recipient on */
+	struct submission *message;  /* from the first accepted recipient on */
 	struct timeval arrival;
 	bool receiving; /* the text has begun */
 	int64_t bytes;  /* of its complete lines, with CRLF, for the log */

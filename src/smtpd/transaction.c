@@ -17,7 +17,7 @@ void transaction_end(struct session *s)
 	if (t == NULL)
 		return;
 	s->transaction = NULL;
-	cleanup_message_free(t->message);
+	submission_free(t->message);
 	arena_free(t->arena);
 	free(t);
 }

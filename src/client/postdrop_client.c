@@ -1,4 +1,5 @@
-/* postdrop, at the other end of two pipes: records go in, attribute lists come out. */
+#include "client/postdrop_client.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -9,25 +10,24 @@
 #include "base/memory.h"
 #include "base/panic.h"
 #include "queue/attr_list.h"
-#include "sendmail/sendmail.h"
-#include "service/command.h"
 
 #define WRITE_SIZE 65536
 #define ANSWER_MAX 65536
 #define PATH_ROOM  4096
 
-struct dropping {
+struct postdrop {
 	char path[PATH_ROOM];
 	pid_t pid;
 	int input, output;
 	struct buf answer; /* read and not used yet */
+	struct buf id;
 };
 
 /* --- its answer --- */
 
 /* The next item of the answer, waited for. End of file gives BAD. */
 static enum attr_list_item next_item(
-    struct dropping *d, struct str *name_r, struct buf *value)
+    struct postdrop *d, struct str *name_r, struct buf *value)
 {
 	for (;;) {
 		struct str rest = buf_str(&d->answer), name, text;
@@ -52,7 +52,7 @@ static enum attr_list_item next_item(
 }
 
 /* One list, of which the values of `first` and `second` are wanted. */
-static bool read_list(struct dropping *d, const char *first, struct buf *first_value,
+static bool read_list(struct postdrop *d, const char *first, struct buf *first_value,
     const char *second, struct buf *second_value)
 {
 	CLEANUP(buf_free) struct buf pair = BUF_INIT(ATTR_LIST_STRING_MAX * 2);
@@ -76,7 +76,7 @@ static bool read_list(struct dropping *d, const char *first, struct buf *first_v
 /* --- the process --- */
 
 /* The exit status, or 128 and the signal. */
-static int wait_for_end(struct dropping *d)
+static int wait_for_end(struct postdrop *d)
 {
 	int status = 0;
 	file_close(&d->input);
@@ -86,7 +86,7 @@ static int wait_for_end(struct dropping *d)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-NORETURN static void not_started(struct dropping *d)
+static struct postdrop *not_started(struct postdrop *d)
 {
 	int status = wait_for_end(d);
 	if (status > 128)
@@ -94,46 +94,78 @@ NORETURN static void not_started(struct dropping *d)
 		    "command \"%s -r\" killed by signal %d", d->path, status - 128);
 	else
 		log_warning("command \"%s -r\" exited with status %d", d->path, status);
-	sendmail_fatal("unable to execute %s -r: Application error", d->path);
+	d->pid = -1;
+	postdrop_free(d);
+	return NULL;
 }
 
-NORETURN static void be_postdrop(const struct dropping *d, int in, int out)
+NORETURN static void be_postdrop(const struct postdrop *d, int in, int out)
 {
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+	/* As the real user, whose message it is. */
+	if (seteuid(getuid()) == 0 && setegid(getgid()) == 0 &&
+	    dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
 		(void)execl(d->path, "postdrop", "-r", (char *)NULL);
 	log_line(LOG_LEVEL_FATAL, "execvp %s: %s", d->path, strerror(errno));
 	log_flush();
 	_exit(127);
 }
 
-struct dropping *dropping_start(void)
+/* False: why is logged. */
+static bool run(struct postdrop *d)
 {
-	int in[2], out[2];
-	CLEANUP(buf_free) struct buf id = BUF_INIT(ATTR_LIST_STRING_MAX);
-	CLEANUP(buf_free) struct buf protocol = BUF_INIT(ATTR_LIST_STRING_MAX);
-	struct dropping *d = memory_alloc(sizeof(*d));
-	(void)snprintf(d->path, sizeof(d->path), "%s/postdrop",
-	    program_command_directory(command_common()));
-	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
-		sendmail_fatal("pipe: %s", strerror(errno));
-	log_flush();
-	d->pid = fork();
+	int in[2] = {-1, -1}, out[2] = {-1, -1};
+	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0) {
+		log_flush();
+		d->pid = fork();
+		if (d->pid == 0)
+			be_postdrop(d, in[0], out[1]);
+	}
 	if (d->pid < 0)
-		sendmail_fatal("fork: %s", strerror(errno));
-	if (d->pid == 0)
-		be_postdrop(d, in[0], out[1]);
-	file_close(&in[0]);
-	file_close(&out[1]);
+		log_warning("run %s: %s", d->path, strerror(errno));
 	d->input = in[1];
 	d->output = out[0];
+	file_close(&in[0]);
+	file_close(&out[1]);
+	return d->pid > 0;
+}
+
+struct postdrop *postdrop_start(const char *directory)
+{
+	CLEANUP(buf_free) struct buf protocol = BUF_INIT(ATTR_LIST_STRING_MAX);
+	struct postdrop *d = memory_alloc(sizeof(*d));
+	(void)snprintf(d->path, sizeof(d->path), "%s/postdrop", directory);
+	d->pid = -1;
 	buf_init(&d->answer, ANSWER_MAX);
-	if (!read_list(d, "protocol", &protocol, "queue_id", &id) ||
+	buf_init(&d->id, ATTR_LIST_STRING_MAX);
+	if (!run(d)) {
+		postdrop_free(d);
+		return NULL;
+	}
+	if (!read_list(d, "protocol", &protocol, "queue_id", &d->id) ||
 	    !str_is(buf_str(&protocol), "postdrop_protocol"))
-		not_started(d);
+		return not_started(d);
 	return d;
 }
 
-void dropping_write(struct dropping *d, struct buf *records, bool all)
+void postdrop_free(struct postdrop *d)
+{
+	if (d == NULL)
+		return;
+	if (d->pid > 0) /* it hears no end of the message, and forgets it */
+		(void)wait_for_end(d);
+	file_close(&d->input);
+	file_close(&d->output);
+	buf_free(&d->answer);
+	buf_free(&d->id);
+	free(d);
+}
+
+const char *postdrop_queue_id(const struct postdrop *d)
+{
+	return buf_cstr(&d->id);
+}
+
+void postdrop_write(struct postdrop *d, struct buf *records, bool all)
 {
 	if (records->len < WRITE_SIZE && !all)
 		return;
@@ -164,23 +196,20 @@ static const char *status_text(int64_t status)
 	return "queue file write error";
 }
 
-void dropping_finish(struct dropping *d)
+bool postdrop_finish(struct postdrop *d, struct buf *reason)
 {
 	CLEANUP(buf_free) struct buf number = BUF_INIT(ATTR_LIST_STRING_MAX);
-	CLEANUP(buf_free) struct buf reason = BUF_INIT(ATTR_LIST_STRING_MAX);
 	int64_t status = 2;
-	if (read_list(d, "status", &number, "reason", &reason) &&
+	if (read_list(d, "status", &number, "reason", reason) &&
 	    !str_to_i64(buf_str(&number), &status))
 		status = 1;
 	int end = wait_for_end(d);
-	if (end != 0 && reason.len == 0)
+	d->pid = -1;
+	if (end != 0 && reason->len == 0)
 		log_warning("mail_stream_cleanup: close error");
 	if (end != 0 && status == 0)
 		status = 2;
-	if (status != 0)
-		sendmail_fatal(
-		    "%s", reason.len > 0 ? buf_cstr(&reason) : status_text(status));
-	file_close(&d->output);
-	buf_free(&d->answer);
-	free(d);
+	if (status != 0 && reason->len == 0)
+		buf_add_cstr(reason, status_text(status));
+	return status == 0;
 }
