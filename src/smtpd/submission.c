@@ -89,6 +89,8 @@ static void end_line(struct submission *m, enum record_type type)
 static int add_text(struct submission *m, struct str text)
 {
 	size_t limit = (size_t)service_common()->line_length_limit;
+	if (limit > m->line.ceiling)
+		limit = m->line.ceiling; /* a record holds no more */
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.p[i] == '\n') {
 			end_line(m, RECORD_LINE);
