@@ -146,7 +146,12 @@ class Instance(MailSystem):
         return self.command("posthouse", "stop")
 
     def reload(self):
-        return self.command("posthouse", "reload")
+        """The command only signals: what comes after it must meet the new generation."""
+        said = "reload -- version"
+        before = self.log().count(said)
+        done = self.command("posthouse", "reload")
+        wait_until(lambda: self.log().count(said) > before or not self.log(), 10, "the reload")
+        return done
 
     def is_up(self):
         return self.command("posthouse", "status", check=False).returncode == 0

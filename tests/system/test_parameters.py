@@ -869,7 +869,7 @@ def test_notices_and_who_gets_them(make_instance):
     assert len(notices(plain)) == 1
     assert {m["Delivered-To"] for m in notices(told)} == {ME, f"{USER}+one@lab.test", f"{USER}+two@lab.test"}
     senders = {m["Delivered-To"]: m["Return-Path"] for m in notices(told)}
-    assert senders[f"{USER}+two@lab.test"] == "<twice@lab.test>"
+    assert senders[f"{USER}+two@lab.test"] == "<twice@mx.lab.test>"
     def last_part(m):
         return m.get_payload()[2].get_content_type()
     assert last_part(notices(plain)[0]) == "message/rfc822"
