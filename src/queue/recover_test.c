@@ -49,7 +49,9 @@ static int open_commit(void)
 	return file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
 }
 
-static void note(enum segment_kind kind, struct timeval when, struct str bytes)
+/* The segment stays held, so that what is noted next goes to another one. */
+static struct segment *record(
+    enum segment_kind kind, struct timeval when, struct str bytes)
 {
 	struct segment *s = NULL;
 	CLEANUP(file_close) int dir = open_commit();
@@ -60,7 +62,12 @@ static void note(enum segment_kind kind, struct timeval when, struct str bytes)
 	    .bytes = bytes};
 	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &s), 0);
 	assert_int_equal(segment_append(s, &r, 1), 0);
-	segment_close(s);
+	return s;
+}
+
+static void note(enum segment_kind kind, struct timeval when, struct str bytes)
+{
+	segment_close(record(kind, when, bytes));
 }
 
 static void put_file(const char *path, struct str bytes, mode_t mode)
@@ -200,17 +207,7 @@ TEST(what_was_over_does_not_come_back)
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1 << 16);
 	enter_queue();
 	make_message(&bytes, arrival, "text");
-	/* Removed, and the removal is on disk. */
-	note(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
-	CLEANUP(file_close) int dir = open_commit();
-	struct segment *held = NULL; /* so that the note goes to another segment */
-	struct segment_record r = {.kind = SEGMENT_MESSAGE,
-	    .stamp = segment_now(),
-	    .id = STR(ID),
-	    .arrival = arrival,
-	    .bytes = buf_str(&bytes)};
-	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &held), 0);
-	assert_int_equal(segment_append(held, &r, 1), 0);
+	struct segment *held = record(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
 	note(SEGMENT_REMOVED, arrival, STR_EMPTY);
 	segment_close(held);
 	assert_int_equal(recover().messages, 0);
@@ -223,15 +220,7 @@ TEST(a_removal_that_the_disk_forgot_is_done_again)
 	enter_queue();
 	make_message(&bytes, arrival, "text");
 	put_file("active/" ID, buf_str(&bytes), 0700);
-	CLEANUP(file_close) int dir = open_commit();
-	struct segment *held = NULL;
-	struct segment_record r = {.kind = SEGMENT_MESSAGE,
-	    .stamp = segment_now(),
-	    .id = STR(ID),
-	    .arrival = arrival,
-	    .bytes = buf_str(&bytes)};
-	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &held), 0);
-	assert_int_equal(segment_append(held, &r, 1), 0);
+	struct segment *held = record(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
 	note(SEGMENT_REMOVED, arrival, STR_EMPTY);
 	segment_close(held);
 	assert_int_equal(recover().removed, 1);
