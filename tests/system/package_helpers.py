@@ -68,8 +68,9 @@ class PackageRoot(PrivateRoot):
 
     def __init__(self):
         super().__init__()
-        self.run("rm -f /usr/sbin/policy-rc.d /sbin/runlevel")
-        # Says what it says on a machine whose init system is running.
+        # What is said on a machine whose init system is running; without any, and without a policy, nothing is started.
+        self.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n", 0o755)
+        self.run("rm -f /sbin/runlevel")
         self.write("/sbin/runlevel", "#!/bin/sh\necho N 2\n", 0o755)
 
     def run(self, *argv, check=True, user=None, **options):
