@@ -182,15 +182,22 @@ static void check_user(const struct owner *owner)
 		fatal("use of this command is reserved for the superuser");
 }
 
-/* After a crash the commit log knows messages that the queues lack. While the mail system
- * runs, master has seen to that. */
+/* After a crash the commit log knows messages that the queues lack; our checkpoint at the
+ * end would have them forgotten. While the mail system runs, master has seen to that;
+ * when we cannot tell, nothing is touched. */
 static void recover_first(void)
 {
 	struct recover_report report;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(ERROR_MAX);
-	CLEANUP(file_close) int lock = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDWR, 0);
-	if (lock < 0 || file_try_lock(lock, FILE_LOCK_EXCLUSIVE) != 0)
+	CLEANUP(file_close)
+	int lock = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDWR | O_CREAT, 0600);
+	if (lock == -ENOENT) /* no directory: there is no commit log */
 		return;
+	int status = lock < 0 ? lock : file_try_lock(lock, FILE_LOCK_EXCLUSIVE);
+	if (status == -EWOULDBLOCK)
+		return;
+	if (status < 0)
+		fatal("lock %s: %s", COMMIT_LOCK, strerror(-status));
 	if (recover_run(&report, &error) < 0)
 		fatal("recovery failed, nothing was given up: %s", buf_cstr(&error));
 }

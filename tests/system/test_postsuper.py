@@ -183,6 +183,20 @@ def test_after_a_crash_the_commit_log_is_read_first(make_instance):
     assert ids[0] in files(mail, "incoming") and ids[1] in files(mail, "hold")
 
 
+def test_without_the_lock_of_the_commit_log_nothing_is_touched(make_instance):
+    """A checkpoint by somebody who has not recovered would forget acknowledged mail."""
+    mail = make_instance(MAIN + ["commit_engine = log"])
+    ids = logged(mail)
+    crash(mail)
+    os.unlink(files(mail, "deferred")[ids[0]])
+    os.unlink(f"{mail.queue}/commit/lock")
+    os.mkdir(f"{mail.queue}/commit/lock")
+    assert "Is a directory" in postsuper(mail, "-h", ids[1], status=1)[-1]
+    os.rmdir(f"{mail.queue}/commit/lock")
+    postsuper(mail, "-h", ids[1])
+    assert ids[0] in files(mail, "incoming") and ids[1] in files(mail, "hold")
+
+
 def test_usage_and_refusals(make_instance):
     mail = make_instance(start=False)
     mail.start()
