@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -161,6 +163,31 @@ int file_rename(int from_dir, const char *from, int to_dir, const char *to)
 	return OR_ERRNO(result);
 }
 
+int file_rename_new(int from_dir, const char *from, int to_dir, const char *to)
+{
+	int result;
+
+	WITH_FAULT(FAULT_RENAME, result,
+	    renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE));
+	if (result == 0 || (errno != EINVAL && errno != ENOSYS))
+		return OR_ERRNO(result);
+	result = file_link(from_dir, from, to_dir, to);
+	if (result < 0)
+		return result;
+	result = file_unlink(from_dir, from);
+	if (result < 0)
+		(void)unlinkat(to_dir, to, 0);
+	return result;
+}
+
+int file_truncate(int fd, off_t size)
+{
+	int result;
+
+	WITH_FAULT(FAULT_WRITE, result, ftruncate(fd, size));
+	return OR_ERRNO(result);
+}
+
 int file_link(int from_dir, const char *from, int to_dir, const char *to)
 {
 	int result;
@@ -225,6 +252,17 @@ int64_t file_system_free(const char *path)
 	if (__builtin_mul_overflow(status.f_bavail, status.f_frsize, &bytes))
 		return INT64_MAX;
 	return bytes;
+}
+
+bool file_system_is_ordered(int fd)
+{
+	struct statfs status;
+
+	if (fstatfs(fd, &status) < 0)
+		return false;
+	unsigned long magic = (unsigned long)status.f_type & 0xffffffffUL;
+	return magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC ||
+	    magic == BTRFS_SUPER_MAGIC;
 }
 
 int file_set_nonblocking(int fd, bool on)

@@ -29,8 +29,11 @@ MUST_USE int file_sync_data(int fd); /* fdatasync */
 MUST_USE int file_sync_dir(int dir, const char *path);
 MUST_USE int file_sync_system(int fd); /* syncfs: all of the file system that fd is on */
 MUST_USE int file_rename(int from_dir, const char *from, int to_dir, const char *to);
+/* The same, never over an existing file: -EEXIST. */
+MUST_USE int file_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_link(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_unlink(int dir, const char *path);
+MUST_USE int file_truncate(int fd, off_t size);
 MUST_USE int file_chmod(int fd, mode_t mode);
 MUST_USE int file_stat_at(int dir, const char *path, struct stat *status_r);
 
@@ -41,6 +44,11 @@ MUST_USE int file_lock(int fd, enum file_lock kind); /* waits */
 
 /* Bytes free to an unprivileged writer on the file system of `path`, or -errno. */
 MUST_USE int64_t file_system_free(const char *path);
+
+/* Names, sizes and the data of new files reach the disk in an order that needs no sync of
+ * directories: ext4 with its journal, XFS, btrfs. (ext2 has ext4's magic; nobody keeps
+ * mail on it.) */
+bool file_system_is_ordered(int fd);
 
 MUST_USE int file_set_nonblocking(int fd, bool on);
 

@@ -1,7 +1,20 @@
 #include "base/memory.h"
 
+#include <malloc.h>
+
 #include "base/fault.h"
 #include "base/panic.h"
+
+#define KEEP_FREE   (16 * 1024 * 1024) /* at the end of the heap */
+#define MAP_ITS_OWN (4 * 1024 * 1024)  /* larger objects go back at once */
+
+/* The buffers of one message are taken and given back again and again: without this each
+ * time from and to the kernel. */
+void memory_keep_for_reuse(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
+	(void)mallopt(M_MMAP_THRESHOLD, MAP_ITS_OWN);
+}
 
 static void *checked(void *p, size_t size)
 {

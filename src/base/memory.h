@@ -12,6 +12,9 @@ void *memory_alloc(size_t size); /* zeroed */
 void *memory_alloc_array(size_t count, size_t size);
 void *memory_resize(void *old, size_t size);
 char *memory_copy_cstr(const char *cstring);
+/* Once, by daemons: memory that was given back stays with the process for the next use.
+ */
+void memory_keep_for_reuse(void);
 void memory_free_cleanup(
     void *pointer_to_pointer); /* CLEANUP(memory_free_cleanup) char *p */
 

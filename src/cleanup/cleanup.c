@@ -20,9 +20,6 @@
 #include "queue/queue_dir.h"
 #include "run/fiber.h"
 
-#define ADOPT_MS       10000
-#define ADOPT_AGAIN_MS 20
-
 struct cleanup_state cleanup;
 
 /* --- reserved ids --- */
@@ -46,18 +43,6 @@ static void connection_closed(void *state)
 	map_free(reserved);
 }
 
-/* After a reload the process that reserved the id may hold its file until it has seen the
- * end of its connection. */
-static int adopt(struct str id, struct commit_slot **slot_r)
-{
-	int64_t deadline = deadline_after_ms(ADOPT_MS);
-	int error;
-	while ((error = commit_adopt(cleanup.commit, id, slot_r)) == -EWOULDBLOCK &&
-	    deadline_left_ms(deadline) > 0)
-		fiber_sleep_ms(ADOPT_AGAIN_MS);
-	return error;
-}
-
 struct commit_slot *slot_take(struct ipc_exchange *x, struct str id)
 {
 	struct commit_slot *slot = NULL;
@@ -67,7 +52,7 @@ struct commit_slot *slot_take(struct ipc_exchange *x, struct str id)
 	else
 		slot = map_remove(reserved_of(x), id);
 	if (slot == NULL && error == 0)
-		error = queue_id_valid(id) ? adopt(id, &slot) : -EINVAL;
+		error = commit_adopt(cleanup.commit, id, &slot);
 	if (error != 0)
 		log_warning("cannot make a queue file in incoming: %s", strerror(-error));
 	return error == 0 ? slot : NULL;

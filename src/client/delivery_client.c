@@ -21,6 +21,7 @@ int delivery_client_run(struct ipc_client *agent, const struct delivery_request 
 	error = delivery_reply_read(buf_str(&reply), arena, &answer) ? 0 : -EBADMSG;
 	if (error == 0) {
 		outcome.left = answer.left;
+		outcome.bounced = answer.bounced;
 		struct str text =
 		    str_slice(answer.hop_text, 0, sizeof(outcome.hop_text) - 1);
 		if (!str_to_cstr(answer.hop_status, outcome.hop_status,

@@ -6,7 +6,7 @@
 #include "message/delivery.h"
 
 struct delivery_outcome {
-	bool left;
+	bool left, bounced;
 	char hop_status[11];
 	char hop_text[1024];
 };

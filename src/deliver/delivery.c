@@ -88,10 +88,10 @@ bool delivery_retry(struct delivery *d)
 	return left;
 }
 
-static bool any_deferred(const struct delivery *d)
+static bool any(const struct delivery *d, enum delivery_result result)
 {
 	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].result == DELIVERY_DEFERRED)
+		if (d->recipients[i].result == result)
 			return true;
 	return false;
 }
@@ -145,7 +145,8 @@ static void reply(struct ipc_exchange *x, const struct delivery *d)
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WHY_TEXT_MAX + 256);
 	delivery_reply_write(&bytes,
 	    &(struct delivery_reply){
-		.left = any_deferred(d),
+		.left = any(d, DELIVERY_DEFERRED),
+		.bounced = any(d, DELIVERY_BOUNCED),
 		.hop_status = str_of(d->hop.status),
 		.hop_text = buf_str(&d->hop.text),
 	    });

@@ -90,10 +90,10 @@ static void log_result(const struct delivery *d, size_t index, struct log_delive
 	log_delivery(&line);
 }
 
-static void mark_done(const struct delivery *d, size_t index)
+static void mark_done(struct delivery *d, size_t index)
 {
 	const struct delivery_recipient *r = d->recipients[index].request;
-	int error = queue_file_mark_done(d->file.fd, r->offset);
+	int error = queue_file_mark_done(&d->file, r->offset);
 	if (error != 0)
 		log_warning("%.*s: cannot mark recipient at offset %lld as done: %s",
 		    STR_ARG(d->request.id), (long long)r->offset, strerror(-error));
@@ -139,7 +139,7 @@ static void log_outcome(const struct delivery *d, size_t index)
 		.text = f->text});
 }
 
-void outcome_done(const struct delivery *d, size_t index)
+void outcome_done(struct delivery *d, size_t index)
 {
 	log_outcome(d, index);
 	mark_done(d, index);

@@ -15,7 +15,7 @@
 /* Success is told to the trace service, so it waits for outcome_finish. */
 bool outcome_is_traced(const struct delivery *d, size_t index);
 /* A recipient that was sent: log line and mark. */
-void outcome_done(const struct delivery *d, size_t index);
+void outcome_done(struct delivery *d, size_t index);
 /* Everything that waits; a result may become DELIVERY_DEFERRED when a log cannot take it.
  */
 void outcome_finish(struct delivery *d);

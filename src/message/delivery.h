@@ -46,10 +46,12 @@ enum delivery_flags {
 	F(LIST, recipients, delivery_recipient)
 IPC_MESSAGE(delivery_request, 1, NEVER, DELIVERY_REQUEST_FIELDS)
 
-/* `left`: some recipient is not finished (deferred). `hop_status` set: the destination as
- * a whole failed (connect, greeting): counts against its concurrency. */
+/* `left`: some recipient is not finished (deferred). `bounced`: some recipient may have
+ * an entry in the bounce log. `hop_status` set: the destination as a whole failed
+ * (connect, greeting): counts against its concurrency. */
 #define DELIVERY_REPLY_FIELDS(F) \
 	F(BOOL, left, 0)         \
+	F(BOOL, bounced, 0)      \
 	F(STR, hop_status, 10)   \
 	F(STR, hop_text, WHY_TEXT_MAX)
 IPC_MESSAGE(delivery_reply, 2, NEVER, DELIVERY_REPLY_FIELDS)

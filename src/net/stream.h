@@ -67,6 +67,8 @@ void stream_skip(struct stream *s, size_t count);
 /* Bytes already received and unread, the kernel's included when `look` (no wait). This is
  * how pipelined input is seen. */
 size_t stream_pending(struct stream *s, bool look);
+/* The last read took all that the kernel had then. */
+bool stream_is_drained(const struct stream *s);
 /* Nothing was received that is unread, and the peer has not closed: a connection that was
  * kept may be used again. No wait. */
 bool stream_is_quiet(struct stream *s);

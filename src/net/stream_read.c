@@ -226,6 +226,11 @@ size_t stream_pending(struct stream *s, bool look)
 	return pending;
 }
 
+bool stream_is_drained(const struct stream *s)
+{
+	return s->drained;
+}
+
 bool stream_is_quiet(struct stream *s)
 {
 	char byte;

@@ -128,8 +128,12 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	    .recipients = e->recipients,
 	    .recipients_count = e->count,
 	};
-	return delivery_client_run(via->agent, &request,
+	int error = delivery_client_run(via->agent, &request,
 	    deadline_after_seconds(service_common()->daemon_timeout), outcome);
+	/* Without an answer nobody knows how far it came. */
+	if (error != 0 || outcome->bounced)
+		e->message->bounced = true;
+	return error;
 }
 
 /* Has the reason recorded for every recipient; without that they just stay. */

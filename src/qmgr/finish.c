@@ -39,7 +39,7 @@ static bool log_exists(const char *queue, const char *id)
 /* Tells the sender of recipients that failed for good. */
 static bool bounce(struct message *m)
 {
-	if (!log_exists(QUEUE_BOUNCE, m->id))
+	if (!m->bounced || !log_exists(QUEUE_BOUNCE, m->id))
 		return true;
 	int error = send_notice(m, qmgr.bounce, BOUNCE_NOTICE_FAILURE);
 	if (error != 0)
@@ -95,13 +95,13 @@ static bool expire(struct message *m)
 	return error == 0;
 }
 
-static void warn_of_delay(struct message *m, int fd)
+static void warn_of_delay(struct message *m, struct queue_file *f)
 {
 	if (m->envelope.warn_time <= 0 || clock_wall_seconds() < m->envelope.warn_time)
 		return;
 	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_DELAY);
 	if (error == 0)
-		error = queue_file_set_warn(fd, m->envelope.warn_offset, -1);
+		error = queue_file_set_warn(f, m->envelope.warn_offset, -1);
 	if (error != 0)
 		log_warning(
 		    "%s: notice of delay is not sent yet: %s", m->id, strerror(-error));
@@ -128,29 +128,34 @@ static void warn_unless_taken(const struct message *m, const char *action, int e
 
 static void defer(struct message *m)
 {
-	int fd = queue_open(QUEUE_ACTIVE, str_of(m->id), O_RDWR, qmgr.queue_owner);
-	if (fd < 0) {
-		warn_unless_taken(m, "open", fd);
+	struct queue_file f;
+	int error = queue_file_open(
+	    &f, QUEUE_ACTIVE, str_of(m->id), true, false, qmgr.queue_owner);
+	if (error < 0) {
+		warn_unless_taken(m, "open", error);
 		return;
 	}
-	warn_of_delay(m, fd);
+	warn_of_delay(m, &f);
 	struct timespec when = {.tv_sec = next_attempt(m)};
 	const struct timespec times[] = {when, when};
-	if (futimens(fd, times) != 0)
+	if (futimens(f.fd, times) != 0)
 		log_warning("%s: set time stamp: %s", m->id, strerror(errno));
 	/* Some recipients may be done, and agents do not sync their marks: nobody shall
 	 * get the message again after a power cut in the hours that it waits. */
-	int error = m->read > 1 ? commit_sync_fd(fd) : 0;
+	error = m->read > 1 ? commit_sync_fd(f.fd) : 0;
 	if (error != 0)
 		log_warning("%s: sync: %s", m->id, strerror(-error));
-	file_close(&fd);
+	queue_file_close(&f);
 	error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
 	warn_unless_taken(m, "move to deferred", error);
 }
 
 static void remove_message(struct message *m)
 {
-	int error = queue_remove(QUEUE_ACTIVE, str_of(m->id));
+	/* A large file would keep its space for the next small message. */
+	bool again = m->envelope.message_size <= COMMIT_MEMORY;
+	int error = again ? commit_pool_remove(qmgr.pool, QUEUE_ACTIVE, str_of(m->id))
+			  : queue_remove(QUEUE_ACTIVE, str_of(m->id));
 	warn_unless_taken(m, "remove", error);
 	if (error != 0)
 		return;

@@ -292,8 +292,8 @@ static void forget_reasons(struct str id)
 		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
 }
 
-/* New mail has none; what an earlier qmgr had active, or a crash brought back, may. */
-static bool may_have_reasons(const struct message *m, const char *queue)
+/* New mail has no logs; what an earlier qmgr had active, or a crash brought back, may. */
+static bool may_have_logs(const struct message *m, const char *queue)
 {
 	return str_is(str_of(queue), QUEUE_DEFERRED) ||
 	    m->envelope.arrival.tv_sec <= qmgr.started;
@@ -312,7 +312,8 @@ bool message_activate(const char *queue, struct str id)
 	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
 	    m->envelope.recipient_count);
 	bool attempt = !m->expire_now || !log_exists(QUEUE_DEFER, id);
-	if (attempt && may_have_reasons(m, queue))
+	m->bounced = may_have_logs(m, queue);
+	if (attempt && m->bounced)
 		forget_reasons(id);
 	m->reading = true;
 	m->next_offset = attempt ? 0 : -1;

@@ -88,14 +88,14 @@ static void begin(UNUSED void *argument)
 	intake_start();
 }
 
-static void open_notes(const struct common_params *common)
+static void open_commit(const struct common_params *common)
 {
 	enum commit_engine engine;
 	if (!commit_engine_parse(common->commit_engine, &engine))
 		fatal("bad value of commit_engine: %s", common->commit_engine);
-	int error = engine == COMMIT_LOG
-	    ? commit_notes_open(common->commit_segment_size, &qmgr.notes)
-	    : 0;
+	int error = commit_pool_open(&qmgr.pool);
+	if (error == 0 && engine == COMMIT_LOG)
+		error = commit_notes_open(common->commit_segment_size, &qmgr.notes);
 	if (error != 0)
 		fatal("open the commit log: %s", strerror(-error));
 }
@@ -111,7 +111,7 @@ static void started(void)
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	qmgr.queue_owner = owner_of(common).uid;
 	qmgr.started = clock_wall_seconds();
-	open_notes(common);
+	open_commit(common);
 	qmgr.messages = map_new();
 	qmgr.transports = map_new();
 	qmgr.rewrite = rewrite_client_new(

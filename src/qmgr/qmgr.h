@@ -22,6 +22,7 @@
 #include "mail/why.h"
 #include "message/qmgr.h"
 #include "queue/commit_notes.h"
+#include "queue/commit_pool.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
@@ -46,6 +47,7 @@ struct message {
 	uint64_t read;        /* recipients of all portions so far */
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
+	bool bounced;         /* there may be a bounce log */
 	bool old;             /* was deferred before */
 	bool expire_now;      /* forced by the administrator */
 	bool unthrottle;      /* he wants it tried whoever seems dead */
@@ -92,6 +94,7 @@ struct qmgr_state {
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer, *trace;
 	struct commit_notes *notes; /* NULL without commit log */
+	struct commit_pool *pool;   /* where finished files go */
 	struct map *messages;       /* active, by id */
 	size_t old_messages;        /* of these, from deferred */
 	size_t recipients;          /* in memory, of all messages */

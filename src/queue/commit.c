@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
@@ -12,27 +10,11 @@
 #include "queue/commit_checkpoint.h"
 #include "queue/commit_private.h"
 #include "queue/queue_dir.h"
+#include "queue/queue_file.h"
 #include "run/fiber.h"
 #include "run/worker.h"
 
-#define MODE_WRITING  0600
-#define MODE_READY    0700
-#define MODE_DROPPING 0644
-#define MODE_DROPPED  0744 /* maildrop: pickup, another user, must be able to read */
-
-/*
- * XFS, btrfs and ext4 with its journal write the name of a new file no later than the
- * sync of the file. ext2 has ext4's magic; nobody keeps mail on it.
- */
-static bool names_are_ordered(int fd)
-{
-	struct statfs status;
-	if (fstatfs(fd, &status) < 0)
-		return false;
-	unsigned long magic = (unsigned long)status.f_type & 0xffffffffUL;
-	return magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC ||
-	    magic == BTRFS_SUPER_MAGIC;
-}
+#define MODE_DROPPED 0744 /* maildrop: pickup, another user, must be able to read */
 
 bool commit_engine_parse(const char *name, enum commit_engine *engine_r)
 {
@@ -43,11 +25,8 @@ bool commit_engine_parse(const char *name, enum commit_engine *engine_r)
 	return true;
 }
 
-/* The directory of segments belongs to the engine: it is made when it is not there. */
 static int open_log(struct commit *c, int64_t segment_size)
 {
-	if (mkdir(SEGMENT_DIRECTORY, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	c->log_dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
 	if (c->log_dir < 0)
 		return c->log_dir;
@@ -65,12 +44,13 @@ int commit_open(const struct commit_options *o, struct commit **c_r)
 	struct commit *c = memory_alloc(sizeof(*c));
 	*c = (struct commit){.queue = queue,
 	    .dir = dir,
-	    .start_mode = drop ? MODE_DROPPING : MODE_WRITING,
-	    .ready_mode = drop ? MODE_DROPPED : MODE_READY,
+	    .mode = drop ? MODE_DROPPED : QUEUE_MODE_READY,
 	    .long_ids = o->long_ids,
-	    .ordered = names_are_ordered(dir),
+	    .ordered = file_system_is_ordered(dir),
 	    .log_dir = -1};
-	int error = o->engine == COMMIT_LOG && !drop ? open_log(c, o->segment_size) : 0;
+	int error = drop ? 0 : commit_pool_open(&c->pool);
+	if (error == 0 && !drop && o->engine == COMMIT_LOG)
+		error = open_log(c, o->segment_size);
 	if (error < 0)
 		commit_close(c);
 	else
@@ -83,6 +63,7 @@ void commit_close(struct commit *c)
 	if (c == NULL)
 		return;
 	commit_group_free(c->group);
+	commit_pool_close(c->pool);
 	file_close(&c->log_dir);
 	file_close(&c->dir);
 	free(c);
@@ -213,7 +194,7 @@ bool commit_patch(
 
 static int sync_name(int fd, const char *directory)
 {
-	if (names_are_ordered(fd))
+	if (file_system_is_ordered(fd))
 		return 0;
 	int error = file_sync_dir(AT_FDCWD, directory);
 	/* A directory that we may not open (maildrop) is synced with all the rest. */
@@ -225,7 +206,7 @@ static int sync_names(const struct commit_slot *slot)
 	char path[QUEUE_PATH_MAX];
 	if (slot->owner->ordered)
 		return 0;
-	queue_path(path, slot->queue, str_of(slot->id));
+	memcpy(path, slot->path, sizeof(path));
 	char *slash = strrchr(path, '/');
 	*slash = '\0';
 	return sync_name(slot->fd, path);
@@ -233,9 +214,7 @@ static int sync_names(const struct commit_slot *slot)
 
 static void undo(struct commit_slot *slot)
 {
-	char path[QUEUE_PATH_MAX];
-	queue_path(path, slot->queue, str_of(slot->id));
-	(void)unlinkat(AT_FDCWD, path, 0);
+	(void)unlinkat(AT_FDCWD, slot->path, 0);
 	file_close(&slot->fd);
 }
 
@@ -244,15 +223,18 @@ static void undo_job(void *job)
 	undo(job);
 }
 
+/* The complete file gets its mode, where umask spoiled it, and its name. */
 static void ready_steps(struct commit_slot *slot)
 {
-	if (slot->error == 0)
-		trouble(slot, "chmod", file_chmod(slot->fd, slot->owner->ready_mode));
-	if (slot->error != 0 || !slot->hold)
+	const struct commit *c = slot->owner;
+	const char *queue = slot->hold ? QUEUE_HOLD : c->queue;
+	if (slot->error == 0 && slot->mode != c->mode)
+		trouble(slot, "chmod", file_chmod(slot->fd, c->mode));
+	if (slot->error != 0)
 		return;
-	trouble(slot, "rename", queue_move(str_of(slot->id), slot->queue, QUEUE_HOLD));
+	trouble(slot, "rename", queue_take_in(slot->path, queue, str_of(slot->id)));
 	if (slot->error == 0)
-		slot->queue = QUEUE_HOLD;
+		queue_path(slot->path, queue, str_of(slot->id));
 }
 
 static void sync_steps(struct commit_slot *slot)
@@ -271,8 +253,8 @@ static void sync_job(void *job)
 }
 
 /*
- * The steps of doc/commit.md. One sync carries data, mode and names, so the file is made
- * ready before it; the lock keeps others off until it is through. A failed sync is never
+ * The steps of doc/commit.md. One sync carries data, mode and name, so the file gets its
+ * name before it; the lock keeps others off until it is through. A failed sync is never
  * repeated: the kernel may have dropped the pages and would report success.
  */
 static void finish_job(void *job)
@@ -330,7 +312,9 @@ void commit_cancel(struct commit_slot *slot)
 {
 	if (slot == NULL)
 		return;
-	run(undo_job, slot);
+	/* Without the lock a file of the pool is free. */
+	if (slot->owner->pool == NULL || slot->written > 0)
+		run(undo_job, slot);
 	slot_free(slot);
 }
 

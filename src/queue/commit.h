@@ -10,12 +10,13 @@
  *	commit_finish(slot, arrival, hold, &why)   true: safe, answer 250, tell qmgr
  *	or commit_cancel(slot)
  *
- * A slot is an empty file in `incoming`, mode 0600, flocked by this process. Called from
- * fibers: syncs run on the disk pool while the fiber sleeps; outside a fiber (postdrop)
- * they run at once. commit_reserve does not wait. Trouble is sticky: after it all calls
- * on the slot say the same. Bytes up to COMMIT_MEMORY are held in memory and written
- * once. A failure undoes: the file is gone, `why` says path and trouble (4.3.0), the
- * space needed when the disk is full.
+ * A slot is a file of the pool (commit_pool.h; for maildrop one there, whose name is no
+ * queue id), flocked by this process, that gets its name in the queue when it is
+ *complete. Called from fibers: syncs run on the disk pool while the fiber sleeps; outside
+ *a fiber (postdrop) they run at once. commit_reserve does not wait. Trouble is sticky:
+ *after it all calls on the slot say the same. Bytes up to COMMIT_MEMORY are held in
+ *memory and written once. A failure undoes: the file is gone, `why` says path and trouble
+ *(4.3.0), the space needed when the disk is full.
  */
 #ifndef QUEUE_COMMIT_H
 #define QUEUE_COMMIT_H
@@ -35,9 +36,8 @@ enum commit_engine { COMMIT_FILE, COMMIT_LOG };
 /* Of the parameter commit_engine; false: it is neither. */
 MUST_USE bool commit_engine_parse(const char *name, enum commit_engine *engine_r);
 enum commit_kind {
-	COMMIT_INCOMING, /* cleanup: mode ends 0700 */
-	COMMIT_MAILDROP, /* postdrop: mode 0644 -> 0744; syncfs where the name is not
-			    ordered */
+	COMMIT_INCOMING, /* cleanup: mode 0700 */
+	COMMIT_MAILDROP, /* postdrop: mode 0744; syncfs where the name is not ordered */
 };
 
 struct commit_options {
@@ -58,10 +58,8 @@ int commit_trouble(struct commit *c);
 
 /* 0 or -errno. */
 MUST_USE int commit_reserve(struct commit *c, struct commit_slot **slot_r);
-/* Takes over an id that another process reserved and left: its empty file, or, when that
- * is gone, a new one of exactly this name. -EWOULDBLOCK: its holder lives; -EEXIST: what
- * lies there is no reservation (not empty, not ours, another mode); -EINVAL: no queue id.
- * Does not wait. */
+/* Takes over an id that another process reserved and left. -EEXIST: a message has it;
+ * -EINVAL: no queue id. When two finish a message of one id, the second fails. */
 MUST_USE int commit_adopt(struct commit *c, struct str id, struct commit_slot **slot_r);
 const char *commit_id(const struct commit_slot *slot);
 struct timeval commit_time(const struct commit_slot *slot); /* when it was reserved */

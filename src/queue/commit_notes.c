@@ -35,8 +35,6 @@ static void start(void *argument);
 
 int commit_notes_open(int64_t segment_size, struct commit_notes **n_r)
 {
-	if (mkdir(SEGMENT_DIRECTORY, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
 	if (dir < 0)
 		return dir;

@@ -5,15 +5,18 @@
 #include <sys/stat.h>
 #include "queue/commit.h"
 #include "queue/commit_group.h"
+#include "queue/commit_pool.h"
+#include "queue/queue_dir.h"
 
 struct commit {
 	const char *queue;
 	int dir; /* kept open, for the name operations; maildrop may not be readable */
-	mode_t start_mode, ready_mode;
+	mode_t mode;
 	bool long_ids;
-	bool ordered;     /* a name is durable with its file */
-	unsigned counter; /* of temporary names */
-	int log_dir;      /* commit, -1 without log engine */
+	bool ordered;             /* a name is durable with its file */
+	struct commit_pool *pool; /* NULL for maildrop: files are born there */
+	unsigned counter;         /* of temporary names */
+	int log_dir;              /* commit, -1 without log engine */
 	struct commit_group *group;
 };
 
@@ -22,9 +25,10 @@ struct commit_slot {
 	int fd;
 	char id[QUEUE_ID_MAX];
 	struct timeval when;
-	struct buf bytes;  /* not written yet */
-	off_t written;     /* bytes in the file before them */
-	const char *queue; /* where the file lies now */
+	struct buf bytes;          /* not written yet */
+	off_t written;             /* bytes in the file before them */
+	char path[QUEUE_PATH_MAX]; /* where the file lies now */
+	mode_t mode;
 	bool hold;
 
 	/* The job under way: bytes that go to `offset`, outside `bytes`. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/fault.h"
 #include "base/file.h"
+#include "queue/commit_pool.h"
 #include "queue/queue_dir.h"
 #include "run/fiber.h"
 #include "run/loop.h"
@@ -18,6 +19,8 @@ static void enter_queue(void)
 	assert_int_equal(mkdir("incoming", 0700), 0);
 	assert_int_equal(mkdir("maildrop", 0730), 0);
 	assert_int_equal(mkdir("hold", 0700), 0);
+	assert_int_equal(mkdir("active", 0700), 0);
+	assert_int_equal(mkdir("deferred", 0700), 0);
 	queue_dir_configure(STR(""), 0);
 }
 
@@ -65,18 +68,14 @@ TEST(a_message_is_reserved_written_and_made_ready)
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
 	assert_true(queue_id_valid(str_of(id)));
-	assert_file(QUEUE_INCOMING, id, 0600, STR(""));
-	/* Others pass by. */
-	int fd = queue_open(QUEUE_INCOMING, str_of(id), O_RDONLY, (uid_t)-1);
-	assert_int_equal(file_try_lock(fd, FILE_LOCK_EXCLUSIVE), -EWOULDBLOCK);
+	assert_int_equal(files_in("incoming"), 0);
 	assert_true(commit_add(slot, STR("....text"), &why));
 	assert_true(commit_patch(slot, 0, STR("size"), &why));
-	assert_file(QUEUE_INCOMING, id, 0600, STR(""));
+	assert_int_equal(files_in("incoming"), 0);
 	assert_true(commit_finish(slot, commit_time(slot), false, &why));
 	assert_file(QUEUE_INCOMING, id, 0700, STR("sizetext"));
-	assert_int_equal(file_try_lock(fd, FILE_LOCK_EXCLUSIVE), 0);
-	file_close(&fd);
 	assert_int_equal(files_in("incoming"), 1);
+	assert_int_equal(files_in(COMMIT_POOL), 0);
 	commit_close(c);
 	why_free(&why);
 }
@@ -143,7 +142,6 @@ TEST(a_maildrop_file_can_be_read_by_pickup)
 	struct commit *c = open_engine(COMMIT_MAILDROP);
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
-	assert_file(QUEUE_MAILDROP, id, 0644, STR(""));
 	assert_true(commit_add(slot, STR("x"), NULL));
 	assert_true(commit_finish(slot, commit_time(slot), false, NULL));
 	assert_file(QUEUE_MAILDROP, id, 0744, STR("x"));
@@ -161,6 +159,11 @@ TEST(a_cancelled_message_leaves_nothing)
 	commit_cancel(slot);
 	commit_cancel(NULL);
 	assert_int_equal(files_in("incoming"), 0);
+	/* Its file serves the next one. */
+	assert_int_equal(files_in(COMMIT_POOL), 1);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_int_equal(files_in(COMMIT_POOL), 1);
+	commit_cancel(slot);
 	commit_close(c);
 }
 
@@ -180,97 +183,68 @@ TEST(long_ids_are_given_when_asked_for)
 	commit_close(c);
 }
 
-/* With the clock standing still, an id that is taken is passed over. */
-TEST(an_id_is_never_given_twice_while_its_file_exists)
-{
-	char taken[QUEUE_ID_MAX];
-	struct commit_slot *slot = NULL;
-	enter_queue();
-	clock_fake_start(1795318146);
-	struct commit *c = open_engine(COMMIT_INCOMING);
-	assert_int_equal(commit_reserve(c, &slot), 0);
-	(void)snprintf(taken, sizeof(taken), "incoming/%s", commit_id(slot));
-	commit_cancel(slot);
-	/* ext4 gives the inode of the file just removed to the next one, so the next id
-	 * is the same, unless somebody else's file has it. */
-	int fd = file_open_at(AT_FDCWD, "other", O_CREAT | O_WRONLY, 0600);
-	file_close(&fd);
-	assert_int_equal(file_open_at(AT_FDCWD, taken, O_RDONLY, 0), -ENOENT);
-	assert_int_equal(rename("other", taken), 0);
-	for (int i = 0; i < 20; i++) {
-		assert_int_equal(commit_reserve(c, &slot), 0);
-		char path[QUEUE_PATH_MAX];
-		queue_path(path, QUEUE_INCOMING, str_of(commit_id(slot)));
-		assert_string_not_equal(path, taken);
-		assert_int_equal(access(path, F_OK), 0);
-		commit_cancel(slot);
-	}
-	assert_int_equal(access(taken, F_OK), 0);
-	commit_close(c);
-	clock_fake_stop();
-}
-
-/* As a cleanup process leaves it behind that died. */
-static void leave_reservation(const char *id, mode_t mode, struct str content)
+TEST(a_message_never_takes_the_place_of_another)
 {
 	char path[QUEUE_PATH_MAX];
-	queue_path(path, QUEUE_INCOMING, str_of(id));
+	struct commit_slot *slot = NULL;
+	struct why why;
+	why_init(&why);
+	enter_queue();
+	struct commit *c = open_engine(COMMIT_INCOMING);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	queue_path(path, QUEUE_INCOMING, str_of(commit_id(slot)));
 	CLEANUP(file_close)
-	int fd = file_open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_EXCL, mode);
-	assert_true(fd >= 0);
-	assert_int_equal(file_write_all(fd, content.p, content.len), 0);
+	int fd = file_open_at(AT_FDCWD, path, O_CREAT | O_RDWR, 0700);
+	assert_int_equal(file_write_all(fd, "old", 3), 0);
+	assert_true(commit_add(slot, STR("new"), &why));
+	assert_false(commit_finish(slot, commit_time(slot), false, &why));
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(100);
+	assert_int_equal(file_read_whole(AT_FDCWD, path, &bytes), 0);
+	assert_true(str_is(buf_str(&bytes), "old"));
+	assert_int_equal(files_in(COMMIT_POOL), 0);
+	commit_close(c);
+	why_free(&why);
 }
 
 TEST(an_id_that_its_process_left_is_taken_over)
 {
 	struct commit_slot *slot = NULL;
+	struct commit_slot *other = NULL;
+	struct why why;
+	why_init(&why);
 	enter_queue();
 	struct commit *c = open_engine(COMMIT_INCOMING);
-	leave_reservation("ABCDE123", 0600, STR(""));
 	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &slot), 0);
+	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &other), 0);
 	assert_string_equal(commit_id(slot), "ABCDE123");
-	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, commit_time(slot), false, NULL));
+	assert_true(commit_add(slot, STR("x"), &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, &why));
 	assert_int_equal(access("incoming/ABCDE123", X_OK), 0);
+	/* The second one of that id. */
+	assert_true(commit_add(other, STR("y"), &why));
+	assert_false(commit_finish(other, commit_time(other), false, &why));
 	assert_int_equal(files_in("incoming"), 1);
 	commit_close(c);
+	why_free(&why);
 }
 
-TEST(an_id_whose_file_went_with_its_process_gets_a_new_file)
+TEST(an_id_that_a_message_has_is_not_taken_over)
 {
+	static const char *const queues[] = {"incoming", "active", "deferred", "hold"};
 	struct commit_slot *slot = NULL;
-	struct commit_slot *other = NULL;
 	enter_queue();
 	struct commit *c = open_engine(COMMIT_INCOMING);
-	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &slot), 0);
-	/* Held: nobody else gets it. */
-	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &other), -EWOULDBLOCK);
-	commit_cancel(slot);
-	assert_int_equal(files_in("incoming"), 0);
-	commit_close(c);
-}
-
-TEST(an_id_that_is_no_left_over_reservation_is_refused)
-{
-	struct commit_slot *slot = NULL;
-	struct commit_slot *other = NULL;
-	enter_queue();
-	struct commit *c = open_engine(COMMIT_INCOMING);
-	assert_int_equal(commit_reserve(c, &slot), 0);
-	assert_int_equal(commit_adopt(c, str_of(commit_id(slot)), &other), -EWOULDBLOCK);
-	commit_cancel(slot);
-	leave_reservation("AAAAA1", 0600, STR("x"));
-	leave_reservation("AAAAA2", 0700, STR(""));
-	assert_int_equal(mkdir("incoming/AAAAA3", 0600), 0);
-	assert_int_equal(mkfifo("incoming/AAAAA4", 0600), 0);
-	assert_int_equal(symlink("AAAAA1", "incoming/AAAAA5"), 0);
-	assert_int_equal(commit_adopt(c, STR("AAAAA1"), &slot), -EEXIST);
-	assert_int_equal(commit_adopt(c, STR("AAAAA2"), &slot), -EEXIST);
-	assert_int_equal(commit_adopt(c, STR("AAAAA3"), &slot), -EISDIR);
-	assert_int_equal(commit_adopt(c, STR("AAAAA4"), &slot), -EEXIST);
-	assert_int_equal(commit_adopt(c, STR("AAAAA5"), &slot), -ELOOP);
+	for (size_t i = 0; i < ARRAY_SIZE(queues); i++) {
+		char path[QUEUE_PATH_MAX];
+		queue_path(path, queues[i], STR("AAAAA1"));
+		int fd = file_open_at(AT_FDCWD, path, O_CREAT | O_RDWR, 0700);
+		assert_true(fd >= 0);
+		file_close(&fd);
+		assert_int_equal(commit_adopt(c, STR("AAAAA1"), &slot), -EEXIST);
+		assert_int_equal(unlink(path), 0);
+	}
 	assert_int_equal(commit_adopt(c, STR("../hold/x"), &slot), -EINVAL);
-	assert_int_equal(files_in("incoming"), 5);
+	assert_int_equal(files_in(COMMIT_POOL), 0);
 	commit_close(c);
 }
 
@@ -303,6 +277,7 @@ static void check_failure(struct commit *c, const struct failure *f, bool hold)
 	fault_set(f->point, 0, false, 0);
 	assert_int_equal(files_in("incoming"), 0);
 	assert_int_equal(files_in("hold"), 0);
+	assert_int_equal(files_in(COMMIT_POOL), 0);
 	why_free(&why);
 }
 
@@ -310,9 +285,8 @@ TEST(every_step_that_fails_leaves_no_file_and_says_why)
 {
 	static const struct failure rows[] = {
 	    {FAULT_OPEN, 1, EMFILE, NULL},
-	    {FAULT_RENAME, 1, EIO, NULL},
 	    {FAULT_WRITE, 1, ENOSPC, "write"},
-	    {FAULT_CHMOD, 1, EROFS, "chmod"},
+	    {FAULT_RENAME, 1, EIO, "rename"},
 	    {FAULT_FSYNC, 1, EIO, "fsync"},
 	};
 	enter_queue();
@@ -321,8 +295,6 @@ TEST(every_step_that_fails_leaves_no_file_and_says_why)
 		check_failure(c, &rows[i], false);
 		check_failure(c, &rows[i], true);
 	}
-	static const struct failure move = {FAULT_RENAME, 2, EIO, "rename"};
-	check_failure(c, &move, true);
 	commit_close(c);
 }
 

@@ -132,10 +132,11 @@ int queue_take_in(const char *path, const char *queue, struct str id)
 {
 	char place[QUEUE_PATH_MAX];
 	queue_path(place, queue, id);
-	if (faccessat(AT_FDCWD, place, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	int error = make_hash_directories(queue, place);
-	return error < 0 ? error : file_rename(AT_FDCWD, path, AT_FDCWD, place);
+	int error = file_rename_new(AT_FDCWD, path, AT_FDCWD, place);
+	if (error != -ENOENT || depth_of(queue) == 0)
+		return error;
+	error = make_hash_directories(queue, place);
+	return error < 0 ? error : file_rename_new(AT_FDCWD, path, AT_FDCWD, place);
 }
 
 int queue_remove(const char *queue, struct str id)

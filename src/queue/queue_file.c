@@ -16,6 +16,7 @@ int queue_file_take(struct queue_file *f, int fd)
 		return -errno;
 	*f = taken;
 	record_reader_init(&f->reader, fd, 0);
+	f->reader.size = f->status.st_size;
 	return 0;
 }
 
@@ -28,22 +29,15 @@ static int check_state(const struct stat *status)
 	return (status->st_mode & STATE_BITS) == QUEUE_MODE_READY ? 0 : -EBUSY;
 }
 
-static int check_file(int fd)
-{
-	struct stat status;
-	return fstat(fd, &status) < 0 ? -errno : check_state(&status);
-}
-
-/* A file that is not ready is passed by without trying the lock, which its writer holds.
- * After the lock is ours it is looked at again: it may have changed or gone meanwhile. */
+/* What the lock tells counts only for a file that is ready: its writer holds it before.
+ * Looked at after the lock, as it may have changed or gone before. */
 static int lock_and_take(struct queue_file *f, int fd, bool lock)
 {
-	int error = check_file(fd);
-	if (error == 0 && lock)
-		error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
-	if (error == 0 && lock)
-		error = check_file(fd);
-	return error < 0 ? error : queue_file_take(f, fd);
+	int locked = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
+	int error = queue_file_take(f, fd);
+	if (error == 0)
+		error = check_state(&f->status);
+	return error < 0 ? error : locked;
 }
 
 int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool write,
@@ -303,45 +297,50 @@ int queue_file_content_next(struct queue_file *f, struct str *line_r, bool *whol
 	}
 }
 
-/* A record of `type` with `len` bytes (or any, when -1) stands at `offset`, and another
- * record behind it: an offset that somebody made up hits neither easily. */
-static int check_record(int fd, int64_t offset, int type, int64_t len)
+/* The record at `offset`, and another one behind it: an offset that somebody made up hits
+ * neither easily. What was read before is not read again: a record is changed only by the
+ * one who asks. */
+static int record_at(struct queue_file *f, int64_t offset, int *type_r, size_t *len_r)
 {
-	struct record_reader reader;
-	int found = 0;
+	int behind = 0;
 	struct str data = STR_EMPTY;
 	if (offset <= 0)
 		return -EBADMSG;
-	record_reader_init(&reader, fd, offset);
-	int result = record_reader_next(&reader, &found, &data);
-	if (result == 1 && (found != type || (len >= 0 && data.len != (size_t)len)))
-		result = -EBADMSG;
+	record_reader_seek(&f->reader, offset);
+	int result = record_reader_next(&f->reader, type_r, &data);
+	*len_r = data.len;
 	if (result == 1)
-		result = record_reader_next(&reader, &found, &data);
-	if (result == 1 && record_label(found, false) == NULL)
-		result = -EBADMSG;
-	record_reader_free(&reader);
-	return result == 0 ? -EBADMSG : result < 0 ? result : 0;
+		result = record_reader_next(&f->reader, &behind, &data);
+	if (result < 0)
+		return result;
+	return result == 1 && record_label(behind, false) != NULL ? 0 : -EBADMSG;
 }
 
-int queue_file_mark_done(int fd, int64_t offset)
+int queue_file_mark_done(struct queue_file *f, int64_t offset)
 {
 	const char done = RECORD_DONE;
-	int error = check_record(fd, offset, RECORD_RECIPIENT, -1);
-	if (error == -EBADMSG && check_record(fd, offset, RECORD_DONE, -1) == 0)
-		return 0;
-	return error < 0 ? error : file_write_all_at(fd, &done, 1, offset);
+	int type = 0;
+	size_t len = 0;
+	int error = record_at(f, offset, &type, &len);
+	if (error < 0 || type == RECORD_DONE)
+		return error;
+	return type == RECORD_RECIPIENT ? file_write_all_at(f->fd, &done, 1, offset)
+					: -EBADMSG;
 }
 
 #define WARN_DATA   15 /* digits and blanks of a W record */
 #define WARN_HEADER 2
 
-int queue_file_set_warn(int fd, int64_t offset, int64_t when)
+int queue_file_set_warn(struct queue_file *f, int64_t offset, int64_t when)
 {
 	char text[32];
-	int error = check_record(fd, offset, RECORD_WARN, WARN_DATA);
+	int type = 0;
+	size_t len = 0;
+	int error = record_at(f, offset, &type, &len);
 	if (error < 0)
 		return error;
+	if (type != RECORD_WARN || len != WARN_DATA)
+		return -EBADMSG;
 	(void)snprintf(text, sizeof(text), "%15lld", (long long)when);
-	return file_write_all_at(fd, text, WARN_DATA, offset + WARN_HEADER);
+	return file_write_all_at(f->fd, text, WARN_DATA, offset + WARN_HEADER);
 }

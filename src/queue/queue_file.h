@@ -103,8 +103,8 @@ MUST_USE int queue_file_content_next(
 
 /* Turns R at `offset` into D after checking that an R record stands there (D already:
  * fine). 0, -EBADMSG, -errno. The caller has synced what the mark stands for. */
-MUST_USE int queue_file_mark_done(int fd, int64_t offset);
+MUST_USE int queue_file_mark_done(struct queue_file *f, int64_t offset);
 /* Rewrites the time of the W record in place. */
-MUST_USE int queue_file_set_warn(int fd, int64_t offset, int64_t when);
+MUST_USE int queue_file_set_warn(struct queue_file *f, int64_t offset, int64_t when);
 
 #endif

@@ -425,15 +425,15 @@ TEST(marks_change_one_byte_of_a_recipient_only)
 	fixture_start(&x);
 	add_sample(&x.bytes);
 	assert_int_equal(fixture_read(&x), 0);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 1005), 0);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 1005), 0);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 989), -EBADMSG);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 1006), -EBADMSG);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 0), -EBADMSG);
-	assert_int_equal(queue_file_mark_done(x.file.fd, -1), -EBADMSG);
-	assert_int_equal(queue_file_mark_done(x.file.fd, 100000), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, 1005), 0);
+	assert_int_equal(queue_file_mark_done(&x.file, 1005), 0);
+	assert_int_equal(queue_file_mark_done(&x.file, 989), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, 1006), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, 0), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, -1), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, 100000), -EBADMSG);
 	/* 'R' of "Received" is no record */
-	assert_int_equal(queue_file_mark_done(x.file.fd, 1025), -EBADMSG);
+	assert_int_equal(queue_file_mark_done(&x.file, 1025), -EBADMSG);
 	x.bytes.p[1005] = 'D';
 	char *now = malloc(x.bytes.len);
 	assert_int_equal(file_read_at(x.file.fd, now, x.bytes.len, 0), x.bytes.len);
@@ -456,8 +456,8 @@ TEST(the_warning_time_is_rewritten_in_place)
 	assert_int_equal(fixture_read(&x), 0);
 	assert_int_equal(x.envelope.warn_time, 1795319677);
 	assert_int_equal(x.envelope.warn_offset, at);
-	assert_int_equal(queue_file_set_warn(x.file.fd, at, -1), 0);
-	assert_int_equal(queue_file_set_warn(x.file.fd, 0, -1), -EBADMSG);
+	assert_int_equal(queue_file_set_warn(&x.file, at, -1), 0);
+	assert_int_equal(queue_file_set_warn(&x.file, 0, -1), -EBADMSG);
 	struct queue_file again;
 	assert_int_equal(queue_file_take(&again, dup(x.file.fd)), 0);
 	assert_int_equal(queue_file_envelope(&again, x.arena, &x.envelope, &x.reason), 0);

@@ -64,8 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_recipients(&f, a, size);
 	for (int64_t at = 0; at < 32; at++) {
-		ENSURE(queue_file_mark_done(fd, at) <= 0);
-		ENSURE(queue_file_set_warn(fd, at, 1) <= 0);
+		ENSURE(queue_file_mark_done(&f, at) <= 0);
+		ENSURE(queue_file_set_warn(&f, at, 1) <= 0);
 	}
 	struct stat status;
 	ENSURE(fstat(fd, &status) == 0 && (size_t)status.st_size == size);

@@ -100,6 +100,7 @@ void record_reader_init(struct record_reader *r, int fd, off_t offset)
 	    .offset = offset,
 	    .last_offset = offset,
 	    .window_at = offset,
+	    .size = INT64_MAX,
 	    .window = BUF_INIT(WINDOW_MAX)};
 }
 
@@ -113,35 +114,48 @@ void record_reader_seek(struct record_reader *r, off_t offset)
 	r->offset = offset;
 }
 
+/* One read at the end of the window. False: nothing came, *error_r says why or is 0. */
+static bool read_more(struct record_reader *r, int *error_r)
+{
+	off_t at = r->window_at + (off_t)r->window.len;
+	size_t chunk = r->window.size == 0 ? FIRST_READ : WINDOW;
+	if (r->size - at < (off_t)chunk)
+		chunk = r->size > at ? (size_t)(r->size - at) : 0;
+	char *room = buf_reserve(&r->window, chunk);
+	ssize_t done = room == NULL ? -ENOMEM
+	    : chunk == 0            ? 0
+				    : file_read_at(r->fd, room, chunk, at);
+	if (done > 0)
+		buf_advance(&r->window, (size_t)done);
+	*error_r = done < 0 ? (int)done : 0;
+	return done > 0;
+}
+
+static bool reaches_end(const struct record_reader *r)
+{
+	return r->window_at + (off_t)r->window.len >= r->size;
+}
+
 /* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
 static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
 {
+	int error = 0;
 	off_t at = r->offset - r->window_at;
 	if (at < 0 || at > (off_t)r->window.len) {
 		buf_clear(&r->window);
 		r->window_at = r->offset;
 		at = 0;
 	}
-	if (r->window.len - (size_t)at < need) {
+	/* A window that has all of the rest stays where it is: somebody may go back. */
+	if (r->window.len - (size_t)at < need && !reaches_end(r)) {
 		buf_consume(&r->window, (size_t)at);
 		r->window_at = r->offset;
 		at = 0;
 	}
-	while (r->window.len - (size_t)at < need) {
-		size_t chunk = r->window.size == 0 ? FIRST_READ : WINDOW;
-		char *room = buf_reserve(&r->window, chunk);
-		if (room == NULL)
-			return -ENOMEM;
-		ssize_t done =
-		    file_read_at(r->fd, room, chunk, r->window_at + (off_t)r->window.len);
-		if (done < 0)
-			return (int)done;
-		if (done == 0)
-			break;
-		buf_advance(&r->window, (size_t)done);
-	}
+	while (r->window.len - (size_t)at < need && read_more(r, &error))
+		continue;
 	*bytes_r = str_skip(buf_str(&r->window), (size_t)at);
-	return 0;
+	return error;
 }
 
 int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)

@@ -72,6 +72,7 @@ struct record_reader {
 	off_t last_offset; /* of the record given last */
 	off_t window_at;
 	struct buf window;
+	off_t size; /* of the file, when that is known: nothing is read beyond */
 };
 void record_reader_init(struct record_reader *r, int fd, off_t offset);
 void record_reader_free(struct record_reader *r);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "queue/commit_checkpoint.h"
+#include "queue/commit_pool.h"
 #include "queue/commit_segment.h"
 #include "queue/queue_dir.h"
 #include "queue/queue_file.h"
@@ -286,6 +287,8 @@ static int conclude(struct recovery *r)
 		error = each_segment(r, visit_end);
 	if (error == 0)
 		error = trouble(r, checkpoint_reset(r->dir), "reset", "the checkpoint");
+	if (error == 0)
+		error = trouble(r, commit_pool_empty(), "empty", COMMIT_POOL);
 	return error;
 }
 

@@ -209,6 +209,7 @@ int service_main(const struct service *s, int argc, char **argv)
 {
 	ENSURE((s->serve != NULL) + (s->exchange != NULL) + (s->datagram != NULL) == 1);
 	service_state.service = s;
+	memory_keep_for_reuse();
 	(void)umask(077);
 	(void)signal(SIGHUP, SIG_IGN);
 	fault_init(s->name);

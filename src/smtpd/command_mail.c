@@ -1,5 +1,6 @@
 /* MAIL (RFC 5321 4.1.1.2) with SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC
  * 3461). */
+#include "base/clock.h"
 #include "base/file.h"
 #include "smtp_wire/capability.h"
 #include "smtpd/smtpd.h"
@@ -10,13 +11,25 @@
 /* Also smtpd asks for half as much again as the largest message. */
 #define SPACE_FACTOR_NUMERATOR   3
 #define SPACE_FACTOR_DENOMINATOR 2
+#define SPACE_VALID_MS           1000
+
+/* As of this second: the write tells the rest. */
+static int64_t space(void)
+{
+	int64_t now = clock_ms();
+	if (now >= smtpd.space_until) {
+		smtpd.space = file_system_free(".");
+		smtpd.space_until = now + SPACE_VALID_MS;
+	}
+	return smtpd.space;
+}
 
 static bool has_space(int64_t announced)
 {
-	int64_t available = file_system_free(".");
+	int64_t available = space();
 	int64_t limit = service_common()->message_size_limit;
 	if (available < 0)
-		return true; /* the write will tell */
+		return true;
 	if (available < limit / SPACE_FACTOR_DENOMINATOR * SPACE_FACTOR_NUMERATOR)
 		return false;
 	return available - announced >= smtpd.params.queue_minfree;

@@ -230,7 +230,7 @@ static bool is_out_of_sync(struct session *s, const struct command_row *row)
 		return false;
 	if (s->esmtp && (row->flags & COMMAND_PIPELINED))
 		return false;
-	return stream_pending(s->stream, true) > 0;
+	return stream_pending(s->stream, !stream_is_drained(s->stream)) > 0;
 }
 
 static void refuse_pipelining(struct session *s)

@@ -64,6 +64,8 @@ struct smtpd_state {
 	size_t own_address_count;
 	uint32_t discard_keywords;
 	enum bare_newline bare_newline;
+	int64_t space;       /* free in the queue, bytes, or -errno */
+	int64_t space_until; /* when to ask again, monotonic ms */
 };
 extern struct smtpd_state smtpd;
 

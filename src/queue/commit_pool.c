@@ -1,0 +1,248 @@
+#include "queue/commit_pool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "queue/commit_segment.h"
+#include "queue/queue_dir.h"
+#include "queue/queue_file.h"
+
+#define FILES_MAX    1000 /* more are removed */
+#define NONE_FREE_MS 50   /* after a search in vain, before the next */
+
+struct commit_pool {
+	int dir;
+	uid_t owner;
+	bool ordered; /* names and sizes reach the disk in the order of the calls */
+	/* Taking: a walk through the directory that goes on with the next call. */
+	DIR *walk;
+	bool found; /* something, in this walk */
+	int64_t not_before;
+	unsigned made; /* for names */
+	/* Leaving: how many more may be left before somebody counts again, or removed. */
+	unsigned room, full;
+};
+
+static int make_directories(void)
+{
+	if (mkdir(SEGMENT_DIRECTORY, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return mkdir(COMMIT_POOL, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int commit_pool_open(struct commit_pool **p_r)
+{
+	int error = make_directories();
+	if (error < 0)
+		return error;
+	int dir = file_open_at(AT_FDCWD, COMMIT_POOL, O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0)
+		return dir;
+	struct commit_pool *p = memory_alloc(sizeof(*p));
+	p->dir = dir;
+	p->owner = geteuid();
+	p->ordered = file_system_is_ordered(dir);
+	*p_r = p;
+	return 0;
+}
+
+static void end_walk(struct commit_pool *p)
+{
+	if (p->walk != NULL)
+		(void)closedir(p->walk);
+	p->walk = NULL;
+}
+
+void commit_pool_close(struct commit_pool *p)
+{
+	if (p == NULL)
+		return;
+	end_walk(p);
+	file_close(&p->dir);
+	free(p);
+}
+
+static DIR *list(int dir)
+{
+	int fd = file_open_at(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *opened = fd >= 0 ? fdopendir(fd) : NULL;
+	if (opened == NULL && fd >= 0)
+		(void)close(fd);
+	return opened;
+}
+
+/* --- taking --- */
+
+static bool is_usable(const struct commit_pool *p, const struct stat *status)
+{
+	return S_ISREG(status->st_mode) && status->st_nlink == 1 &&
+	    (status->st_mode & 07777) == QUEUE_MODE_READY && status->st_uid == p->owner;
+}
+
+/* The lock is ours. Whoever held it before may have made a message of the file: then it
+ * has another name now, and is none of our business. */
+static int check(
+    const struct commit_pool *p, int fd, const char *name, struct stat *status_r)
+{
+	struct stat there;
+	if (fstat(fd, status_r) < 0)
+		return -errno;
+	int error = file_stat_at(p->dir, name, &there);
+	if (error < 0)
+		return error;
+	return there.st_ino == status_r->st_ino && is_usable(p, status_r) ? 0 : -ESTALE;
+}
+
+/* One byte stays: ext4 and XFS write a file that was cut to nothing at its next close,
+ * and one byte is no message either. */
+static int cut(int fd, const struct stat *status)
+{
+	if (status->st_size <= 1)
+		return 0;
+	return file_truncate(fd, 1);
+}
+
+static int try_file(const struct commit_pool *p, const char *name, struct stat *status_r)
+{
+	/* O_NONBLOCK: a FIFO put there must not hold us up. */
+	int fd = file_open_at(p->dir, name, O_RDWR | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0)
+		error = check(p, fd, name, status_r);
+	if (error == 0)
+		error = cut(fd, status_r);
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+/* The next name of the walk, or NULL at its end. */
+static const char *next_name(struct commit_pool *p)
+{
+	struct dirent *e;
+	do
+		e = readdir(p->walk);
+	while (e != NULL && e->d_name[0] == '.');
+	return e != NULL ? e->d_name : NULL;
+}
+
+static bool walk_starts(struct commit_pool *p)
+{
+	if (p->walk != NULL)
+		return true;
+	if (clock_ms() < p->not_before)
+		return false;
+	p->found = false;
+	p->walk = list(p->dir);
+	return p->walk != NULL;
+}
+
+int commit_pool_take(
+    struct commit_pool *p, char name_r[COMMIT_POOL_NAME], struct stat *status_r)
+{
+	if (!p->ordered || !walk_starts(p))
+		return -ENOENT;
+	for (const char *name; (name = next_name(p)) != NULL;) {
+		if (!str_to_cstr(str_of(name), name_r, COMMIT_POOL_NAME))
+			continue;
+		int fd = try_file(p, name_r, status_r);
+		if (fd >= 0) {
+			p->found = true;
+			return fd;
+		}
+	}
+	end_walk(p);
+	if (!p->found)
+		p->not_before = deadline_after_ms(NONE_FREE_MS);
+	return -ENOENT;
+}
+
+int commit_pool_make(
+    struct commit_pool *p, char name_r[COMMIT_POOL_NAME], struct stat *status_r)
+{
+	int fd, error;
+	do {
+		/* Never a queue id, because of the dot. */
+		(void)snprintf(
+		    name_r, COMMIT_POOL_NAME, "%d.%u", (int)getpid(), p->made++);
+		fd = file_open_at(
+		    p->dir, name_r, O_RDWR | O_CREAT | O_EXCL, QUEUE_MODE_READY);
+	} while (fd == -EEXIST);
+	if (fd < 0)
+		return fd;
+	/* -EWOULDBLOCK: somebody who looked for a free file was faster. */
+	error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0 && fstat(fd, status_r) < 0)
+		error = -errno;
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+/* --- leaving --- */
+
+static unsigned count(const struct commit_pool *p)
+{
+	unsigned files = 0;
+	DIR *all = list(p->dir);
+	if (all == NULL)
+		return FILES_MAX;
+	for (const struct dirent *e; (e = readdir(all)) != NULL;)
+		files += e->d_name[0] != '.';
+	(void)closedir(all);
+	return files;
+}
+
+/* Others take files away meanwhile, so this is a bound, not the number. */
+static bool has_room(struct commit_pool *p)
+{
+	if (p->room == 0 && p->full > 0) {
+		p->full--;
+		return false;
+	}
+	if (p->room == 0) {
+		unsigned files = count(p);
+		p->room = files < FILES_MAX ? FILES_MAX - files : 0;
+		p->full = files < FILES_MAX ? 0 : FILES_MAX / 4;
+	}
+	if (p->room == 0)
+		return false;
+	p->room--;
+	return true;
+}
+
+int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
+{
+	char path[QUEUE_PATH_MAX];
+	char name[QUEUE_ID_MAX];
+	queue_path(path, queue, id);
+	if (!p->ordered || !has_room(p) || !str_to_cstr(id, name, sizeof(name)) ||
+	    file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
+		return queue_remove(queue, id);
+	return 0;
+}
+
+int commit_pool_empty(void)
+{
+	int error = 0;
+	int dir = file_open_at(AT_FDCWD, COMMIT_POOL, O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	DIR *all = fdopendir(dir);
+	if (all == NULL) {
+		error = -errno;
+		(void)close(dir);
+		return error;
+	}
+	for (const struct dirent *e; error == 0 && (e = readdir(all)) != NULL;)
+		if (e->d_name[0] != '.')
+			error = file_unlink(dir, e->d_name);
+	(void)closedir(all);
+	return error;
+}
