@@ -262,7 +262,7 @@ bool file_system_is_ordered(int fd)
 		return false;
 	unsigned long magic = (unsigned long)status.f_type & 0xffffffffUL;
 	return magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC ||
-	    magic == BTRFS_SUPER_MAGIC;
+	    magic == BTRFS_SUPER_MAGIC || magic == TMPFS_MAGIC;
 }
 
 int file_set_nonblocking(int fd, bool on)

@@ -46,8 +46,8 @@ MUST_USE int file_lock(int fd, enum file_lock kind); /* waits */
 MUST_USE int64_t file_system_free(const char *path);
 
 /* Names, sizes and the data of new files reach the disk in an order that needs no sync of
- * directories: ext4 with its journal, XFS, btrfs. (ext2 has ext4's magic; nobody keeps
- * mail on it.) */
+ * directories: ext4 with its journal, XFS, btrfs; and tmpfs, of which nothing is left
+ * after a crash. (ext2 has ext4's magic; nobody keeps mail on it.) */
 bool file_system_is_ordered(int fd);
 
 MUST_USE int file_set_nonblocking(int fd, bool on);

@@ -201,6 +201,7 @@ TEST(notes_of_a_second_are_written_together)
 	struct commit_notes *n = NULL;
 	unsigned total = 0;
 	assert_int_equal(chdir(unit_directory()), 0);
+	assert_int_equal(mkdir("commit", 0700), 0);
 	assert_int_equal(commit_notes_open(SEGMENT_SIZE_MIN, &n), 0);
 	run_main(write_notes, n);
 	commit_notes_close(n);

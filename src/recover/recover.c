@@ -88,8 +88,9 @@ int main(int argc, char **argv)
 	(void)umask(077);
 	queue_dir_configure(
 	    str_of(common->hash_queue_names), (unsigned)common->hash_queue_depth);
-	struct stat status;
-	if (stat(SEGMENT_DIRECTORY, &status) == 0)
+	/* Made here, so that every daemon finds the lock; where we may not, there is no
+	 * log either. */
+	if (mkdir(SEGMENT_DIRECTORY, 0700) == 0 || errno == EEXIST)
 		recover(finish);
 	return 0;
 }

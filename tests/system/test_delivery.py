@@ -294,17 +294,6 @@ def test_a_log_file_outside_its_prefixes_is_refused(make_instance):
     assert "does not begin with any of maillog_file_prefixes" in done.stderr
 
 
-def test_a_flush_passes_by_reserved_files_without_a_word(make_instance):
-    """Queue ids that cleanup keeps in stock are empty files in incoming: nobody's mail, and no news."""
-    server = make_instance()
-    submit(server, "s@a.test", f"{USER}@localhost")
-    server.wait_mail(1)
-    assert os.listdir(f"{server.queue}/incoming")
-    server.command("postqueue", "-f")
-    time.sleep(0.5)
-    assert "still being delivered" not in server.log()
-
-
 def test_more_recipients_than_the_file_counts_are_not_delivered_to(make_instance):
     """The size record bounds what qmgr reads: pointers that lead in a circle cannot make recipients without end."""
     port = free_port()
