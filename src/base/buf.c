@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/panic.h"
 
-#define FIRST_SIZE ((size_t)64)
+#define FIRST_SIZE ((size_t)256)
 
 void buf_init(struct buf *b, size_t ceiling)
 {

@@ -19,12 +19,21 @@ struct waiter {
 	bool done;
 };
 
+struct batch {
+	struct segment *segment;
+	struct waiter *waiters[BATCH_MAX];
+	struct segment_record records[BATCH_MAX];
+	size_t count;
+	int result;
+};
+
 struct commit_group {
 	int dir;
 	int64_t size;
 	struct segment *current, *spare; /* spare: empty, or NULL */
 	struct segment *full;            /* to be emptied by the preparer */
 	struct list_link waiting;
+	struct batch *batch; /* the one under way */
 	bool writing, preparing;
 	int trouble;
 	int64_t prepare_after; /* monotonic ms */
@@ -35,6 +44,7 @@ struct commit_group *commit_group_new(int dir, int64_t size)
 	struct commit_group *g = memory_alloc(sizeof(*g));
 	g->dir = dir;
 	g->size = size;
+	g->batch = memory_alloc(sizeof(*g->batch));
 	list_init(&g->waiting);
 	return g;
 }
@@ -47,6 +57,7 @@ void commit_group_free(struct commit_group *g)
 	segment_close(g->current);
 	segment_close(g->spare);
 	segment_close(g->full);
+	free(g->batch);
 	free(g);
 }
 
@@ -130,14 +141,6 @@ static bool turn(struct commit_group *g)
 
 /* --- writing --- */
 
-struct batch {
-	struct segment *segment;
-	struct waiter *waiters[BATCH_MAX];
-	struct segment_record records[BATCH_MAX];
-	size_t count;
-	int result;
-};
-
 static void write_job(void *job)
 {
 	struct batch *b = job;
@@ -180,7 +183,7 @@ static void refuse_all(struct commit_group *g)
 static void write_waiting(void *argument)
 {
 	struct commit_group *g = argument;
-	struct batch *b = memory_alloc(sizeof(*b));
+	struct batch *b = g->batch;
 	while (!list_empty(&g->waiting)) {
 		collect(g, b);
 		if (b->count == 0 && turn(g))
@@ -196,7 +199,6 @@ static void write_waiting(void *argument)
 		if (segment_room(g->current) < (size_t)g->size / 2)
 			want_spare(g);
 	}
-	free(b);
 	g->writing = false;
 }
 

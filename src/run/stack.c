@@ -10,6 +10,7 @@
 
 #define KEPT_STACKS 512  /* in the pool */
 #define KEPT_BYTES  8192 /* of each stack in the pool */
+#define LOOK_STEP   8    /* words between those that are looked at */
 #define LOOK_EVERY  64   /* stacks that come back: how often the kernel is asked */
 
 static struct {
@@ -79,7 +80,7 @@ __attribute__((no_sanitize("address"))) static bool looks_shallow(const void *st
 	const uint64_t *words = stack;
 	size_t end = (stack_size() - KEPT_BYTES) / sizeof(*words);
 
-	for (size_t i = end - page_size() / sizeof(*words); i < end; i++)
+	for (size_t i = end - page_size() / sizeof(*words); i < end; i += LOOK_STEP)
 		if (words[i] != 0)
 			return false;
 	return pool.deepest > 0 && pool.given_back++ % LOOK_EVERY != 0;

@@ -120,13 +120,13 @@ static int begin(struct session *s)
 /* What the log tells of a text that broke off: only complete lines count. */
 static void count_lines(struct upload *u, struct str text)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		u->open++;
-		if (text.p[i] == '\n') {
-			u->lines++;
-			u->open = 0;
-		}
+	const char *end;
+	while (text.len > 0 && (end = memchr(text.p, '\n', text.len)) != NULL) {
+		u->lines++;
+		u->open = 0;
+		text = str_skip(text, (size_t)(end + 1 - text.p));
 	}
+	u->open += (int64_t)text.len;
 	u->session->transaction->bytes = u->size - u->open + u->lines;
 }
 

@@ -6,7 +6,8 @@
 #include "smtpd/smtpd.h"
 
 /* Longer than RFC 3461 4.2 allows: Postfix takes what fits its line. */
-#define PARAMETER_MAX 1000
+#define PARAMETER_MAX    1000
+#define FIRST_RECIPIENTS 4
 
 static bool refuse(struct session *s, int code, const char *status, const char *text)
 {
@@ -97,14 +98,28 @@ static bool have_queue_id(struct session *s)
 	return true;
 }
 
+/* Most messages have one recipient. What they outgrow stays in the arena: as much again
+ * at most. Behind the client's own there is always room for BCC_MAX more. */
+static bool make_room(struct transaction *t)
+{
+	if (t->count + BCC_MAX < t->room)
+		return true;
+	uint32_t room = t->room == 0 ? FIRST_RECIPIENTS + BCC_MAX : t->room * 2;
+	struct cleanup_recipient *larger =
+	    arena_alloc_array(t->arena, room, sizeof(*larger));
+	if (larger == NULL)
+		return false;
+	if (t->count > 0)
+		memcpy(larger, t->recipients, t->count * sizeof(*larger));
+	t->recipients = larger;
+	t->room = room;
+	return true;
+}
+
 static bool add(struct session *s, const struct cleanup_recipient *r)
 {
 	struct transaction *t = s->transaction;
-	if (t->recipients == NULL)
-		t->recipients = arena_alloc_array(t->arena,
-		    (size_t)smtpd.params.smtpd_recipient_limit + BCC_MAX,
-		    sizeof(*t->recipients));
-	if (t->recipients == NULL)
+	if (!make_room(t))
 		return refuse(s, 452, "4.5.3", "Error: too many recipients");
 	t->recipients[t->count++] = *r;
 	return true;

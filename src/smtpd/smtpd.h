@@ -73,6 +73,7 @@ struct transaction {
 	struct arena *arena;
 	struct str sender;
 	struct cleanup_recipient *recipients;
+	uint32_t room; /* for as many, BCC_MAX of them kept free */
 	uint32_t count, refused, overshoot;
 	struct str bcc[BCC_MAX]; /* by access actions */
 	size_t bcc_count;
