@@ -120,12 +120,23 @@ int checkpoint_make(int dir, int64_t wanted)
 	return error < 0 ? error : written;
 }
 
-int checkpoint_reset(int dir)
+/* The next turn, with this stamp; whatever has failed before is over. */
+static int rewrite(int dir, int64_t stamp)
 {
 	CLEANUP(file_close) int fd = open_and_lock(dir);
 	struct slot s = {.turn = 0};
 	int error = fd < 0 ? fd : read_slots(fd, &s);
 	if (error < 0)
 		return error;
-	return write_slot(fd, (struct slot){.turn = s.turn});
+	return write_slot(fd, (struct slot){.turn = s.turn, .stamp = stamp});
+}
+
+int checkpoint_cover_all(int dir)
+{
+	return rewrite(dir, INT64_MAX);
+}
+
+int checkpoint_reset(int dir)
+{
+	return rewrite(dir, 0);
 }

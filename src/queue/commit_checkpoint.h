@@ -21,6 +21,9 @@ MUST_USE int checkpoint_read(int dir, int64_t *stamp_r);
  */
 MUST_USE int checkpoint_make(int dir, int64_t wanted);
 
+/* For recovery, when everything is durable as files: from now on no record counts, which
+ * takes one write, so that a crash cannot forget notes and keep what they are about. */
+MUST_USE int checkpoint_cover_all(int dir);
 /* For recovery, when all segments have been invalidated: back to the beginning. */
 MUST_USE int checkpoint_reset(int dir);
 

@@ -279,10 +279,14 @@ static int visit_end(UNUSED void *context, int fd)
 	return segment_invalidate(fd);
 }
 
-/* Everything is in its place: it is made durable, and only then forgotten. */
+/* Everything is in its place: it is made durable, and only then forgotten, all at once:
+ * a message whose note was forgotten before it would come back. */
 static int conclude(struct recovery *r)
 {
 	int error = trouble(r, file_sync_system(r->dir), "sync", "the queue");
+	if (error == 0)
+		error =
+		    trouble(r, checkpoint_cover_all(r->dir), "write", "the checkpoint");
 	if (error == 0)
 		error = each_segment(r, visit_end);
 	if (error == 0)

@@ -1,0 +1,186 @@
+"""What must be in the queue after a crash and recovery, and what must not."""
+import collections
+import os
+import re
+import stat
+
+from disk import File, Write, assemble
+
+QUEUES = ("incoming", "active", "deferred", "hold", "maildrop")
+READY = 0o700
+WINDOW = 2.0  # seconds after which a removal that was noted counts for good
+KNOWN = frozenset(bytes([byte]) for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz<>")
+REFUSED = b"this message is refused"
+
+# `acknowledged`, `gone`: places in the history of its 250 and of the removal of its file. `done`: how many recipients were marked when
+# it was put into deferred, at `waits`. `logged`: the commit log has it.
+Message = collections.namedtuple("Message", "id content acknowledged gone logged waits done")
+
+
+def records(data):
+    """[(type, start of data, data)]; stops at what is no record."""
+    found, at = [], 0
+    while at < len(data):
+        kind, length, shift = data[at:at + 1], 0, 0
+        if kind not in KNOWN:
+            return found, False
+        at += 1
+        while at < len(data) and shift < 35:
+            byte = data[at]
+            at += 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        else:
+            return found, False
+        if at + length > len(data):
+            return found, False
+        found.append((kind, at, data[at:at + length]))
+        at += length
+    return found, True
+
+
+def masked(data):
+    """Without what is changed in place: marks, sizes, time of the next warning."""
+    out = bytearray(data)
+    for kind, start, value in records(data)[0]:
+        if kind == b"D":
+            out[start - 1 - varint_size(len(value))] = ord("R")
+        if kind in b"Cw" or kind == b"W":
+            out[start:start + len(value)] = b" " * len(value)
+    return bytes(out)
+
+
+def varint_size(value):
+    size = 1
+    while value > 127:
+        value, size = value >> 7, size + 1
+    return size
+
+
+def is_whole(data):
+    """A reader would take it for a finished message: the size record fits, an end record, nothing behind it."""
+    found, complete = records(data)
+    kinds = [kind for kind, _, _ in found]
+    if not complete or len(found) < 4 or kinds[:2] != [b"C", b"T"] or kinds[-1] != b"E" or b"M" not in kinds or b"X" not in kinds:
+        return False
+    try:
+        size, offset = [int(word) for word in found[0][2].split()[:2]]
+    except ValueError:
+        return False
+    return any(kind == b"X" and start - 2 == offset + size for kind, start, _ in found)
+
+
+def marks(data):
+    return sum(kind == b"D" for kind, _, _ in records(data)[0])
+
+
+class Live:
+    """The queue as the programs saw it, to learn what each message looked like."""
+
+    def __init__(self):
+        self.names, self.files, self.logged = {}, collections.defaultdict(File), []
+
+    def step(self, index, op):
+        if op.kind == "CREATE":
+            self.names[op.path], self.files[op.file] = op.file, File()
+        elif op.kind == "WRITE":
+            self.files[op.file].writes.append(Write(index, op.offset, op.data))
+            if op.path.startswith("commit/") and op.path.endswith(".log"):
+                self.logged.append(op.data)
+        elif op.kind == "TRUNCATE":
+            self.files[op.file].cuts.append((index, op.offset))
+        elif op.kind in ("RENAME", "LINK"):
+            self.names[op.other] = op.file
+        if op.kind in ("RENAME", "UNLINK"):
+            self.names.pop(op.path, None)
+
+    def content(self, name, index):
+        """Of the file of that name in some queue, or None."""
+        for path, number in self.names.items():
+            if path.rpartition("/")[2] == name and path.split("/")[0] in QUEUES:
+                writes, least = self.files[number].era(index)
+                return bytes(assemble(writes, least, None)[1])
+        return None
+
+
+def messages_of(operations):
+    """What a history promises."""
+    live, found, gone, waits = Live(), {}, {}, {}
+    for index, op in enumerate(operations):
+        name = op.path.rpartition("/")[2]
+        if op.kind == "REPLY":
+            queue_id = re.search(rb": queued as (\w+)", op.data)[1].decode()
+            logged = any(queue_id.encode() in data for data in live.logged)
+            found[queue_id] = Message(queue_id, masked(live.content(queue_id, index)), index, None, logged, None, 0)
+        if name in found and (op.kind == "UNLINK" or op.kind == "RENAME" and op.other.rpartition("/")[2] != name) and \
+                op.path.split("/")[0] in QUEUES:
+            gone[name] = index
+        if name in found and op.kind == "RENAME" and op.other.startswith("deferred/"):
+            waits[name] = (index, marks(live.content(name, index)))
+        live.step(index, op)
+    return {name: m._replace(gone=gone.get(name), waits=waits.get(name, (None, 0))[0], done=waits.get(name, (None, 0))[1])
+            for name, m in found.items()}
+
+
+def files_below(top):
+    for entry in os.scandir(top):
+        if entry.is_dir(follow_symlinks=False):
+            yield from files_below(entry.path)
+        else:
+            yield entry.path
+
+
+class Judge:
+    def __init__(self, operations):
+        self.operations, self.messages, self.seen = operations, messages_of(operations), {}
+
+    def quality(self, name, data):
+        """What a file of that id is: (whole, torn, foreign or refused; marks)."""
+        key = (name, data)
+        if key not in self.seen:
+            message = self.messages.get(name)
+            if message is not None and masked(data) == message.content:
+                kind = "whole"
+            elif not is_whole(data):
+                kind = "torn"
+            else:
+                kind = "refused" if REFUSED in data else "foreign"
+            self.seen[key] = kind, marks(data)
+        return self.seen[key]
+
+    def outcome(self, queue):
+        """[(queue, id, quality, marks)] of what can be delivered."""
+        found = []
+        for name in QUEUES:
+            for path in files_below(f"{queue}/{name}"):
+                if stat.S_IMODE(os.lstat(path).st_mode) & READY == READY:
+                    with open(path, "rb") as file:
+                        found.append((name, os.path.basename(path), *self.quality(os.path.basename(path), file.read())))
+        return tuple(sorted(found))
+
+    def is_required(self, message, latest, limit):
+        """Is there a moment of the crash, with these operations on the disk, at which the message is acknowledged and not over?"""
+        moment = max(latest, message.acknowledged) + 1
+        return moment <= limit and (message.gone is None or message.gone >= moment)
+
+    def is_long_before(self, index, limit):
+        return index is not None and self.operations[index].time + WINDOW * 1e9 < self.operations[limit - 1].time
+
+    def problems(self, outcome, latest, limit):
+        found = [f"{name} in {queue} is {kind}" for queue, name, kind, _ in outcome if kind in ("foreign", "refused")]
+        places = collections.defaultdict(list)
+        for _, name, kind, done in outcome:
+            if kind == "whole":
+                places[name].append(done)
+        for name, message in self.messages.items():
+            if self.is_required(message, latest, limit) and not places[name]:
+                found.append(f"{name} is lost")
+            if message.logged and self.is_long_before(message.gone, limit) and places[name]:
+                found.append(f"{name} came back")
+            if len(places[name]) > 1:
+                found.append(f"{name} is there twice")
+            if self.is_long_before(message.waits, limit) and any(done < message.done for done in places[name]):
+                found.append(f"{name} forgot who has it")
+        return found
