@@ -121,9 +121,10 @@ static int64_t next_attempt(const struct message *m)
 /* An administrator may have put the file elsewhere meanwhile (postsuper). */
 static void warn_unless_taken(const struct message *m, const char *action, int error)
 {
-	if (error < 0 && error != -ENOENT)
-		log_warning(
-		    "%s %s %s: %s", action, QUEUE_ACTIVE, m->id, strerror(-error));
+	if (error >= 0 || error == -ENOENT)
+		return;
+	log_warning("%s %s %s: %s", action, QUEUE_ACTIVE, m->id, strerror(-error));
+	intake_left_lying();
 }
 
 static void defer(struct message *m)

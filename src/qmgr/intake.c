@@ -1,8 +1,9 @@
 /*
  * Which file is looked at next. New mail is announced by id; incoming is scanned at
  * start, at wakeup, after a flush, and when announcements had to be dropped; deferred is
- * scanned every queue_run_delay. New and deferred mail take turns. Nothing is taken while
- * the active queue is full, so memory does not depend on the backlog.
+ * scanned every queue_run_delay, and then what a failing call left lying is looked after.
+ * New and deferred mail take turns. Nothing is taken while the active queue is full, so
+ * memory does not depend on the backlog.
  */
 #include "qmgr/qmgr.h"
 
@@ -28,6 +29,7 @@ static struct {
 	struct queue_scan *incoming, *deferred;
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
+	bool left_lying;    /* a file could not be moved, removed or read */
 	bool deferred_turn;
 	unsigned activating, activating_old; /* the latter: of these from deferred */
 	struct fiber_queue changed;
@@ -58,14 +60,49 @@ void intake_announce(struct str id)
 	intake_wake();
 }
 
+/* Files in active that no message in memory stands for. */
+static void empty_active(const char *to)
+{
+	struct queue_scan *scan = queue_scan_new(QUEUE_ACTIVE);
+	char id[QUEUE_ID_MAX];
+	while (scan != NULL && queue_scan_next(scan, id)) {
+		if (map_get(qmgr.messages, str_of(id)) != NULL)
+			continue;
+		int error = queue_move(str_of(id), QUEUE_ACTIVE, to);
+		if (error == 0)
+			continue;
+		log_warning(
+		    "%s: move from %s to %s: %s", id, QUEUE_ACTIVE, to, strerror(-error));
+		intake.left_lying = true;
+	}
+	queue_scan_free(scan);
+}
+
+void intake_left_lying(void)
+{
+	intake.left_lying = true;
+}
+
+/* Deferred, because new mail is taken to have no reasons of an earlier attempt. */
+static void look_after_what_was_left(void)
+{
+	if (!intake.left_lying)
+		return;
+	intake.left_lying = false;
+	empty_active(QUEUE_DEFERRED);
+	intake.scan_incoming = true;
+}
+
 void intake_trigger(uint32_t flags)
 {
 	if (flags & QMGR_FLUSH_DEAD)
 		destinations_forget_dead();
 	if (flags & QMGR_SCAN_INCOMING)
 		intake.scan_incoming = true;
-	if (flags & QMGR_SCAN_DEFERRED)
+	if (flags & QMGR_SCAN_DEFERRED) {
+		look_after_what_was_left();
 		intake.scan_deferred = true;
+	}
 	if (flags & QMGR_SCAN_ALL)
 		intake.whatever_time = true;
 	intake_wake();
@@ -87,20 +124,6 @@ static void deferred_is_due(UNUSED void *argument)
 	intake_trigger(QMGR_SCAN_DEFERRED);
 	run_timer_set(
 	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));
-}
-
-/* The files of a qmgr that ended: what it had active is new mail again. */
-static void active_back_to_incoming(void)
-{
-	struct queue_scan *scan = queue_scan_new(QUEUE_ACTIVE);
-	char id[QUEUE_ID_MAX];
-	while (scan != NULL && queue_scan_next(scan, id)) {
-		int error = queue_move(str_of(id), QUEUE_ACTIVE, QUEUE_INCOMING);
-		if (error != 0)
-			log_warning("%s: move from %s to %s: %s", id, QUEUE_ACTIVE,
-			    QUEUE_INCOMING, strerror(-error));
-	}
-	queue_scan_free(scan);
 }
 
 /* A wanted scan starts when the one before is through. */
@@ -266,7 +289,8 @@ void intake_prepare(void)
 
 void intake_start(void)
 {
-	active_back_to_incoming();
+	empty_active(
+	    QUEUE_INCOMING); /* what an earlier qmgr had there is new mail again */
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
 	run_timer_set(
 	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));

@@ -64,6 +64,7 @@ static bool open_file(struct queue_file *f, const char *queue, struct str id)
 		save_corrupt(id, queue, &reason);
 	} else if (error != -ENOENT && error != -EBUSY) {
 		log_warning("open %s %.*s: %s", queue, STR_ARG(id), strerror(-error));
+		intake_left_lying();
 	}
 	return false;
 }
@@ -125,11 +126,13 @@ static struct message *message_load(
 		(void)map_set(qmgr.messages, str_of(m->id), m);
 		return m;
 	}
-	if (error == -EBADMSG)
+	if (error == -EBADMSG) {
 		save_corrupt(id, queue, &reason);
-	else
+	} else {
 		log_warning("%.*s: move from %s to %s: %s", STR_ARG(id), queue,
 		    QUEUE_ACTIVE, strerror(-error));
+		intake_left_lying();
+	}
 	arena_free(m->arena);
 	free(m);
 	return NULL;

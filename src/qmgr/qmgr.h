@@ -113,6 +113,9 @@ uint32_t intake_backlog(void);
 void intake_wake(void);
 /* A file that is busy elsewhere: looked at again in some seconds. */
 void intake_again_soon(void);
+/* A file of incoming or active stayed where it was, because a call failed: looked after
+ * with the next run of the deferred queue. */
+void intake_left_lying(void);
 
 /* --- message.c --- */
 /* In a fiber: makes the file active and reads its first recipients. False: nothing became

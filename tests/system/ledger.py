@@ -9,12 +9,12 @@ import threading
 import time
 
 
-def text_of(name, size):
-    """The same bytes each time: lines of many lengths, leading dots, 8-bit."""
+def text_of(name, size, longest=1009):
+    """The same bytes each time: lines of many lengths, leading dots, 8-bit. What is relayed must have no line beyond 998 bytes."""
     rng = random.Random(name)
     lines, total = [], 0
     while total < size:
-        line = rng.choice([".", "..", "a line", "\u00e9\u00e8", "x" * rng.randrange(1, 990), ""]) + str(rng.random())
+        line = rng.choice([".", "..", "a line", "\u00e9\u00e8", "x" * rng.randrange(1, longest - 19), ""]) + str(rng.random())
         lines.append(line)
         total += len(line)
     return "\n".join(lines) + "\n"

@@ -1,0 +1,198 @@
+"""Every n-th call of every kind fails once, in every program: what was promised is kept, nothing refused is delivered, and the
+service goes on by itself. See fault_cycle.py for what a cycle is, tests/tools/fault_preload.c for what fails."""
+import collections
+import glob
+import os
+import signal
+
+import pytest
+
+from fault_control import FAIL_ONCE, KILL, KINDS, SHORT, FaultControl, why_not
+from fault_cycle import World
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+DAEMONS = ["smtpd", "cleanup", "qmgr", "trivial-rewrite", "discard", "local", "virtual", "smtp", "bounce", "error", "pickup"]
+COMMANDS = ["sendmail", "postdrop"]
+# A call that was made is not seen by whoever fails it: the answer to it, the end of the process, may come after the deed.
+ANSWERS_LOST = {"send", "receive", "malloc", "map", "connect", "accept", "socket", "fork", "thread"}
+
+
+DISK = ["open", "read", "write", "fsync", "rename", "link", "unlink", "chmod", "truncate", "mkdir", "stat", "time"]
+DEADLY = ["open", "write", "fsync", "rename", "link", "unlink", "chmod", "truncate", "time", "send"]
+# Without memory master ends, as every program does; nobody starts it again.
+MASTER = [kind for kind in KINDS if kind not in ("malloc", "map")]
+# A sweep that does not reach these has shown nothing.
+MUST_COME = [("cleanup", "write"), ("cleanup", "fsync"), ("qmgr", "rename"), ("local", "write"), ("postdrop", "write"), ("master", "fork")]
+
+
+class Tally:
+    def __init__(self):
+        self.faults = collections.Counter()
+
+    def programs(self):
+        return list(dict.fromkeys(program for program, _ in self.faults))
+
+    def report(self, world, title):
+        lost, damaged, refused, extra, unknown = world.judge()
+        kept = sum(fate == "kept" for fate, *_ in world.promises.values())
+        print(f"\n{title}: {sum(self.faults.values())} faults, {kept} messages acknowledged, lost {len(lost)}, damaged {len(damaged)}, "
+              f"refused but delivered {len(refused)}, copies too many {len(extra)}, delivered without an answer {len(unknown)}")
+        for program in self.programs():
+            print(f"  {program:16}" + ", ".join(f"{kind} {count}" for (p, kind), count in self.faults.items() if p == program and count))
+        print(f"  twice: {collections.Counter(what for _, _, what in extra)}")
+        return lost, damaged, refused
+
+
+def kill_programs(server, programs):
+    for program in programs:
+        for pid in server.processes(program):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def one(world, tally, program, kind, n, action, prepare):
+    """One cycle with one fault; whether it came."""
+    control = world.control
+    world.what = f"{program} {kind}:{n} action {action}"
+    prepare(world, program)
+    control.arm(program, kind, n, action=action)
+    if program not in COMMANDS:
+        world.session()
+    world.submit(program in COMMANDS)
+    world.wait_quiet(0.3)
+    came = control.done(program, kind) > 0
+    control.disarm()
+    tally.faults[program, kind] += came
+    return came
+
+
+def nothing(_world, _program):
+    pass
+
+
+def start_anew(world, program):
+    """The fault meets a process that starts."""
+    kill_programs(world.server, [program])
+
+
+def be_needed(world, _program):
+    """master has something to do."""
+    kill_programs(world.server, ["cleanup", "trivial-rewrite", "local"])
+
+
+def chosen(count, most):
+    """Some of 1..count: all when they are few, else the first and others evenly."""
+    return [1 + i * count // most for i in range(most)] if count > most else list(range(1, count + 1))
+
+
+def sweep(world, tally, program, kinds, action=FAIL_ONCE, most=1000000, prepare=nothing):
+    """A cycle without fault tells how many calls there are; then each of them fails, or `most` of each kind."""
+    control = world.control
+    prepare(world, program)
+    control.disarm()
+    world.what = "nothing"
+    world.session()
+    world.submit(program in COMMANDS)
+    world.wait_quiet(3)
+    counts = {kind: control.count(program, kind) for kind in kinds}
+    for kind in kinds:
+        for n in chosen(counts[kind], most):
+            # A service that its last fault has throttled comes back first.
+            if not one(world, tally, program, kind, n, action, prepare):
+                world.works_again()
+                one(world, tally, program, kind, n, action, prepare)
+    world.works_again()
+
+
+@pytest.fixture
+def make_world(make_instance, tmp_path):
+    def make(*settings):
+        world = World(make_instance, FaultControl(tmp_path / "faults", [*DAEMONS, *COMMANDS, "master", "recover"]), settings)
+        world.server.start()
+        world.works_again()
+        return world
+    return make
+
+
+def judge(world, tally, title, answers_lost=frozenset(ANSWERS_LOST)):
+    world.settle()
+    lost, damaged, refused = tally.report(world, title)
+    assert not lost, (lost[:5], world.server.log()[-3000:])
+    assert not damaged, damaged[:5]
+    assert not world.waiting(), world.server.log()[-3000:]
+    wrong = [r for r in refused if r[2].split()[1].split(":")[0] not in answers_lost]
+    assert not wrong, wrong[:5]
+
+
+def run(world, title, programs, kinds=tuple(KINDS), **options):
+    tally = Tally()
+    for program in programs:
+        sweep(world, tally, program, kinds, **options)
+    missed = [(program, kind) for program, kind in MUST_COME if program in programs and kind in kinds and not tally.faults[program, kind]]
+    assert not missed
+    judge(world, tally, title, frozenset(KINDS) if options.get("action") == KILL else frozenset(ANSWERS_LOST))
+
+
+def test_a_failing_call_in_any_program_loses_nothing(make_world):
+    run(make_world("commit_engine = log"), "log", DAEMONS + COMMANDS, most=1)
+
+
+def test_a_failing_call_loses_nothing_with_a_sync_for_each_file(make_world):
+    run(make_world("commit_engine = file"), "file", ["cleanup", "qmgr"], DISK, most=2)
+
+
+def test_a_process_that_starts_may_fail(make_world):
+    run(make_world("commit_engine = log"), "starting", ["cleanup", "qmgr"], [*DISK, "thread"], most=1, prepare=start_anew)
+
+
+def test_master_may_fail_to_start_a_process(make_world):
+    run(make_world("commit_engine = log"), "master", ["master"], MASTER, most=1, prepare=be_needed)
+
+
+def test_signal_9_at_any_call_loses_nothing(make_world):
+    run(make_world("commit_engine = log"), "signal 9", ["cleanup", "qmgr"], DEADLY, action=KILL, most=1)
+
+
+def test_a_write_may_be_short(make_world):
+    run(make_world("commit_engine = log"), "short writes", ["cleanup", "local", "bounce", "postdrop"], ["write"], action=SHORT, most=8)
+
+
+def test_what_qmgr_could_not_move_or_remove_is_not_forgotten(make_world):
+    """It lies in active, and qmgr has forgotten it: the next run of the queue finds it."""
+    world, tally = make_world("commit_engine = log"), Tally()
+    for kind, most in (("rename", 5), ("unlink", 3), ("open", 5)):
+        for n in range(1, most + 1):
+            one(world, tally, "qmgr", kind, n, FAIL_ONCE, nothing)
+    world.settle()
+    for folder in glob.glob(f"{world.server.queue}/deferred/?"):
+        os.rmdir(folder)
+    one(world, tally, "qmgr", "mkdir", 1, FAIL_ONCE, nothing)
+    assert tally.faults == {("qmgr", "rename"): 5, ("qmgr", "unlink"): 3, ("qmgr", "open"): 5, ("qmgr", "mkdir"): 1}
+    judge(world, tally, "left in active")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ["log", "file"])
+def test_every_failing_call_in_any_program_loses_nothing(make_world, engine):
+    """Until none is left; without memory with one engine only: what ends a process is the same with both, and slow."""
+    kinds = KINDS if engine == "log" else [kind for kind in KINDS if kind not in ("malloc", "map")]
+    run(make_world(f"commit_engine = {engine}"), engine, DAEMONS + COMMANDS, kinds)
+
+
+@pytest.mark.soak
+def test_every_process_that_starts_may_fail(make_world):
+    run(make_world("commit_engine = log"), "starting", DAEMONS, most=20, prepare=start_anew)
+
+
+@pytest.mark.soak
+def test_master_may_fail_at_every_call(make_world):
+    run(make_world("commit_engine = log"), "master", ["master"], MASTER, prepare=be_needed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ["log", "file"])
+def test_signal_9_at_every_call_loses_nothing(make_world, engine):
+    run(make_world(f"commit_engine = {engine}"), f"signal 9, {engine}", DAEMONS + COMMANDS, DEADLY, action=KILL)
