@@ -1,7 +1,7 @@
 /*
- * Doing one thing with the rights of one user. Root is effective only around fork and
+ * Doing something with the rights of one user. Root is effective only around fork and
  * setuid; the action runs in a child that has the user's ids for good, reads the message
- * there, and tells its outcome over a pipe. In a single-user instance there is only
+ * there, and tells what came of it over a pipe. In a single-user instance there is only
  * one user, and the action runs in the process itself.
  */
 #ifndef DELIVER_AS_USER_H
@@ -18,12 +18,13 @@ struct as_user {
 };
 
 /*
- * Runs action(context, why). The child touches neither loop, tables nor fibers, only what
- * is reachable from `context` and its descriptors; it is killed after `seconds`. False:
- * `why` is set, by the action or because the child died.
+ * Runs action(context, whys): `count` outcomes, those that failed set. The child touches
+ * neither loop, tables nor fibers, only what is reachable from `context` and its
+ * descriptors; it is killed after `seconds`. When it died, all `whys` say so. A text is
+ * cut when all of them together would not fit into a pipe.
  */
-MUST_USE bool as_user_run(const struct as_user *user,
-    bool (*action)(void *context, struct why *why), void *context, int64_t seconds,
-    struct why *why);
+void as_user_run(const struct as_user *user,
+    void (*action)(void *context, struct why *whys), void *context, int64_t seconds,
+    struct why *whys, size_t count);
 
 #endif

@@ -7,10 +7,14 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "deliver/maildir.h"
 #include "deliver/message_copy.h"
 
 #define PATH_ROOM 4096
+/* Maildirs that are written in one go: what a crash may deliver twice stays bounded. */
+#define GROUP_MAX   50
+#define GROUP_BYTES (16 * 1024 * 1024)
 
 /* One delivery; copied into each child by fork, so children give nothing back here. */
 struct errand {
@@ -128,9 +132,8 @@ static void unlock_or_warn(const struct mailbox_target *t)
 }
 
 /* By the maker: the lock, and the file when there is none. */
-static bool prepare(void *context, struct why *why)
+static bool prepare_file(const struct errand *e, struct why *why)
 {
-	const struct errand *e = context;
 	const struct mailbox_target *t = e->target;
 	struct stat status;
 	if (!mailbox_lock_name(t->path, &t->locks, why))
@@ -144,11 +147,15 @@ static bool prepare(void *context, struct why *why)
 	return open_failure(error, why);
 }
 
-static bool release(void *context, UNUSED struct why *why)
+static void prepare(void *context, struct why *why)
+{
+	(void)prepare_file(context, why);
+}
+
+static void release(void *context, UNUSED struct why *why)
 {
 	const struct errand *e = context;
 	unlock_or_warn(e->target);
-	return true;
 }
 
 static bool write_failure(int error, struct why *why)
@@ -207,47 +214,48 @@ static bool write_locked(const struct errand *e, int fd, struct why *why)
 }
 
 /* With the recipient's rights, which must be enough to open the file. */
-static bool write_message(void *context, struct why *why)
+static void write_message(void *context, struct why *why)
 {
 	const struct errand *e = context;
 	struct stat status;
 	int fd =
 	    file_open_at(AT_FDCWD, e->target->path, O_WRONLY | O_APPEND | O_NONBLOCK, 0);
 	if (fd < 0)
-		return open_failure(fd, why);
-	bool done = fstat(fd, &status) == 0
-	    ? check_file(e->target, &status, why) && write_locked(e, fd, why)
-	    : why_system(why, errno, "look at mailbox");
+		(void)open_failure(fd, why);
+	else if (fstat(fd, &status) != 0)
+		(void)why_system(why, errno, "look at mailbox");
+	else if (check_file(e->target, &status, why))
+		(void)write_locked(e, fd, why);
 	file_close(&fd);
-	return done;
 }
 
 /* All of it in one process: the maker is the recipient. */
-static bool deliver_alone(void *context, struct why *why)
+static void deliver_alone(void *context, struct why *why)
 {
 	struct errand *e = context;
-	if (!prepare(e, why))
-		return false;
-	bool done = write_message(e, why);
+	if (!prepare_file(e, why))
+		return;
+	write_message(e, why);
 	unlock_or_warn(e->target);
-	return done;
 }
 
 /* The maker locks, the recipient writes, the maker takes the lock away. */
-static bool deliver_divided(struct errand *e, struct why *why)
+static void deliver_divided(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
-	if (!as_user_run(&e->maker, prepare, e, t->seconds, why))
-		return false;
-	bool done = as_user_run(&t->owner, write_message, e, t->seconds, why);
 	struct why trouble;
+	as_user_run(&e->maker, prepare, e, t->seconds, why, 1);
+	if (why_is_set(why))
+		return;
+	as_user_run(&t->owner, write_message, e, t->seconds, why, 1);
+	if (!(t->locks.styles & MAILBOX_LOCK_DOTLOCK))
+		return;
 	why_init(&trouble);
-	if ((t->locks.styles & MAILBOX_LOCK_DOTLOCK) &&
-	    !as_user_run(&e->maker, release, e, t->seconds, &trouble))
+	as_user_run(&e->maker, release, e, t->seconds, &trouble, 1);
+	if (why_is_set(&trouble))
 		log_warning(
 		    "remove lock file %s.lock: %s", t->path, buf_cstr(&trouble.text));
 	why_free(&trouble);
-	return done;
 }
 
 static void report(
@@ -267,44 +275,100 @@ static void report(
 		    t->path, text);
 }
 
-static bool deliver_file(struct errand *e, struct why *why)
+static void deliver_file(struct delivery *d, struct mailbox_job *job)
 {
-	const struct mailbox_target *t = e->target;
+	const struct mailbox_target *t = &job->target;
+	struct errand e = {.delivery = d, .recipient = job->recipient, .target = t};
 	struct why inner;
 	why_init(&inner);
-	bool done = choose_maker(e, &inner);
-	if (done && e->maker.uid == t->owner.uid)
-		done = as_user_run(&t->owner, deliver_alone, e, t->seconds, &inner);
-	else if (done)
-		done = deliver_divided(e, &inner);
-	if (!done)
-		report(t, &inner, why);
+	if (choose_maker(&e, &inner)) {
+		if (e.maker.uid == t->owner.uid)
+			as_user_run(&t->owner, deliver_alone, &e, t->seconds, &inner, 1);
+		else
+			deliver_divided(&e, &inner);
+	}
+	if (why_is_set(&inner))
+		report(t, &inner, &job->why);
 	why_free(&inner);
+}
+
+/* Maildirs of one owner. */
+struct group {
+	struct delivery *delivery;
+	struct maildir_job jobs[GROUP_MAX];
+	struct why whys[GROUP_MAX];
+	size_t count;
+};
+
+static void maildir_errand(void *context, struct why *whys)
+{
+	struct group *g = context;
+	maildir_deliver(g->delivery, g->jobs, whys, g->count);
+}
+
+static bool has_same_owner(const struct as_user *a, const struct as_user *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->switch_ids == b->switch_ids;
+}
+
+static size_t group_limit(const struct delivery *d)
+{
+	int64_t size = d->request.size > 0 ? d->request.size : 1;
+	int64_t most = GROUP_BYTES / size;
+	return most < 1 ? 1 : most < GROUP_MAX ? (size_t)most : GROUP_MAX;
+}
+
+/* The run of maildirs that `jobs` begins with. Result: how many of them. */
+static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t count)
+{
+	struct group *g = memory_alloc(sizeof(*g));
+	const struct mailbox_target *first = &jobs[0].target;
+	size_t limit = group_limit(d);
+	g->delivery = d;
+	while (g->count < limit && g->count < count) {
+		const struct mailbox_target *t = &jobs[g->count].target;
+		if (!is_maildir(t->path) || !has_same_owner(&t->owner, &first->owner))
+			break;
+		g->jobs[g->count] =
+		    (struct maildir_job){.recipient = jobs[g->count].recipient,
+			.target = {.directory = t->path,
+			    .hostname = t->hostname,
+			    .copy_flags = t->copy_flags,
+			    .limit = t->limit}};
+		why_init(&g->whys[g->count++]);
+	}
+	as_user_run(&first->owner, maildir_errand, g, first->seconds, g->whys, g->count);
+	size_t done = g->count;
+	for (size_t i = 0; i < done; i++) {
+		why_copy(&jobs[i].why, &g->whys[i]);
+		why_free(&g->whys[i]);
+	}
+	free(g);
 	return done;
 }
 
-static bool maildir_errand(void *context, struct why *why)
+static bool is_probe(const struct delivery *d)
 {
-	struct errand *e = context;
-	const struct mailbox_target *t = e->target;
-	const struct maildir_target maildir = {.directory = t->path,
-	    .hostname = t->hostname,
-	    .copy_flags = t->copy_flags,
-	    .limit = t->limit};
-	return maildir_deliver(e->delivery, e->recipient, &maildir, why);
+	return (d->request.flags & DELIVERY_VERIFY) != 0;
 }
 
-bool mailbox_deliver(struct delivery *d, size_t recipient, const struct mailbox_target *t,
-    struct buf *text, struct why *why)
+void mailbox_deliver(struct delivery *d, struct mailbox_job *jobs, size_t count)
 {
-	struct errand e = {.delivery = d, .recipient = recipient, .target = t};
-	bool maildir = is_maildir(t->path);
-	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
-	buf_clear(text);
-	buf_printf(text, "%s to %s", probe ? "delivers" : "delivered",
-	    maildir ? "maildir" : "mailbox");
-	if (probe)
-		return true;
-	return maildir ? as_user_run(&t->owner, maildir_errand, &e, t->seconds, why)
-		       : deliver_file(&e, why);
+	size_t at = 0;
+	while (at < count && !is_probe(d)) {
+		if (is_maildir(jobs[at].target.path)) {
+			at += deliver_group(d, &jobs[at], count - at);
+		} else {
+			deliver_file(d, &jobs[at]);
+			at++;
+		}
+	}
+}
+
+const char *mailbox_text(const struct delivery *d, const struct mailbox_target *target)
+{
+	bool maildir = is_maildir(target->path);
+	if (is_probe(d))
+		return maildir ? "delivers to maildir" : "delivers to mailbox";
+	return maildir ? "delivered to maildir" : "delivered to mailbox";
 }

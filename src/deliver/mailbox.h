@@ -39,14 +39,22 @@ struct mailbox_target {
 	int64_t seconds; /* for the whole delivery */
 };
 
+struct mailbox_job {
+	size_t recipient;
+	struct mailbox_target target; /* its strings outlive the call */
+	struct why why;               /* why_init by the caller, who frees it too */
+};
+
 /*
- * One recipient's delivery. `text` gets what the log shows: "delivered to mailbox",
- * "delivered to maildir"; for a probe (DELIVERY_VERIFY) nothing is done: "delivers to
- * mailbox". False: `why`: 4.2.0 lock held, wrong owner, mailbox changed meanwhile; 5.2.0
- * not a regular file, no permission, no directory; 5.2.2 over the limit; 4.2.2 quota;
- * 4.3.1 disk full.
+ * One message into the mailboxes of some recipients. Maildirs of one owner are written in
+ * one go and share their syncs. For a probe (DELIVERY_VERIFY) nothing is done. `why` is
+ * set where it failed: 4.2.0 lock held, wrong owner, mailbox changed meanwhile; 5.2.0 not
+ * a regular file, no permission, no directory; 5.2.2 over the limit; 4.2.2 quota; 4.3.1
+ * disk full.
  */
-MUST_USE bool mailbox_deliver(struct delivery *d, size_t recipient,
-    const struct mailbox_target *target, struct buf *text, struct why *why);
+void mailbox_deliver(struct delivery *d, struct mailbox_job *jobs, size_t count);
+
+/* What the log shows: "delivered to mailbox", "delivers to maildir" (for a probe). */
+const char *mailbox_text(const struct delivery *d, const struct mailbox_target *target);
 
 #endif

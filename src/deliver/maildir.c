@@ -6,9 +6,9 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
+#include "deliver/settle.h"
 
 #define PATH_ROOM 4096
-#define NAME_ROOM 320
 
 static int make_directory(const char *path)
 {
@@ -44,50 +44,111 @@ static int make_maildir(const char *directory)
 	return error;
 }
 
-struct maildir_file {
-	int fd;
-	char temporary[PATH_ROOM], final[PATH_ROOM];
+/* A message on its way into one maildir. */
+struct drop {
+	const struct maildir_job *job;
+	struct timeval now;
+	int fd, error;
+	dev_t device;
+	struct settle settle;
+	bool published;
+	const char *temporary, *final, *new_directory;
 };
 
-static int file_create(
-    const struct maildir_target *t, struct timeval now, struct maildir_file *f)
+static int name_file(struct drop *p, struct arena *a)
 {
-	int len = snprintf(f->temporary, sizeof(f->temporary), "%stmp/%lld.P%dM%06ld.%s",
-	    t->directory, (long long)now.tv_sec, (int)getpid(), (long)now.tv_usec,
-	    t->hostname);
-	if (len >= (int)sizeof(f->temporary))
-		return -ENAMETOOLONG;
-	f->fd = file_open_at(AT_FDCWD, f->temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	return f->fd < 0 ? f->fd : 0;
+	const struct maildir_target *t = &p->job->target;
+	/* The recipient's number tells two deliveries into one maildir apart. */
+	p->temporary = arena_printf(a, "%stmp/%lld.P%dQ%zuM%06ld.%s", t->directory,
+	    (long long)p->now.tv_sec, (int)getpid(), p->job->recipient,
+	    (long)p->now.tv_usec, t->hostname);
+	p->new_directory = arena_printf(a, "%snew", t->directory);
+	return p->temporary != NULL && p->new_directory != NULL ? 0 : -ENOMEM;
 }
 
-static int final_name(
-    const struct maildir_target *t, struct timeval now, struct maildir_file *f)
+static int open_file(struct drop *p)
 {
-	struct stat status;
-	if (fstat(f->fd, &status) != 0)
-		return -errno;
-	int len = snprintf(f->final, sizeof(f->final), "%snew/%lld.V%llxI%llxM%06ld.%s",
-	    t->directory, (long long)now.tv_sec, (unsigned long long)status.st_dev,
-	    (unsigned long long)status.st_ino, (long)now.tv_usec, t->hostname);
-	return len < (int)sizeof(f->final) ? 0 : -ENAMETOOLONG;
+	p->fd = file_open_at(AT_FDCWD, p->temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	return p->fd < 0 ? p->fd : 0;
 }
 
-/* The file is whole and synced before it appears in new; then its name is synced, because
- * the mark in the queue file must not outlive a lost rename. */
-static int file_publish(const struct maildir_target *t, const struct maildir_file *f)
+static int create(struct drop *p, struct arena *a)
 {
-	char new_directory[PATH_ROOM];
-	int len = snprintf(new_directory, sizeof(new_directory), "%snew", t->directory);
-	int error = len < (int)sizeof(new_directory) ? file_sync(f->fd) : -ENAMETOOLONG;
+	const char *directory = p->job->target.directory;
+	int error = name_file(p, a);
 	if (error == 0)
-		error = file_rename(AT_FDCWD, f->temporary, AT_FDCWD, f->final);
+		error = open_file(p);
+	if (error != -ENOENT)
+		return error;
+	error = make_maildir(directory);
+	return error == 0 ? open_file(p) : error;
+}
+
+static int name_finally(struct drop *p, struct arena *a)
+{
+	const struct maildir_target *t = &p->job->target;
+	struct stat status;
+	if (fstat(p->fd, &status) != 0)
+		return -errno;
+	p->device = status.st_dev;
+	p->final = arena_printf(a, "%s/%lld.V%llxI%llxM%06ld.%s", p->new_directory,
+	    (long long)p->now.tv_sec, (unsigned long long)status.st_dev,
+	    (unsigned long long)status.st_ino, (long)p->now.tv_usec, t->hostname);
+	return p->final != NULL ? 0 : -ENOMEM;
+}
+
+static int write_file(struct drop *p, struct delivery *d)
+{
+	const struct maildir_target *t = &p->job->target;
+	int error = create(p, d->arena);
 	if (error != 0)
 		return error;
-	error = file_sync_dir(AT_FDCWD, new_directory);
-	if (error != 0 && file_unlink(AT_FDCWD, f->final) != 0)
-		error = -EIO;
+	int64_t written =
+	    message_copy(d, p->job->recipient, t->copy_flags, p->fd, t->limit);
+	error = written < 0 ? (int)written : name_finally(p, d->arena);
+	return error != 0 ? error : settle_begin(&p->settle, p->fd);
+}
+
+/* The file is whole before it appears in new. */
+static int publish(struct drop *p)
+{
+	int error = settle_data(&p->settle, p->fd);
+	if (error == 0)
+		error = file_rename(AT_FDCWD, p->temporary, AT_FDCWD, p->final);
+	p->published = error == 0;
 	return error;
+}
+
+/* A later one on the same file system, whose sync will serve for this one too. */
+static bool has_follower(const struct drop *drops, size_t count, size_t at)
+{
+	for (size_t i = at + 1; drops[at].settle.in_order && i < count; i++)
+		if (drops[i].published && drops[i].device == drops[at].device)
+			return true;
+	return false;
+}
+
+/* The mark in the queue file must not outlive a lost name. What failed for one has failed
+ * for all that relied on it. */
+static void settle_names(struct drop *drops, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct drop *p = &drops[i];
+		if (!p->published || has_follower(drops, count, i))
+			continue;
+		p->error = settle_name(&p->settle, p->fd, p->new_directory);
+		for (size_t j = 0; p->error != 0 && p->settle.in_order && j < i; j++)
+			if (drops[j].published && drops[j].device == p->device)
+				drops[j].error = p->error;
+	}
+}
+
+static void undo(struct drop *p)
+{
+	if (!p->published)
+		(void)unlink(p->temporary);
+	else if (file_unlink(AT_FDCWD, p->final) != 0)
+		p->error = -EIO;
 }
 
 static bool failure(int error, const char *directory, struct why *why)
@@ -115,25 +176,31 @@ static bool failure(int error, const char *directory, struct why *why)
 	}
 }
 
-bool maildir_deliver(
-    struct delivery *d, size_t recipient, const struct maildir_target *t, struct why *why)
+static void finish(struct drop *p, struct why *why)
 {
-	struct timeval now = clock_wall();
-	struct maildir_file f = {.fd = -1};
-	int error = file_create(t, now, &f);
-	if (error == -ENOENT) {
-		error = make_maildir(t->directory);
-		if (error == 0)
-			error = file_create(t, now, &f);
+	if (p->error != 0 && p->fd >= 0)
+		undo(p);
+	file_close(&p->fd);
+	if (p->error != 0)
+		(void)failure(p->error, p->job->target.directory, why);
+}
+
+void maildir_deliver(
+    struct delivery *d, const struct maildir_job *jobs, struct why *whys, size_t count)
+{
+	struct drop *drops = arena_alloc_array(d->arena, count, sizeof(*drops));
+	for (size_t i = 0; drops == NULL && i < count; i++)
+		(void)failure(-ENOMEM, jobs[i].target.directory, &whys[i]);
+	if (drops == NULL)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		drops[i] = (struct drop){.job = &jobs[i], .now = clock_wall(), .fd = -1};
+		drops[i].error = write_file(&drops[i], d);
 	}
-	if (error != 0)
-		return failure(error, t->directory, why);
-	int64_t written = message_copy(d, recipient, t->copy_flags, f.fd, t->limit);
-	error = written < 0 ? (int)written : final_name(t, now, &f);
-	if (error == 0)
-		error = file_publish(t, &f);
-	if (error != 0)
-		(void)unlink(f.temporary);
-	file_close(&f.fd);
-	return error == 0 || failure(error, t->directory, why);
+	for (size_t i = 0; i < count; i++)
+		if (drops[i].error == 0)
+			drops[i].error = publish(&drops[i]);
+	settle_names(drops, count);
+	for (size_t i = 0; i < count; i++)
+		finish(&drops[i], &whys[i]);
 }

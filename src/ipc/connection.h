@@ -59,6 +59,7 @@ struct connection {
 	uint32_t open_count;
 	bool hello_seen, going_away, closing, dead, writing, paused;
 	bool fresh; /* server: its first exchange is still expected */
+	pid_t peer; /* server with a single place: the client; 0: not known */
 	struct ipc_exchange *table[CONNECTION_BUCKETS];
 };
 

@@ -11,7 +11,7 @@ static struct {
 	unsigned running, most_running, done, busy_changes, closed, held;
 	size_t bytes;
 	int handler_result;
-	bool full, release;
+	bool full, hold, release;
 } t;
 
 /* Waits for a condition of the other fibers, not for a time: machines are slow at times.
@@ -455,13 +455,16 @@ static void hang_once(UNUSED void *argument)
 	t.bytes = t.full;
 	t.release = true;
 	UNTIL(t.done == 1);
+	t.hold = t.full;
+	fiber_sleep_ms(20);
 }
 
-TEST(a_server_with_one_place_is_full_during_an_exchange_and_free_after_it)
+TEST(a_server_with_one_place_is_full_during_an_exchange_and_free_soon_after_it)
 {
 	struct fake_socket s = begin(1);
 	run_main(hang_once, NULL);
 	assert_int_equal(t.bytes, 1);
+	assert_true(t.hold); /* the next exchange of the same client comes at once */
 	assert_false(t.full);
 	assert_int_equal(t.busy_changes, 2);
 	end(s);
@@ -485,6 +488,24 @@ TEST(a_server_with_one_place_leaves_the_second_connection_to_others)
 	end(s);
 }
 
+static void call_two(UNUSED void *argument)
+{
+	hang_often(2);
+	UNTIL(t.running == 1);
+	t.release = true;
+	UNTIL(t.held == 0 && t.running == 0);
+	fiber_sleep_ms(50); /* the second one has been accepted meanwhile */
+	t.bytes = ipc_server_connections(t.server);
+}
+
+TEST(a_client_keeps_one_connection_to_a_server_with_one_place)
+{
+	struct fake_socket s = begin(1);
+	run_main(call_two, NULL);
+	assert_int_equal(t.bytes, 1);
+	end(s);
+}
+
 static void call_other(void *argument)
 {
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(10);
@@ -496,10 +517,11 @@ static void two_clients(void *argument)
 {
 	struct ipc_client *other = argument;
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(10);
-	/* Both have a connection, with one exchange granted to each. */
+	/* Both have a connection, with more granted than there is room for now. */
 	if (ipc_call(t.client, ECHO, IPC_NEVER, STR("x"), ECHO, &reply, SOON) != 0 ||
 	    ipc_call(other, ECHO, IPC_NEVER, STR("x"), ECHO, &reply, SOON) != 0)
 		return;
+	ipc_server_set_limit(t.server, 1);
 	hang_often(1);
 	UNTIL(t.running == 1);
 	ENSURE(fiber_start("other", call_other, other) == 0);
@@ -511,7 +533,7 @@ static void two_clients(void *argument)
 
 TEST(what_was_promised_to_two_clients_waits_in_the_server)
 {
-	struct fake_socket s = begin(1);
+	struct fake_socket s = begin(2);
 	struct ipc_client *other = ipc_client_new(s.path, "test", NULL);
 	run_main(two_clients, other);
 	assert_int_equal(t.bytes, 2); /* one running, one waiting */

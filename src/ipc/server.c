@@ -12,6 +12,7 @@
 
 #define TICK_MS             1000
 #define FRESH_MS            1000  /* a new connection without exchange keeps its place */
+#define HOLD_MS             5     /* the only place stays for who used it last */
 #define DRAIN_WAIT_MS       10000 /* for clients that keep an idle connection */
 #define DEFAULT_CONNECTIONS 1000
 
@@ -29,9 +30,9 @@ struct ipc_server {
 	struct list_link listeners, connections;
 	struct list_link waiting; /* exchanges without a fiber yet, in order of arrival */
 	size_t connection_count, running, waiting_count, fresh;
-	struct run_timer *timer;
+	struct run_timer *timer, *hold_timer;
 	int64_t accept_again; /* after a failed accept; 0 = now */
-	bool full, retired, drained, timer_on;
+	bool full, held, retired, drained, timer_on;
 };
 
 static const struct connection_role server_role;
@@ -45,6 +46,26 @@ static void set_timer(struct ipc_server *s)
 
 /* --- exchanges --- */
 
+/*
+ * With a single place: a client with more to say opens connections while it waits for
+ * this one. Were they accepted in the moment between two exchanges, the client would take
+ * them for places, and its exchanges would wait here while another process could start.
+ */
+static void hold(struct ipc_server *s)
+{
+	if (s->options.client_limit > 1)
+		return;
+	s->held = true;
+	run_timer_set(s->hold_timer, deadline_after_ms(HOLD_MS));
+}
+
+static void let_go(void *argument)
+{
+	struct ipc_server *s = argument;
+	s->held = false;
+	update(s);
+}
+
 static void serve_exchange(void *argument)
 {
 	struct ipc_exchange *x = argument;
@@ -52,6 +73,7 @@ static void serve_exchange(void *argument)
 	s->options.handler(x);
 	exchange_drop(x);
 	s->running--;
+	hold(s);
 	if (s->options.exchange_done != NULL)
 		s->options.exchange_done();
 	update(s);
@@ -126,9 +148,32 @@ static bool server_hello(struct connection *c, const struct wire_hello *h)
 	return str_is(h->service, s->name) && h->exchanges == 0 && h->window == 0;
 }
 
+static pid_t peer_of(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
+/* A second connection to a single place serves its client badly: an exchange on it waits
+ * for the one on the first, though another process may be free. */
+static bool is_second(const struct ipc_server *s, pid_t peer)
+{
+	const struct connection *k;
+	if (s->options.client_limit > 1 || peer == 0)
+		return false;
+	LIST_FOREACH (k, &s->connections, struct connection, in_owner)
+		if (k->peer == peer && !k->closing)
+			return true;
+	return false;
+}
+
 void ipc_server_add(struct ipc_server *s, int fd)
 {
+	pid_t peer = s->options.client_limit > 1 ? 0 : peer_of(fd);
+	bool second = is_second(s, peer);
 	struct connection *c = connection_new(fd, &server_role, s);
+	c->peer = peer;
 	c->name = s->name;
 	c->grant = s->options.client_limit;
 	c->window = s->options.window;
@@ -141,7 +186,7 @@ void ipc_server_add(struct ipc_server *s, int fd)
 	    .window = c->window,
 	};
 	connection_send_hello(c, &hello);
-	if (s->retired)
+	if (s->retired || second)
 		connection_send_number(c, WIRE_GOAWAY, 0, WIRE_GOAWAY_ALL);
 	if (!s->timer_on)
 		set_timer(s);
@@ -273,7 +318,7 @@ static void update(struct ipc_server *s)
 {
 	start_waiting(s);
 	bool was_full = s->full;
-	s->full = s->running + s->fresh >= s->options.client_limit ||
+	s->full = s->running + s->fresh >= s->options.client_limit || s->held ||
 	    s->connection_count >= s->options.connections;
 	watch_listeners(s);
 	if (s->full != was_full && s->options.busy_changed != NULL)
@@ -301,6 +346,7 @@ struct ipc_server *ipc_server_new(const struct ipc_server_options *options)
 	list_init(&s->connections);
 	list_init(&s->waiting);
 	s->timer = run_timer_new(tick, s);
+	s->hold_timer = run_timer_new(let_go, s);
 	return s;
 }
 
@@ -344,6 +390,7 @@ void ipc_server_free(struct ipc_server *s)
 		connection_lost(
 		    LIST_FIRST(&s->connections, struct connection, in_owner), -ECANCELED);
 	run_timer_free(s->timer);
+	run_timer_free(s->hold_timer);
 	free(s->name);
 	free(s);
 }

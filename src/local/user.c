@@ -97,7 +97,8 @@ enum user_result user_deliver(
 	unsigned flags = COPY_RETURN_PATH | COPY_DELIVERED_TO;
 	if (local.params.enable_original_recipient)
 		flags |= COPY_ORIGINAL_TO;
-	const struct mailbox_target target = {
+	struct mailbox_job job = {.recipient = r->index};
+	job.target = (struct mailbox_target){
 	    .path = box.path,
 	    .user = box.user,
 	    .owner = box.owner,
@@ -112,6 +113,13 @@ enum user_result user_deliver(
 	    .strict_ownership = local.params.strict_mailbox_ownership,
 	    .seconds = local.params.command_time_limit,
 	};
-	return mailbox_deliver(r->delivery, r->index, &target, text, why) ? USER_DELIVERED
-									  : USER_FAILED;
+	why_init(&job.why);
+	mailbox_deliver(r->delivery, &job, 1);
+	bool failed = why_is_set(&job.why);
+	if (failed)
+		why_copy(why, &job.why);
+	else
+		buf_add_cstr(text, mailbox_text(r->delivery, &job.target));
+	why_free(&job.why);
+	return failed ? USER_FAILED : USER_DELIVERED;
 }

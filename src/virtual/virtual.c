@@ -7,9 +7,9 @@
  * mail_owner; root is effective only around fork and setuid. Must not be jailed. If it
  * died, the message would be delivered again.
  */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/panic.h"
 #include "deliver/mailbox.h"
 #include "deliver/message_copy.h"
@@ -84,34 +84,38 @@ static bool find_user(struct str address, struct as_user *user, struct why *why)
 	return true;
 }
 
-static bool find_path(struct str address, char path[PATH_ROOM], struct why *why)
+static bool find_path(
+    struct arena *a, struct str address, const char **path_r, struct why *why)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(PATH_ROOM);
 	if (!look_up(state.mailboxes, "virtual_mailbox_maps", address, &value, why))
 		return false;
 	const char *base = state.params.virtual_mailbox_base;
-	int len = snprintf(path, PATH_ROOM, "%s%s%s", base, base[0] != '\0' ? "/" : "",
-	    buf_cstr(&value));
-	if (len >= PATH_ROOM || str_has_control(buf_str(&value)) ||
+	const char *path =
+	    arena_printf(a, "%s%s%s", base, base[0] != '\0' ? "/" : "", buf_cstr(&value));
+	if (path == NULL)
+		return why_later(why, "4.3.0", "out of memory for this request");
+	if (strlen(path) >= PATH_ROOM || str_has_control(buf_str(&value)) ||
 	    str_find_str(buf_str(&value), STR("..")) >= 0)
 		return why_later(
 		    why, "4.3.5", "recipient %.*s: bad mailbox name", STR_ARG(address));
+	*path_r = path;
 	return true;
 }
 
-static bool deliver_recipient(
-    struct delivery *d, size_t index, struct buf *text, struct why *why)
+static bool find_mailbox(
+    struct delivery *d, size_t index, struct mailbox_target *target_r, struct why *why)
 {
 	const struct virtual_params *p = &state.params;
 	struct str address = d->recipients[index].request->address;
-	char path[PATH_ROOM];
+	const char *path = NULL;
 	struct as_user user;
-	if (!find_path(address, path, why) || !find_user(address, &user, why))
+	if (!find_path(d->arena, address, &path, why) || !find_user(address, &user, why))
 		return false;
 	unsigned flags = COPY_RETURN_PATH | COPY_DELIVERED_TO;
 	if (p->enable_original_recipient)
 		flags |= COPY_ORIGINAL_TO;
-	const struct mailbox_target target = {
+	*target_r = (struct mailbox_target){
 	    .path = path,
 	    .owner = user,
 	    .hostname = service_common()->myhostname,
@@ -124,22 +128,36 @@ static bool deliver_recipient(
 	    .strict_ownership = p->strict_mailbox_ownership,
 	    .seconds = service_common()->daemon_timeout,
 	};
-	return mailbox_deliver(d, index, &target, text, why);
+	return true;
+}
+
+static void take_outcome(struct delivery *d, struct mailbox_job *job)
+{
+	if (why_is_set(&job->why))
+		delivery_failed(d, job->recipient, STR_EMPTY, &job->why);
+	else
+		delivery_sent(d, job->recipient, STR_EMPTY, 0, "2.0.0",
+		    str_of(mailbox_text(d, &job->target)));
+	why_free(&job->why);
 }
 
 static void deliver(struct delivery *d)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	struct why why;
-	why_init(&why);
+	struct mailbox_job *jobs = memory_alloc_array(d->count, sizeof(*jobs));
+	size_t count = 0;
 	for (size_t i = 0; i < d->count; i++) {
-		why_clear(&why);
-		if (deliver_recipient(d, i, &text, &why))
-			delivery_sent(d, i, STR_EMPTY, 0, "2.0.0", buf_str(&text));
+		struct mailbox_job *job = &jobs[count];
+		*job = (struct mailbox_job){.recipient = i};
+		why_init(&job->why);
+		if (find_mailbox(d, i, &job->target, &job->why))
+			count++;
 		else
-			delivery_failed(d, i, STR_EMPTY, &why);
+			take_outcome(d, job);
 	}
-	why_free(&why);
+	mailbox_deliver(d, jobs, count);
+	for (size_t i = 0; i < count; i++)
+		take_outcome(d, &jobs[i]);
+	free(jobs);
 }
 
 static void exchange(struct ipc_exchange *x)
