@@ -1,0 +1,123 @@
+"""What a run found, as tables for people and JSON for programs."""
+import json
+import os
+import platform
+import subprocess
+import time
+
+from contestants import differences
+from places import ROOT
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def revision():
+    done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def machine(generator, options):
+    return {"date": time.strftime("%Y-%m-%d %H:%M"), "note": options.note, "revision": revision(), "cores": os.cpu_count(),
+            "processor": processor(), "kernel": platform.release(), "generator": f"smtp-source and smtp-sink of Postfix {generator.version}",
+            "load_average": os.getloadavg()[0], "pairs": options.pairs, "seconds": options.seconds, "places": {}}
+
+
+def facts(place, servers):
+    """What must stand beside the figures of a place."""
+    median, p99 = place.sync_latency()
+    return {"title": place.title, "mounted": place.describe(), "sync_us": {"median": median, "p99": p99},
+            "contestants": [{"name": server.name, "title": server.title, "version": server.version, "durability": server.durability()}
+                            for server in servers],
+            "differences": differences(servers)}
+
+
+# --- tables ---
+
+def range_text(values, digits=0):
+    return f"{values['median']:.{digits}f} ({values['least']:.{digits}f}-{values['most']:.{digits}f})"
+
+
+def load_rows(place):
+    names = [one["name"] for one in place["contestants"]]
+    yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "generator, us CPU/message"]
+    for name, load in place["loads"].items():
+        if "error" in load:
+            yield [f"{name}: {load['title']}", "no figure", "no figure", load["unit"], "see below", ""]
+            continue
+        found = load["summary"]
+        yield [f"{name}: {load['title']}", *(range_text(found["rates"][one]) for one in names), load["unit"],
+               range_text(found["ratio"], 2), f"{found['generator_cpu_us']:.0f}"]
+
+
+def text_table(rows):
+    rows = [list(map(str, row)) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def markdown_table(rows):
+    rows = [list(map(str, row)) for row in rows]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def place_sections(place):
+    """(heading, rows) of what was measured on a place."""
+    yield "Rates: median (least-most), in turn", list(load_rows(place))
+
+
+def error_lines(place):
+    for name, load in place["loads"].items():
+        if "error" in load:
+            yield f"No figure for {name}: {load['error']}"
+
+
+def place_lines(place):
+    yield f"Mounted: {place['mounted']}; appending 4 KB and fdatasync: median {place['sync_us']['median']:.0f} us, p99 {place['sync_us']['p99']:.0f} us."
+    for one in place["contestants"]:
+        yield f"{one['title']} {one['version']}: {one['durability']}."
+    for name, theirs, ours in place["differences"]:
+        yield f"Differs in configuration: {name}: {theirs or '(empty)'} / {ours or '(empty)'}."
+
+
+def document(results, heading, table):
+    """The whole report; `heading` and `table` say how each is written."""
+    lines = [heading(1, f"Posthouse {results['revision']} beside Postfix, {results['date']}"), ""]
+    lines += [results["note"], ""] if results["note"] else []
+    lines += [f"{results['cores']} cores ({results['processor']}), Linux {results['kernel']}, load average before the run {results['load_average']:.1f}. "
+              f"Load by {results['generator']}, on the same cores. {results['pairs']} pairs of samples of about {results['seconds']:g} s.", ""]
+    for name, place in results["places"].items():
+        lines += [heading(2, f"On {name}: {place['title']}"), ""]
+        lines += [f"- {line}" for line in place_lines(place)]
+        for title, rows in place_sections(place):
+            lines += ["", heading(3, title), "", table(rows)]
+        lines += ["", *error_lines(place), ""]
+    return "\n".join(lines)
+
+
+def text_heading(level, text):
+    return text if level > 2 else text + "\n" + ("=" if level == 1 else "-") * len(text)
+
+
+def markdown_heading(level, text):
+    return "#" * level + " " + text
+
+
+def failures(results):
+    return [f"{name} on {where}" for where, place in results["places"].items() for name, load in place["loads"].items() if "error" in load]
+
+
+def write(results, folder):
+    os.makedirs(folder, exist_ok=True)
+    text = document(results, text_heading, text_table)
+    for name, content in (("table.txt", text), ("table.md", document(results, markdown_heading, markdown_table)),
+                          ("samples.json", json.dumps(results, indent=1))):
+        with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+            file.write(content + "\n")
+    print(text)
+    print(f"written to {folder}")
