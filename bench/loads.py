@@ -27,6 +27,7 @@ class Load:
     least: int = 500
     command: str = "smtp-source"
     boxes: bool = False
+    account: bool = False  # costs by process are told too
 
     @property
     def unit(self):
@@ -34,15 +35,15 @@ class Load:
 
 
 LOADS = {load.name: load for load in (
-    Load("discard-20", "to discard, 20 kept sessions, 4 KB", DISCARD),
-    Load("discard-100", "to discard, 100 kept sessions, 4 KB", DISCARD, sessions=100),
+    Load("discard-20", "to discard, 20 kept sessions, 4 KB", DISCARD, account=True),
+    Load("discard-100", "to discard, 100 kept sessions, 4 KB", DISCARD, sessions=100, account=True),
     Load("connect-20", "to discard, 20 at a time, a connection a message, 4 KB", DISCARD, keep=False),
     Load("connect-100", "to discard, 100 at a time, a connection a message, 4 KB", DISCARD, sessions=100, keep=False),
     Load("discard-100k", "to discard, 20 kept sessions, 100 KB", DISCARD, size=100 * KB, least=100),
     Load("discard-2m", "to discard, 20 kept sessions, 2 MB", DISCARD, size=2 * KB * KB, least=40),
-    Load("relay-20", "relay by smtp, 20 kept sessions, 4 KB", SINK),
+    Load("relay-20", "relay by smtp, 20 kept sessions, 4 KB", SINK, account=True),
     Load("relay-100", "relay by smtp, 100 kept sessions, 4 KB", SINK, sessions=100),
-    Load("maildir-20", "to 100 maildirs, 20 kept sessions, 4 KB", BOX, numbered=True, boxes=True),
+    Load("maildir-20", "to 100 maildirs, 20 kept sessions, 4 KB", BOX, numbered=True, boxes=True, account=True),
     Load("fanout-900", "10 messages with 900 recipients each, by smtp", SINK, sessions=10, recipients=900, messages=10, least=10),
     Load("sendmail-8", "sendmail(1), 8 loops side by side, 4 KB", DISCARD, sessions=8, command="sendmail", least=80),
 )}

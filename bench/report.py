@@ -41,16 +41,34 @@ def range_text(values, digits=0):
     return f"{values['median']:.{digits}f} ({values['least']:.{digits}f}-{values['most']:.{digits}f})"
 
 
-def load_rows(place):
+def rate_rows(place):
     names = [one["name"] for one in place["contestants"]]
     yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "generator, us CPU/message"]
-    for name, load in place["loads"].items():
-        if "error" in load:
-            yield [f"{name}: {load['title']}", "no figure", "no figure", load["unit"], "see below", ""]
-            continue
-        found = load["summary"]
-        yield [f"{name}: {load['title']}", *(range_text(found["rates"][one]) for one in names), load["unit"],
-               range_text(found["ratio"], 2), f"{found['generator_cpu_us']:.0f}"]
+    for name, load in place["rates"].items():
+        if "error" not in load:
+            found = load["summary"]
+            yield [f"{name}: {load['title']}", *(range_text(found["rates"][one]) for one in names), load["unit"],
+                   range_text(found["ratio"], 2), f"{found['generator_cpu_us']:.0f}"]
+
+
+def cost_cells(row):
+    """Of one process or the total; empty where the contestant has none."""
+    return [f"{row['count']}", f"{row['cpu_us']:.1f}", f"{row['calls']:.1f}", f"{row['switches']:.1f}", f"{row['pss_mb']:.1f}"] if row else [""] * 5
+
+
+def account_rows(place, load):
+    """Both contestants side by side, a line for each process that did something."""
+    found = [load[one["name"]] for one in place["contestants"]]
+    head = ["processes", "CPU us", "calls", "switches", "PSS MB"]
+    yield ["process", *(f"{one['title']}: {cell}" if cell == head[0] else cell for one in place["contestants"] for cell in head)]
+    names = sorted(set().union(*(one["processes"] for one in found)))
+    for name in names:
+        rows = [one["processes"].get(name) for one in found]
+        if any(row and (row["cpu_us"] >= 0.05 or row["calls"] >= 0.05) for row in rows):
+            yield [name, *(cell for row in rows for cell in cost_cells(row))]
+    yield ["total", *(cell for one in found for cell in cost_cells(one["total"]))]
+    yield ["syncs", *(cell for one in found for cell in ["", "", f"{sum(one['syncs'].values()):.2f}", "", ""])]
+    yield ["generator", *(cell for one in found for cell in ["", f"{one['generator_cpu_us']:.1f}", "", "", ""])]
 
 
 def text_table(rows):
@@ -68,19 +86,23 @@ def markdown_table(rows):
 
 def place_sections(place):
     """(heading, rows) of what was measured on a place."""
-    yield "Rates: median (least-most), in turn", list(load_rows(place))
+    if place.get("rates"):
+        yield "Rates: median (least-most), in turn", list(rate_rows(place))
+    for name, load in place.get("accounts", {}).items():
+        if "error" not in load:
+            yield f"Costs of a message by process, {name}; memory of all processes at the end", list(account_rows(place, load))
 
 
-def error_lines(place):
-    for name, load in place["loads"].items():
-        if "error" in load:
-            yield f"No figure for {name}: {load['error']}"
+def errors(place):
+    """(part, name, what went wrong)"""
+    return [(part, name, found["error"]) for part, results in place.items() if isinstance(results, dict)
+            for name, found in results.items() if isinstance(found, dict) and "error" in found]
 
 
 def place_lines(place):
     yield f"Mounted: {place['mounted']}; appending 4 KB and fdatasync: median {place['sync_us']['median']:.0f} us, p99 {place['sync_us']['p99']:.0f} us."
     for one in place["contestants"]:
-        yield f"{one['title']} {one['version']}: {one['durability']}."
+        yield f"{one['title']} {one['version']}: {one['durability']}; {one['syncs']:.2f} syncs a message where none can be shared (counted)."
     for name, theirs, ours in place["differences"]:
         yield f"Differs in configuration: {name}: {theirs or '(empty)'} / {ours or '(empty)'}."
 
@@ -96,7 +118,7 @@ def document(results, heading, table):
         lines += [f"- {line}" for line in place_lines(place)]
         for title, rows in place_sections(place):
             lines += ["", heading(3, title), "", table(rows)]
-        lines += ["", *error_lines(place), ""]
+        lines += ["", *(f"No figure for {name} ({part}): {error}" for part, name, error in errors(place)), ""]
     return "\n".join(lines)
 
 
@@ -109,7 +131,7 @@ def markdown_heading(level, text):
 
 
 def failures(results):
-    return [f"{name} on {where}" for where, place in results["places"].items() for name, load in place["loads"].items() if "error" in load]
+    return [f"{name} ({part}) on {where}" for where, place in results["places"].items() for part, name, _ in errors(place)]
 
 
 def write(results, folder):

@@ -16,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import account  # noqa: E402
 import contestants  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
@@ -33,6 +34,7 @@ def options_of(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--on", action="append", choices=list(PLACES), help="plain, ext4 (default: both)")
     parser.add_argument("--load", action="append", help="name of a load (default: all); `list` names them")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="what to do (default: all)")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="length of a sample")
     parser.add_argument("--sessions", type=int, help="instead of the load's own")
@@ -55,19 +57,38 @@ def chosen_loads(options):
     return [dataclasses.replace(load, **changes) for load in loads]
 
 
-def run_loads(servers, generator, options):
-    """{load: {title, unit, samples or error}}"""
+def guarded(results, name, work):
+    """The result of work() under its name, or why there is none: the rest of a long run goes on."""
+    try:
+        results[name] = work()
+    except AssertionError as error:
+        results[name] = {"error": str(error)}
+        say(f"{name}: NO FIGURE: {error}")
+
+
+def rates(place, servers, generator, options):
+    """{load: its samples and their summary}"""
     results = {}
     for load in chosen_loads(options):
-        result = results[load.name] = {"title": load.title, "unit": load.unit}
-        try:
-            result["samples"] = measure.pairs(servers, generator, load, options.pairs, options.seconds, say)
-            result["summary"] = measure.summary(result["samples"], [server.name for server in servers])
-            say(f"{load.name}: ratio {result['summary']['ratio']['median']:.2f}")
-        except AssertionError as error:
-            result["error"] = str(error)
-            say(f"{load.name}: NO FIGURE: {error}")
+        def work(load=load):
+            samples = measure.pairs(servers, generator, load, options.pairs, options.seconds, say)
+            summary = measure.summary(samples, [server.name for server in servers])
+            say(f"{load.name}: ratio {summary['ratio']['median']:.2f}")
+            return {"title": load.title, "unit": load.unit, "samples": samples, "summary": summary}
+        guarded(results, load.name, work)
     return results
+
+
+def accounts(place, servers, generator, options):
+    """{load: {contestant: costs by process}}"""
+    results = {}
+    for load in chosen_loads(options):
+        if load.account:
+            guarded(results, load.name, lambda: {server.name: account.account(server, generator, load, options.seconds, say) for server in servers})
+    return results
+
+
+PARTS = {"rates": rates, "accounts": accounts}
 
 
 def start_all(place, generator, options):
@@ -96,9 +117,13 @@ def run_place(name, generator, options):
         place.prepare()
         servers = start_all(place, generator, options)
         try:
-            facts = report.facts(place, servers)
-            facts["loads"] = run_loads(servers, generator, options)
-            return facts
+            found = report.facts(place, servers)
+            one = dataclasses.replace(LOADS["discard-20"], sessions=1)
+            for server, fact in zip(servers, found["contestants"]):
+                fact["syncs"] = account.show_durable(server, generator, one)
+            for part in options.part or PARTS:
+                found[part] = PARTS[part](place, servers, generator, options)
+            return found
         finally:
             destroy_all(servers)
     finally:
