@@ -26,14 +26,15 @@ MAIN = [
 
 
 class Contestant:
-    """What both sub-classes add to Installed. `extra`: lines that only this run's main.cf has."""
+    """What both sub-classes add to Installed. `extra`: lines that only this one's main.cf has; `label` tells several of a kind
+    apart. `folders`: the host's directories of queue, log and boxes."""
 
-    def __init__(self, place, sink_port, extra=()):
+    def __init__(self, place, sink_port, extra=(), label=""):
         self.place = place
-        base = f"{place.name}-{self.name}"
-        folders = [(place.folder(f"{base}/{part}"), inside) for part, inside in
-                   (("queue", "/var/spool/postfix"), ("log", "/var/log"), ("boxes", MAILBOXES))]
-        super().__init__(network=False, binds=folders)
+        self.name = type(self).name + label
+        self.folders = {part: place.folder(f"{self.name}/{part}") for part in ("queue", "log", "boxes")}
+        super().__init__(network=False, binds=[(self.folders["queue"], "/var/spool/postfix"), (self.folders["log"], "/var/log"),
+                                               (self.folders["boxes"], MAILBOXES)])
         owner = self.root.run("id -u alice; id -g alice").stdout.split()
         self.configure([*MAIN, *extra, f"transport_maps = inline:{{ {{{DISCARD}=discard:silently}} {{{SINK}=smtp:[127.0.0.1]:{sink_port}}} }}",
                         f"virtual_uid_maps = static:{owner[0]}", f"virtual_gid_maps = static:{owner[1]}"])

@@ -33,6 +33,9 @@ class Place:
         os.makedirs(path, exist_ok=True)
         return path
 
+    def remove(self, name):
+        shutil.rmtree(f"{self.directory}/{name}")
+
     def describe(self):
         """How the kernel has it mounted: device, type, options."""
         done = subprocess.run(["findmnt", "-no", "SOURCE,FSTYPE,OPTIONS", "-T", self.directory], capture_output=True, text=True)

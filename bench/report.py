@@ -71,6 +71,15 @@ def account_rows(place, load):
     yield ["generator", *(cell for one in found for cell in ["", f"{one['generator_cpu_us']:.1f}", "", "", ""])]
 
 
+def backlog_rows(place):
+    yield ["contestant", "deferred", "first new mail after start, s", "quiet after start, s", "qmgr at most, MB", "new mail/s", "to none"]
+    for one in place["contestants"]:
+        for count, found in place["backlogs"][one["name"]].items():
+            if count != "error":
+                yield [one["title"], count, f"{found['first_seconds']:.1f}", f"{found['settled_seconds']:.1f}", f"{found['qmgr_most_mb']:.0f}",
+                       range_text(found["rate"]), range_text(found["to_none"], 2)]
+
+
 def text_table(rows):
     rows = [list(map(str, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -91,6 +100,8 @@ def place_sections(place):
     for name, load in place.get("accounts", {}).items():
         if "error" not in load:
             yield f"Costs of a message by process, {name}; memory of all processes at the end", list(account_rows(place, load))
+    if place.get("backlogs"):
+        yield "Beside deferred messages: receive to discard, 20 kept sessions, after the first scan", list(backlog_rows(place))
 
 
 def errors(place):

@@ -17,6 +17,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import account  # noqa: E402
+import backlog  # noqa: E402
 import contestants  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
@@ -34,13 +35,14 @@ def options_of(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--on", action="append", choices=list(PLACES), help="plain, ext4 (default: both)")
     parser.add_argument("--load", action="append", help="name of a load (default: all); `list` names them")
-    parser.add_argument("--part", action="append", choices=list(PARTS), help="what to do (default: all)")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="what to do (default: all, or rates if --load is given)")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="length of a sample")
     parser.add_argument("--sessions", type=int, help="instead of the load's own")
     parser.add_argument("--size", type=int, help="bytes, instead of the load's own")
     parser.add_argument("--main", action="append", default=[], metavar="LINE", help="a line for both main.cf")
     parser.add_argument("--ours", action="append", default=[], metavar="LINE", help="a line for our main.cf alone; it is printed as a difference")
+    parser.add_argument("--deferred", action="append", type=int, help="deferred messages of part backlogs, the first for comparison (default: 0, 20000, 200000)")
     parser.add_argument("--output", help="folder of the results")
     parser.add_argument("--note", default="", help="said at the top of the results")
     options = parser.parse_args(arguments)
@@ -48,6 +50,7 @@ def options_of(arguments):
         for load in LOADS.values():
             print(f"{load.name:14} {load.title}")
         sys.exit(0)
+    options.part = options.part or (["rates"] if options.load else list(PARTS))
     return options
 
 
@@ -88,15 +91,26 @@ def accounts(place, servers, generator, options):
     return results
 
 
-PARTS = {"rates": rates, "accounts": accounts}
+def backlogs(place, servers, generator, options):
+    """{contestant: {number of deferred messages: figures}}"""
+    results = {}
+    for kind in contestants.CONTESTANTS:
+        guarded(results, kind.name, lambda: backlog.backlog(kind, place, generator, options, options.main + own_lines(kind, options), say))
+    return results
+
+
+PARTS = {"rates": rates, "accounts": accounts, "backlogs": backlogs}
+
+
+def own_lines(kind, options):
+    return options.ours if kind is contestants.Posthouse else []
 
 
 def start_all(place, generator, options):
     servers = []
     try:
         for kind in contestants.CONTESTANTS:
-            own = options.ours if kind is contestants.Posthouse else []
-            servers.append(kind(place, generator.sink_port, options.main + own))
+            servers.append(kind(place, generator.sink_port, options.main + own_lines(kind, options)))
             servers[-1].start()
     except BaseException:
         destroy_all(servers)
@@ -121,7 +135,7 @@ def run_place(name, generator, options):
             one = dataclasses.replace(LOADS["discard-20"], sessions=1)
             for server, fact in zip(servers, found["contestants"]):
                 fact["syncs"] = account.show_durable(server, generator, one)
-            for part in options.part or PARTS:
+            for part in options.part:
                 found[part] = PARTS[part](place, servers, generator, options)
             return found
         finally:
