@@ -22,6 +22,7 @@ class Place:
         self.directory = f"{WORK}/{self.name}"
 
     def prepare(self):
+        """What an earlier run that was killed left goes first."""
         shutil.rmtree(self.directory, ignore_errors=True)
         os.makedirs(self.directory)
 

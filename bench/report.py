@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from contestants import differences
+from latency import SHOWN
 from places import ROOT
 
 
@@ -43,12 +44,12 @@ def range_text(values, digits=0):
 
 def rate_rows(place):
     names = [one["name"] for one in place["contestants"]]
-    yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "generator, us CPU/message"]
+    yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "goal", "generator, us CPU/message"]
     for name, load in place["rates"].items():
         if "error" not in load:
             found = load["summary"]
             yield [f"{name}: {load['title']}", *(range_text(found["rates"][one]) for one in names), load["unit"],
-                   range_text(found["ratio"], 2), f"{found['generator_cpu_us']:.0f}"]
+                   range_text(found["ratio"], 2), load["goal"] or "", f"{found['generator_cpu_us']:.0f}"]
 
 
 def cost_cells(row):
@@ -80,6 +81,12 @@ def backlog_rows(place):
                        range_text(found["rate"]), range_text(found["to_none"], 2)]
 
 
+def latency_rows(found):
+    yield ["contestant", "messages/s", "which is", *(("max" if q == "1" else f"p{float(q) * 100:g}") + ", ms" for q in SHOWN)]
+    for case in found["cases"]:
+        yield [case["title"], case["rate"], case["what"], *(f"{case['quantiles'][q] / 1000:.2f}" for q in SHOWN)]
+
+
 def text_table(rows):
     rows = [list(map(str, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -100,6 +107,9 @@ def place_sections(place):
     for name, load in place.get("accounts", {}).items():
         if "error" not in load:
             yield f"Costs of a message by process, {name}; memory of all processes at the end", list(account_rows(place, load))
+    for found in place.get("latencies", {}).values():
+        if "error" not in found:
+            yield "Time from when a message was due to its 250, open loop (median of the runs)", list(latency_rows(found))
     if place.get("backlogs"):
         yield "Beside deferred messages: receive to discard, 20 kept sessions, after the first scan", list(backlog_rows(place))
 

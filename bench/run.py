@@ -10,6 +10,7 @@ plots. Needs root: the contestants live in private roots (overlays in mount name
 """
 import argparse
 import dataclasses
+import fcntl
 import os
 import sys
 import time
@@ -19,10 +20,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import account  # noqa: E402
 import backlog  # noqa: E402
 import contestants  # noqa: E402
+import latency  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 from loads import LOADS, Generator  # noqa: E402
-from places import PLACES, ROOT  # noqa: E402
+from places import PLACES, ROOT, WORK  # noqa: E402
 
 STARTED = time.monotonic()
 
@@ -77,7 +79,7 @@ def rates(place, servers, generator, options):
             samples = measure.pairs(servers, generator, load, options.pairs, options.seconds, say)
             summary = measure.summary(samples, [server.name for server in servers])
             say(f"{load.name}: ratio {summary['ratio']['median']:.2f}")
-            return {"title": load.title, "unit": load.unit, "samples": samples, "summary": summary}
+            return {"title": load.title, "unit": load.unit, "goal": load.goal, "samples": samples, "summary": summary}
         guarded(results, load.name, work)
     return results
 
@@ -99,7 +101,13 @@ def backlogs(place, servers, generator, options):
     return results
 
 
-PARTS = {"rates": rates, "accounts": accounts, "backlogs": backlogs}
+def latencies(place, servers, generator, options):
+    results = {}
+    guarded(results, "250", lambda: latency.latency(servers, generator, options.seconds, say))
+    return results
+
+
+PARTS = {"rates": rates, "accounts": accounts, "latencies": latencies, "backlogs": backlogs}
 
 
 def own_lines(kind, options):
@@ -144,10 +152,22 @@ def run_place(name, generator, options):
         place.destroy()
 
 
+def only_one():
+    """Two runs at a time would measure each other; gives the lock, which dies with the process."""
+    os.makedirs(WORK, exist_ok=True)
+    lock = open(f"{WORK}/lock", "w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("another run of the suite is under way")
+    return lock
+
+
 def main():
     options = options_of(sys.argv[1:])
     if os.geteuid() != 0:
         sys.exit("the contestants need private roots: run as root")
+    lock = only_one()
     generator = Generator()
     results = report.machine(generator, options)
     try:
@@ -155,6 +175,7 @@ def main():
             results["places"][name] = run_place(name, generator, options)
     finally:
         generator.destroy()
+        lock.close()
     folder = options.output or f"{ROOT}/bench/results/{time.strftime('%Y-%m-%d-%H%M')}-{'-'.join(results['places'])}"
     report.write(results, folder)
     failed = report.failures(results)
