@@ -5,6 +5,7 @@ import platform
 import subprocess
 import time
 
+import plot
 from contestants import differences
 from latency import SHOWN
 from places import ROOT
@@ -162,5 +163,6 @@ def write(results, folder):
                           ("samples.json", json.dumps(results, indent=1))):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.write(content + "\n")
+    plot.write(results, folder)
     print(text)
     print(f"written to {folder}")
