@@ -39,24 +39,24 @@ def ratio_plot(results):
     height = TOP + sum(len(ratios) * (bar + 3) + gap for _, _, ratios in rows) + 50
     drawing = Drawing(960, height)
     scale = (drawing.width - LEFT - RIGHT) / most
-    drawing.title("Messages a second, as a multiple of Postfix's", caption(results))
+    drawing.title("Throughput as a multiple of Postfix's", caption(results))
     drawing.key(LEFT, 84, [(PLACE_COLOURS[place], f"on {place}") for place in results["places"]] + [(GOAL, "goal"), (POSTFIX, "Postfix = 1")])
     step, value = nice_step(most, 8), 0
     while value <= most:
         drawing.line(LEFT + value * scale, TOP - 8, LEFT + value * scale, height - 44)
         drawing.text(LEFT + value * scale, height - 24, f"{value:g}", size=12, colour=FAINT, anchor="middle")
         value += step
+    drawing.line(LEFT + scale, TOP - 8, LEFT + scale, height - 44, POSTFIX, 2)
     y = TOP
     for title, goal, ratios in rows:
         rows_height = len(ratios) * (bar + 3)
         drawing.text(LEFT - 12, y + rows_height / 2 + 3, title, size=12.5, anchor="end")
+        if goal:
+            drawing.line(LEFT + goal * scale, y - 3, LEFT + goal * scale, y + rows_height, GOAL, 2.5)
         for place, ratio in ratios:
             ratio_bar(drawing, y, bar, scale, ratio, PLACE_COLOURS[place])
             y += bar + 3
-        if goal:
-            drawing.line(LEFT + goal * scale, y - rows_height - 3, LEFT + goal * scale, y, GOAL, 2.5)
         y += gap
-    drawing.line(LEFT + scale, TOP - 8, LEFT + scale, height - 44, POSTFIX, 2)
     return drawing
 
 
@@ -75,54 +75,65 @@ QUANTILES = ("0.5", "0.75", "0.9", "0.95", "0.98", "0.99", "0.995", "0.998", "0.
 TICKS = ("0.5", "0.9", "0.99", "0.999", "0.9999")
 
 
+class LogLog:
+    """A field with logarithmic axes: across, the share of the messages that took longer, from a half to that beyond `last`; upwards,
+    milliseconds."""
+
+    def __init__(self, drawing, low, high, last):
+        self.drawing, self.left, self.right, self.top, self.bottom = drawing, 80, drawing.width - 40, 120, 450
+        self.decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        self.first, self.last = self.share("0.5"), self.share(last)
+
+    @staticmethod
+    def share(quantile):
+        return -math.log10(1 - float(quantile))
+
+    def x(self, quantile):
+        return self.left + (self.share(quantile) - self.first) / (self.last - self.first) * (self.right - self.left)
+
+    def y(self, value):
+        return self.bottom - (math.log10(value) - self.decades[0]) / (len(self.decades) - 1) * (self.bottom - self.top)
+
+    def grid(self):
+        for decade in self.decades:
+            for factor in range(1, 10 if decade < self.decades[-1] else 2):
+                height = self.y(factor * 10.0 ** decade)
+                self.drawing.line(self.left, height, self.right, height, GRID, 1.4 if factor == 1 else 0.5)
+            self.drawing.text(self.left - 10, self.y(10.0 ** decade) + 4, f"{10.0 ** decade:g} ms", size=12, colour=FAINT, anchor="end")
+        for quantile in (q for q in TICKS if self.share(q) <= self.last):
+            self.drawing.line(self.x(quantile), self.top, self.x(quantile), self.bottom)
+            self.drawing.text(self.x(quantile), self.bottom + 22, f"p{float(quantile) * 100:g}", size=12, colour=FAINT, anchor="middle")
+        self.drawing.text((self.left + self.right) / 2, self.bottom + 46, "share of the messages that took no longer", size=12, colour=FAINT, anchor="middle")
+
+
 def latency_plot(results, place):
-    """Each case a curve: the time that a share of the messages stayed below. Both axes are logarithmic."""
+    """Each case a curve: the time that a share of the messages stayed below."""
     found = results["places"][place].get("latencies", {}).get("250", {})
     if "cases" not in found:
         return None
     cases = [(case, {q: case["quantiles"][q] / 1000 for q in QUANTILES if enough(case, q)}) for case in found["cases"]]
-    low = min(min(values.values()) for _, values in cases)
-    high = max(max(values.values()) for _, values in cases)
+    times = [value for _, values in cases for value in values.values()]
+    if not times:
+        return None
     drawing = Drawing(900, 520)
-    left, right, top, bottom = 80, 40, 120, 450
-
-    def x_of(quantile):
-        share = math.log10(1 / (1 - float(quantile)))
-        return left + (share - math.log10(2)) / (4 - math.log10(2)) * (drawing.width - left - right)
-
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-
-    def y_of(value):
-        return bottom - (math.log10(value) - decades[0]) / (len(decades) - 1) * (bottom - top)
-
-    drawing.title(f"From when a message is due to its 250, on {place}", caption(results))
-    for decade in decades:
-        for factor in range(1, 10):
-            if factor == 1 or decade < decades[-1]:
-                drawing.line(left, y_of(factor * 10 ** decade), drawing.width - right, y_of(factor * 10 ** decade), GRID, 1.4 if factor == 1 else 0.5)
-        drawing.text(left - 10, y_of(10 ** decade) + 4, f"{10.0 ** decade:g} ms", size=12, colour=FAINT, anchor="end")
-    for quantile in TICKS:
-        drawing.line(x_of(quantile), top, x_of(quantile), bottom)
-        drawing.text(x_of(quantile), bottom + 22, f"p{float(quantile) * 100:g}", size=12, colour=FAINT, anchor="middle")
-    drawing.text((left + drawing.width - right) / 2, bottom + 46, "share of the messages that took no longer", size=12, colour=FAINT, anchor="middle")
-    colours = latency_colours(results["places"][place], cases)
-    for (case, values), (colour, dash) in zip(cases, colours):
-        points = [(x_of(q), y_of(value)) for q, value in values.items()]
+    drawing.title(f"Time from when a message is due to its 250, on {place}", caption(results))
+    field = LogLog(drawing, min(times), max(times), max((q for _, values in cases for q in values), key=float))
+    field.grid()
+    for number, ((case, values), (colour, dash)) in enumerate(zip(cases, latency_colours(results["places"][place], cases))):
+        points = [(field.x(q), field.y(value)) for q, value in values.items()]
         drawing.path(points, colour, dash=dash)
         for x, y in points:
             drawing.dot(x, y, colour)
-    for number, ((case, _), (colour, dash)) in enumerate(zip(cases, colours)):
-        y = 78 + number * 0
-        x = left + number * (drawing.width - left - right) / len(cases)
-        drawing.path([(x, y), (x + 26, y)], colour, dash=dash)
-        drawing.text(x + 32, y - 1, f"{case['title']} at {case['rate']}/s", size=12)
-        drawing.text(x + 32, y + 14, case["what"], size=11, colour=FAINT)
+        x = field.left + number * (field.right - field.left) / len(cases)
+        drawing.path([(x, 82), (x + 26, 82)], colour, dash=dash)
+        drawing.text(x + 34, 81, f"{case['title']} at {case['rate']}/s", size=12)
+        drawing.text(x + 34, 97, case["what"], size=11, colour=FAINT)
     return drawing
 
 
 def enough(case, quantile):
-    """Ten messages lie beyond it in every run."""
-    return min(run["messages"] for run in case["runs"]) * (1 - float(quantile)) >= 9.99
+    """Five messages at least lie beyond it in every run."""
+    return min(run["messages"] for run in case["runs"]) * (1 - float(quantile)) >= 4.99
 
 
 def latency_colours(place, cases):
@@ -191,8 +202,11 @@ def plots(results):
 
 
 def write(results, folder):
-    for name, drawing in plots(results).items():
+    """Gives the names of the files."""
+    drawings = plots(results)
+    for name, drawing in drawings.items():
         drawing.write(f"{folder}/{name}.svg")
+    return [f"{name}.svg" for name in drawings]
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def errors(place):
 def place_lines(place):
     yield f"Mounted: {place['mounted']}; appending 4 KB and fdatasync: median {place['sync_us']['median']:.0f} us, p99 {place['sync_us']['p99']:.0f} us."
     for one in place["contestants"]:
-        yield f"{one['title']} {one['version']}: {one['durability']}; {one['syncs']:.2f} syncs a message where none can be shared (counted)."
+        yield f"{one['title']} {one['version']}: {one['durability']}; {one['syncs']}."
     for name, theirs, ours in place["differences"]:
         yield f"Differs in configuration: {name}: {theirs or '(empty)'} / {ours or '(empty)'}."
 
@@ -158,11 +158,12 @@ def failures(results):
 
 def write(results, folder):
     os.makedirs(folder, exist_ok=True)
+    drawn = plot.write(results, folder)
     text = document(results, text_heading, text_table)
-    for name, content in (("table.txt", text), ("table.md", document(results, markdown_heading, markdown_table)),
+    pictures = "".join(f"\n![{name}]({name})\n" for name in drawn)
+    for name, content in (("table.txt", text), ("table.md", document(results, markdown_heading, markdown_table) + pictures),
                           ("samples.json", json.dumps(results, indent=1))):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.write(content + "\n")
-    plot.write(results, folder)
     print(text)
     print(f"written to {folder}")
