@@ -39,10 +39,10 @@ fuzz:
 	@tools/install_packages.sh check
 	@tools/fuzz.py $(FUZZ_SECONDS)
 
+# Debian's Postfix and ours in turn, into bench/results; needs root. Parts: bench/run.py --help.
 bench: all
-	@tools/install_packages.sh run
-	@tools/install_packages.sh check
-	@tools/bench.py
+	@tools/install_packages.sh bench
+	@bench/run.py
 
 # The same SMTP dialogues with Debian's Postfix and with ours; needs root.
 compat: all
