@@ -30,6 +30,15 @@ void *memory_alloc(size_t size)
 	return checked(fault_hit(FAULT_MALLOC) != 0 ? NULL : calloc(1, size), size);
 }
 
+void *memory_alloc_aligned(size_t alignment, size_t size)
+{
+	void *p = NULL;
+	int error = fault_hit(FAULT_MALLOC);
+	if (error == 0)
+		error = posix_memalign(&p, alignment, size);
+	return checked(error == 0 ? p : NULL, size);
+}
+
 void *memory_alloc_array(size_t count, size_t size)
 {
 	size_t total;

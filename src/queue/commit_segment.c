@@ -36,6 +36,8 @@ struct segment {
 	uint64_t generation;
 	int64_t last_stamp; /* of its records, 0: none */
 	bool broken;        /* a write or sync failed */
+	char *batch;        /* aligned, for what is written next */
+	size_t batch_size;
 };
 
 int64_t segment_now(void)
@@ -50,23 +52,26 @@ static int64_t round_up(int64_t value, int64_t unit)
 	return (value + unit - 1) / unit * unit;
 }
 
+/* Whole blocks, so that no write passes the end. */
+static int64_t round_down(int64_t size)
+{
+	return size - size % SEGMENT_BLOCK;
+}
+
 /* --- the header --- */
 
-static uint32_t checksum(const char *p, size_t len, struct str more)
+static uint32_t checksum(const char *p, size_t len)
 {
-	uLong sum = crc32_z(0, (const Bytef *)p, len);
-	if (more.len > 0)
-		sum = crc32_z(sum, (const Bytef *)more.p, more.len);
-	return (uint32_t)sum;
+	return (uint32_t)crc32_z(0, (const Bytef *)p, len);
 }
 
 static int header_write(int fd, uint64_t generation)
 {
-	char bytes[HEADER_SIZE] = HEADER_MAGIC;
-	put_le32(bytes + 8, HEADER_VERSION);
-	put_le64(bytes + 16, generation);
-	put_le32(bytes + 12, checksum(bytes + 16, HEADER_SIZE - 16, STR_EMPTY));
-	return file_write_all_at(fd, bytes, sizeof(bytes), 0);
+	_Alignas(SEGMENT_BLOCK) char block[SEGMENT_BLOCK] = HEADER_MAGIC;
+	put_le32(block + 8, HEADER_VERSION);
+	put_le64(block + 16, generation);
+	put_le32(block + 12, checksum(block + 16, HEADER_SIZE - 16));
+	return file_write_all_at(fd, block, sizeof(block), 0);
 }
 
 /* 0: none, or spoiled by a crash before its first batch was safe. */
@@ -74,7 +79,7 @@ static uint64_t header_generation(const char *p, size_t len)
 {
 	if (len < HEADER_SIZE || memcmp(p, HEADER_MAGIC, 8) != 0 ||
 	    get_le32(p + 8) != HEADER_VERSION ||
-	    get_le32(p + 12) != checksum(p + 16, HEADER_SIZE - 16, STR_EMPTY))
+	    get_le32(p + 12) != checksum(p + 16, HEADER_SIZE - 16))
 		return 0;
 	return get_le64(p + 16);
 }
@@ -86,23 +91,24 @@ size_t segment_cost(const struct segment_record *r)
 	return RECORD_SIZE + (size_t)round_up((int64_t)r->bytes.len, 8);
 }
 
-static void record_add(
-    struct buf *out, const struct segment_record *r, uint64_t generation)
+/* Writes the record at `out`, segment_cost() bytes. */
+static void record_put(char *out, const struct segment_record *r, uint64_t generation)
 {
-	char head[RECORD_SIZE] = "";
-	put_le32(head, RECORD_MAGIC);
-	put_le64(head + 8, generation);
-	put_le64(head + 16, (uint64_t)r->stamp);
-	put_le64(head + 24, (uint64_t)r->arrival.tv_sec);
-	put_le32(head + 32, (uint32_t)r->arrival.tv_usec);
-	put_le32(head + 36, (uint32_t)r->bytes.len);
-	head[40] = (char)r->kind;
-	memcpy(head + RECORD_ID, r->id.p, r->id.len);
-	put_le32(head + 4,
-	    checksum(head + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED, r->bytes));
-	buf_add(out, head, sizeof(head));
-	buf_add_str(out, r->bytes);
-	buf_add_fill(out, '\0', segment_cost(r) - RECORD_SIZE - r->bytes.len);
+	memset(out, 0, RECORD_SIZE);
+	put_le32(out, RECORD_MAGIC);
+	put_le64(out + 8, generation);
+	put_le64(out + 16, (uint64_t)r->stamp);
+	put_le64(out + 24, (uint64_t)r->arrival.tv_sec);
+	put_le32(out + 32, (uint32_t)r->arrival.tv_usec);
+	put_le32(out + 36, (uint32_t)r->bytes.len);
+	out[40] = (char)r->kind;
+	memcpy(out + RECORD_ID, r->id.p, r->id.len);
+	if (r->bytes.len > 0)
+		memcpy(out + RECORD_SIZE, r->bytes.p, r->bytes.len);
+	memset(out + RECORD_SIZE + r->bytes.len, 0,
+	    segment_cost(r) - RECORD_SIZE - r->bytes.len);
+	put_le32(out + 4,
+	    checksum(out + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED + r->bytes.len));
 }
 
 /* What lies at `p`; false: no record of this generation. */
@@ -128,7 +134,7 @@ static bool record_at(
 	};
 	if (!queue_id_valid(r.id) ||
 	    get_le32(p + 4) !=
-		checksum(p + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED, r.bytes))
+		checksum(p + RECORD_SUMMED, RECORD_SIZE - RECORD_SUMMED + bytes))
 		return false;
 	*r_r = r;
 	return true;
@@ -311,9 +317,18 @@ static int adopt(struct segment *s)
 		if (error < 0 && ftruncate(s->fd, 0) < 0)
 			error = -errno; /* a full disk keeps what we took of it */
 	} else if (error == 0) {
-		s->size = status.st_size;
+		s->size = round_down(status.st_size);
 	}
 	return error < 0 ? error : begin(s);
+}
+
+/* The kernel takes the bytes straight from here: no copy, and nothing left to look for
+ * when it syncs. Where a file system does not do that, it copies as always. */
+static void write_directly(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_DIRECT);
 }
 
 /* -EWOULDBLOCK: in use; try the next. */
@@ -331,6 +346,8 @@ static int try_file(int dir, unsigned number, struct segment *s)
 		error = file_sync_dir(dir, ".");
 	if (error < 0)
 		file_close(&s->fd);
+	else
+		write_directly(s->fd);
 	return error;
 }
 
@@ -338,6 +355,7 @@ int segment_take(int dir, int64_t size, struct segment **s_r)
 {
 	int error = -EWOULDBLOCK;
 	struct segment *s = memory_alloc(sizeof(*s));
+	size = round_down(size);
 	for (unsigned i = 0; i < SEGMENTS_MAX && error == -EWOULDBLOCK; i++) {
 		*s = (struct segment){.dir = dir, .fd = -1, .size = size};
 		error = try_file(dir, i, s);
@@ -354,6 +372,7 @@ void segment_close(struct segment *s)
 	if (s == NULL)
 		return;
 	file_close(&s->fd);
+	free(s->batch);
 	free(s);
 }
 
@@ -373,23 +392,39 @@ size_t segment_room(const struct segment *s)
 	return s->broken || s->end >= s->size ? 0 : (size_t)(s->size - s->end);
 }
 
+static char *batch_room(struct segment *s, size_t size)
+{
+	if (size > s->batch_size) {
+		free(s->batch);
+		s->batch = memory_alloc_aligned(SEGMENT_BLOCK, size);
+		s->batch_size = size;
+	}
+	return s->batch;
+}
+
 int segment_append(struct segment *s, const struct segment_record *records, size_t count)
 {
-	CLEANUP(buf_free) struct buf batch = BUF_INIT(segment_room(s));
+	size_t len = 0, at = 0;
+	for (size_t i = 0; i < count; i++)
+		len += segment_cost(&records[i]);
+	if (len > segment_room(s))
+		return -EMSGSIZE;
+	size_t size = (size_t)round_up((int64_t)len, SEGMENT_BLOCK);
+	char *batch = batch_room(s, size);
 	int64_t last = s->last_stamp;
 	for (size_t i = 0; i < count; i++) {
-		record_add(&batch, &records[i], s->generation);
+		record_put(batch + at, &records[i], s->generation);
+		at += segment_cost(&records[i]);
 		last = records[i].stamp > last ? records[i].stamp : last;
 	}
-	if (!buf_ok(&batch))
-		return -EMSGSIZE;
-	int error = file_write_all_at(s->fd, batch.p, batch.len, s->end);
+	memset(batch + len, 0, size - len);
+	int error = file_write_all_at(s->fd, batch, size, s->end);
 	if (error == 0)
 		error = file_sync_data(s->fd);
 	/* Never synced again in the hope of better luck: the kernel may have dropped the
 	 * pages and would report success. */
 	s->broken = error < 0;
-	s->end = round_up(s->end + (int64_t)batch.len, SEGMENT_BLOCK);
+	s->end += (int64_t)size;
 	s->last_stamp = last;
 	return error;
 }
