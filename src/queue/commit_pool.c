@@ -13,6 +13,9 @@
 
 #define FILES_MAX    1000 /* more are removed */
 #define NONE_FREE_MS 50   /* after a search in vain, before the next */
+/* ext4 and XFS write a file that was cut to nothing at its next close; and one byte is no
+ * message either. */
+#define KEPT_BYTES 1
 
 struct commit_pool {
 	int dir;
@@ -97,13 +100,10 @@ static int check(
 	return there.st_ino == status_r->st_ino && is_usable(p, status_r) ? 0 : -ESTALE;
 }
 
-/* One byte stays: ext4 and XFS write a file that was cut to nothing at its next close,
- * and one byte is no message either. */
+/* A writer that died may have left bytes. */
 static int cut(int fd, const struct stat *status)
 {
-	if (status->st_size <= 1)
-		return 0;
-	return file_truncate(fd, 1);
+	return status->st_size <= KEPT_BYTES ? 0 : file_truncate(fd, KEPT_BYTES);
 }
 
 static int try_file(const struct commit_pool *p, const char *name, struct stat *status_r)
@@ -222,7 +222,9 @@ int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
 	char path[QUEUE_PATH_MAX];
 	char name[QUEUE_ID_MAX];
 	queue_path(path, queue, id);
+	/* Cut while it is still ours. What is over shall not lie about. */
 	if (!p->ordered || !has_room(p) || !str_to_cstr(id, name, sizeof(name)) ||
+	    file_truncate_at(path, KEPT_BYTES) != 0 ||
 	    file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
 		return queue_remove(queue, id);
 	return 0;

@@ -45,12 +45,27 @@ TEST(a_finished_file_is_used_again_without_its_bytes)
 	put_file("active/AAAAA1", 0700, "text of an old message");
 	assert_int_equal(commit_pool_remove(p, QUEUE_ACTIVE, STR("AAAAA1")), 0);
 	assert_false(exists("active/AAAAA1"));
+	struct stat there;
+	assert_int_equal(stat("commit/pool/AAAAA1", &there), 0);
+	assert_int_equal(there.st_size, 1);
 	int fd = commit_pool_take(p, name, &status);
 	assert_true(fd >= 0);
 	assert_string_equal(name, "AAAAA1");
 	assert_int_equal(size_of(fd), 1);
 	/* It is held: there is no other. */
 	assert_int_equal(commit_pool_take(p, name, &status), -ENOENT);
+	file_close(&fd);
+	commit_pool_close(p);
+}
+
+TEST(what_a_dead_writer_left_is_cut_off)
+{
+	char name[COMMIT_POOL_NAME];
+	struct stat status;
+	struct commit_pool *p = enter();
+	put_file("commit/pool/1.2", 0700, "half a mess");
+	int fd = commit_pool_take(p, name, &status);
+	assert_int_equal(size_of(fd), 1);
 	file_close(&fd);
 	commit_pool_close(p);
 }
