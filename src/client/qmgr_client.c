@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "run/fiber.h"
 
-#define ANNOUNCE_MAX        1000 /* ids that wait; more are left to qmgr's scan */
+#define ANNOUNCE_MAX        1000 /* ids that wait; for more a scan is asked for */
 #define ANNOUNCE_TIMEOUT_MS 10000
 
 struct qmgr_client {
@@ -14,6 +14,7 @@ struct qmgr_client {
 	char (*ids)[64];
 	unsigned count;
 	bool sending, closing;
+	bool too_many; /* some were not kept */
 	uint32_t backlog;
 };
 
@@ -71,11 +72,23 @@ static void send_collected(struct qmgr_client *c)
 	arena_free(arena);
 }
 
+static void ask_for_scan(struct qmgr_client *c)
+{
+	c->too_many = false;
+	/* A qmgr that cannot be reached scans when it starts. */
+	(void)qmgr_trigger_send(
+	    c->ipc, QMGR_SCAN_INCOMING, deadline_after_ms(ANNOUNCE_TIMEOUT_MS));
+}
+
 static void announcer(void *argument)
 {
 	struct qmgr_client *c = argument;
-	while (c->count > 0 && !c->closing)
-		send_collected(c);
+	while ((c->count > 0 || c->too_many) && !c->closing) {
+		if (c->count > 0)
+			send_collected(c);
+		else
+			ask_for_scan(c);
+	}
 	c->sending = false;
 	if (c->closing)
 		client_free(c);
@@ -83,8 +96,12 @@ static void announcer(void *argument)
 
 void qmgr_client_announce(struct qmgr_client *c, const char *id)
 {
-	if (c->count == ANNOUNCE_MAX || strlen(id) >= sizeof(*c->ids))
+	if (strlen(id) >= sizeof(*c->ids))
 		return;
+	if (c->count == ANNOUNCE_MAX) {
+		c->too_many = true;
+		return;
+	}
 	memcpy(c->ids[c->count++], id, strlen(id) + 1);
 	if (c->sending)
 		return;
