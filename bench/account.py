@@ -13,25 +13,14 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 
+from process import TICKS, process_stat, read
 from measure import sample, warm_up
 
-TICKS = os.sysconf("SC_CLK_TCK")
 LASTING = "max_use = 1000000"
 ENDED, OTHER = "(ended)", "(other)"
 SYNCS = ("fsync", "fdatasync", "sync_file_range", "syncfs")
 ATTACH_SECONDS = 1
 LEAST = 3000  # messages: a tick of CPU time is 10 ms
-
-
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def process_stat(pid):
-    """(own CPU seconds, those of its ended children)."""
-    fields = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS, (int(fields[13]) + int(fields[14])) / TICKS
 
 
 def switches(pid):
