@@ -101,10 +101,11 @@ def test_cpu_of_processes_that_ended_is_told_apart():
 def test_system_calls_are_counted_by_name_with_those_of_children():
     if account.why_not():
         pytest.skip(account.why_not())
-    program = ("import os, tempfile, time\nfile = tempfile.TemporaryFile()\ninput()\nfor i in range(7): os.fsync(file.fileno())\n"
+    program = ("import os, tempfile, time\nfile = tempfile.TemporaryFile()\nprint('ready', flush=True)\ninput()\nfor i in range(7): os.fsync(file.fileno())\n"
                "if os.fork() == 0:\n  for i in range(5): os.fdatasync(file.fileno())\n  os._exit(0)\nos.wait()\nprint('done', flush=True)\ninput()\n")
     child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     server = types.SimpleNamespace(processes=lambda: [child.pid])
+    child.stdout.readline()
     with account.CallCounter(server) as counter:
         child.stdin.write("\n")
         child.stdin.flush()
