@@ -6,32 +6,21 @@ processes that did the work live until they are read; what ended all the same is
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections import Counter, defaultdict
 
 from measure import sample, warm_up
+from process import TICKS, process_stat, read
 
-TICKS = os.sysconf("SC_CLK_TCK")
 LASTING = "max_use = 1000000"
 ENDED, OTHER = "(ended)", "(other)"
 SYNCS = ("fsync", "fdatasync", "sync_file_range", "syncfs")
-ATTACH_SECONDS = 1
+ANSWER_SECONDS = 30
 LEAST = 3000  # messages: a tick of CPU time is 10 ms
-
-
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def process_stat(pid):
-    """(own CPU seconds, those of its ended children)."""
-    fields = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS, (int(fields[13]) + int(fields[14])) / TICKS
 
 
 def switches(pid):
@@ -100,18 +89,31 @@ class CallCounter:
             events += ["-e", "raw_syscalls:sys_enter", "--filter", f'comm == "{name}"']
         for name in SYNCS:
             events += ["-e", f"syscalls:sys_enter_{name}"]
-        self.argv = ["perf", "stat", "-x", ";", "-o", self.file.name, *events, "-p", ",".join(map(str, pids))]
+        # It starts idle and tells when it counts.
+        self.pipes = [*os.pipe(), *os.pipe()]
+        self.argv = ["perf", "stat", "-D", "-1", "--control", f"fd:{self.pipes[0]},{self.pipes[3]}", "-x", ";", "-o", self.file.name, *events,
+                     "-p", ",".join(map(str, pids))]
+
+    def tell(self, word):
+        os.write(self.pipes[1], word + b"\n")
+        if not select.select([self.pipes[2]], [], [], ANSWER_SECONDS)[0]:
+            self.perf.kill()
+            raise AssertionError(f"perf does not {word.decode()}: {self.perf.communicate()[1].decode(errors='replace')[-300:]}")
+        os.read(self.pipes[2], 100)
 
     def __enter__(self):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        self.perf = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        self.perf = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=(self.pipes[0], self.pipes[3]),
                                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)))
-        time.sleep(ATTACH_SECONDS)
+        self.tell(b"enable")
         return self
 
     def __exit__(self, *unused):
+        self.tell(b"disable")
         self.perf.send_signal(signal.SIGINT)
         said = self.perf.communicate(timeout=30)[1]
+        for pipe in self.pipes:
+            os.close(pipe)
         counts = [line.split(";")[0] for line in self.file.read().splitlines() if ";" in line]
         self.file.close()
         if len(counts) != 1 + len(self.names) + len(SYNCS) or not all(map(str.isdigit, counts)):

@@ -7,9 +7,9 @@ import re
 import time
 from types import SimpleNamespace
 
-from account import process_stat, read
 from loads import LOADS
 from measure import pairs, sample, spread
+from process import process_stat, read
 from test_backlog import deferred_count, fill
 
 COUNTS = (0, 20000, 200000)

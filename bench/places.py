@@ -12,7 +12,7 @@ WORK = os.path.join(ROOT, "build/bench")
 IMAGE_MB = 6000
 IMAGE_INODES = 1000000  # room for two queues of 200,000 messages
 sys.path.insert(0, os.path.join(ROOT, "tests/system"))
-from power_cut import own_mounts  # noqa: E402
+import power_cut  # noqa: E402
 
 
 class Place:
@@ -20,6 +20,10 @@ class Place:
 
     def __init__(self):
         self.directory = f"{WORK}/{self.name}"
+
+    @staticmethod
+    def why_not():
+        """Why it cannot be had on this machine, or None."""
 
     def prepare(self):
         """What an earlier run that was killed left goes first."""
@@ -73,11 +77,17 @@ class Ext4(Place):
     name = "ext4"
     title = "an ext4 image on a loop device"
 
+    def __init__(self):
+        super().__init__()
+        self.image, self.mounted = f"{WORK}/ext4.img", False
+
+    @staticmethod
+    def why_not():
+        return power_cut.why_not()
+
     def prepare(self):
         super().prepare()
-        own_mounts()
-        self.image = f"{WORK}/ext4.img"
-        self.mounted = False
+        power_cut.own_mounts()
         subprocess.run(["dd", "if=/dev/zero", f"of={self.image}", "bs=1M", f"count={IMAGE_MB}", "conv=fsync"], check=True,
                        capture_output=True)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-N", str(IMAGE_INODES), "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image],

@@ -25,7 +25,7 @@ def revision():
 def machine(generator, options):
     return {"date": time.strftime("%Y-%m-%d %H:%M"), "note": options.note, "revision": revision(), "cores": os.cpu_count(),
             "processor": processor(), "kernel": platform.release(), "generator": f"smtp-source and smtp-sink of Postfix {generator.version}",
-            "load_average": os.getloadavg()[0], "pairs": options.pairs, "seconds": options.seconds, "places": {}}
+            "load_average": os.getloadavg()[0], "pairs": options.pairs, "seconds": options.seconds, "places": {}, "left_out": {}}
 
 
 def facts(place, servers):
@@ -45,12 +45,13 @@ def range_text(values, digits=0):
 
 def rate_rows(place):
     names = [one["name"] for one in place["contestants"]]
-    yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "goal", "generator, us CPU/message"]
+    yield ["load", *(one["title"] for one in place["contestants"]), "unit", "ratio", "goal", "generator's share of all CPUs"]
     for name, load in place["rates"].items():
         if "error" not in load:
             found = load["summary"]
             yield [f"{name}: {load['title']}", *(range_text(found["rates"][one]) for one in names), load["unit"],
-                   range_text(found["ratio"], 2), load["goal"] or "", f"{found['generator_cpu_us']:.0f}"]
+                   range_text(found["ratio"], 2), load["goal"] or "",
+                   " / ".join(f"{found['generator_share'][one]:.0%}" for one in names)]
 
 
 def cost_cells(row):
@@ -135,6 +136,7 @@ def document(results, heading, table):
     lines += [results["note"], ""] if results["note"] else []
     lines += [f"{results['cores']} cores ({results['processor']}), Linux {results['kernel']}, load average before the run {results['load_average']:.1f}. "
               f"Load by {results['generator']}, on the same cores. {results['pairs']} pairs of samples of about {results['seconds']:g} s.", ""]
+    lines += [f"Left out: {name}: {reason}." for name, reason in results["left_out"].items()]
     for name, place in results["places"].items():
         lines += [heading(2, f"On {name}: {place['title']}"), ""]
         lines += [f"- {line}" for line in place_lines(place)]
@@ -153,7 +155,8 @@ def markdown_heading(level, text):
 
 
 def failures(results):
-    return [f"{name} ({part}) on {where}" for where, place in results["places"].items() for part, name, _ in errors(place)]
+    """What was asked for and has no figure."""
+    return [*results["left_out"]] + [f"{name} ({part}) on {where}" for where, place in results["places"].items() for part, name, _ in errors(place)]
 
 
 def write(results, folder):

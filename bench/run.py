@@ -12,8 +12,11 @@ import argparse
 import dataclasses
 import fcntl
 import os
+import subprocess
 import sys
 import time
+
+import pytest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -66,14 +69,15 @@ def guarded(results, name, work):
     """The result of work() under its name, or why there is none: the rest of a long run goes on."""
     try:
         results[name] = work()
-    except AssertionError as error:
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
         results[name] = {"error": str(error)}
         say(f"{name}: NO FIGURE: {error}")
 
 
-def rates(place, servers, generator, options):
+# Each part fills `results`, which lie under its name in those of the place.
+
+def rates(_place, servers, generator, options, results):
     """{load: its samples and their summary}"""
-    results = {}
     for load in chosen_loads(options):
         def work(load=load):
             samples = measure.pairs(servers, generator, load, options.pairs, options.seconds, say)
@@ -81,30 +85,24 @@ def rates(place, servers, generator, options):
             say(f"{load.name}: ratio {summary['ratio']['median']:.2f}")
             return {"title": load.title, "unit": load.unit, "goal": load.goal, "samples": samples, "summary": summary}
         guarded(results, load.name, work)
-    return results
 
 
-def accounts(place, servers, generator, options):
+def accounts(_place, servers, generator, options, results):
     """{load: {contestant: costs by process}}"""
-    results = {}
     for load in chosen_loads(options):
         if load.account:
             guarded(results, load.name, lambda: {server.name: account.account(server, generator, load, options.seconds, say) for server in servers})
-    return results
 
 
-def backlogs(place, servers, generator, options):
+def backlogs(place, _servers, generator, options, results):
     """{contestant: {number of deferred messages: figures}}"""
-    results = {}
     for kind in contestants.CONTESTANTS:
         guarded(results, kind.name, lambda: backlog.backlog(kind, place, generator, options, options.main + own_lines(kind, options), say))
-    return results
 
 
-def latencies(place, servers, generator, options):
-    results = {}
+def latencies(_place, servers, generator, options, results):
+    """{"250": the cases}"""
     guarded(results, "250", lambda: latency.latency(servers, generator, options.seconds, say))
-    return results
 
 
 PARTS = {"rates": rates, "accounts": accounts, "latencies": latencies, "backlogs": backlogs}
@@ -132,20 +130,19 @@ def destroy_all(servers):
         server.destroy()
 
 
-def run_place(name, generator, options):
-    place = PLACES[name]()
-    say(f"place {name}: {place.title}")
+def run_place(place, found, generator, options):
+    """Into `found` as it comes: what stands is kept when something later fails."""
+    say(f"place {place.name}: {place.title}")
     try:
         place.prepare()
         servers = start_all(place, generator, options)
         try:
-            found = report.facts(place, servers)
+            found.update(report.facts(place, servers))
             one = dataclasses.replace(LOADS["discard-20"], sessions=1)
             for server, fact in zip(servers, found["contestants"]):
                 fact["syncs"] = account.show_durable(server, generator, one)
             for part in options.part:
-                found[part] = PARTS[part](place, servers, generator, options)
-            return found
+                PARTS[part](place, servers, generator, options, found.setdefault(part, {}))
         finally:
             destroy_all(servers)
     finally:
@@ -163,24 +160,41 @@ def only_one():
     return lock
 
 
+def run_all(generator, options, results):
+    for name in options.on or PLACES:
+        reason = PLACES[name].why_not()
+        if reason:
+            results["left_out"][name] = reason
+            say(f"place {name} is left out: {reason}")
+        else:
+            run_place(PLACES[name](), results["places"].setdefault(name, {}), generator, options)
+
+
+def finish(results, options):
+    folder = options.output or f"{ROOT}/bench/results/{time.strftime('%Y-%m-%d-%H%M')}-{'-'.join(results['places'])}"
+    results["places"] = {name: place for name, place in results["places"].items() if place}
+    report.write(results, folder)
+    failed = report.failures(results)
+    if failed:
+        sys.exit("no figure for: " + ", ".join(failed))
+
+
 def main():
     options = options_of(sys.argv[1:])
     if os.geteuid() != 0:
         sys.exit("the contestants need private roots: run as root")
     lock = only_one()
-    generator = Generator()
+    try:
+        generator = Generator()
+    except pytest.skip.Exception as reason:  # what a test would be skipped for
+        sys.exit(str(reason))
     results = report.machine(generator, options)
     try:
-        for name in options.on or PLACES:
-            results["places"][name] = run_place(name, generator, options)
+        run_all(generator, options, results)
     finally:
         generator.destroy()
         lock.close()
-    folder = options.output or f"{ROOT}/bench/results/{time.strftime('%Y-%m-%d-%H%M')}-{'-'.join(results['places'])}"
-    report.write(results, folder)
-    failed = report.failures(results)
-    if failed:
-        sys.exit("no figure for: " + ", ".join(failed))
+        finish(results, options)
 
 
 if __name__ == "__main__":
