@@ -32,9 +32,11 @@ static int make_parents(const char *directory)
 	return 0;
 }
 
+/* tmp comes last: where it is missing the maildir is made, so the others must be there
+ * when it is, whatever failed meanwhile. */
 static int make_maildir(const char *directory)
 {
-	static const char *const parts[] = {"tmp", "new", "cur"};
+	static const char *const parts[] = {"new", "cur", "tmp"};
 	int error = make_parents(directory);
 	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(parts); i++) {
 		char path[PATH_ROOM];

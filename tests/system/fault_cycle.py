@@ -84,13 +84,22 @@ class Found:
                 self.copies.setdefault((name.group(1).decode(), recipient), []).append(digest(body))
 
 
+class NoFaults:
+    """In place of a FaultControl, for trouble of other kinds."""
+    environment = {}
+
+    def disarm(self):
+        pass
+
+
 class World:
-    def __init__(self, make_instance, control, settings=()):
+    def __init__(self, make_server, control, settings=()):
+        """`make_server` makes a server from lines of main.cf and does not start it."""
         self.found = Found()
         self.sink = Sink(self.found)
         where = f"smtp:[127.0.0.1]:{self.sink.server.port}"
-        self.server = make_instance([*SETTINGS, *settings, f"transport_maps = inline:{{ {{sink.test={where}}} {{later.test={where}}} "
-                                     f"{{discard.test=discard:}} {{refused.test={where}}} {{nobody.test=error:5.1.1 nobody}} }}"], start=False)
+        self.server = make_server([*SETTINGS, *settings, f"transport_maps = inline:{{ {{sink.test={where}}} {{later.test={where}}} "
+                                     f"{{discard.test=discard:}} {{refused.test={where}}} {{nobody.test=error:5.1.1 nobody}} }}"])
         self.server.configure([f"virtual_mailbox_base = {self.server.directory}/vmail"])
         os.mkdir(f"{self.server.directory}/vmail")
         self.control = control
@@ -99,30 +108,37 @@ class World:
         self.promises = {}  # name: (fate, recipients, digest, what was tried)
         self.what = "nothing"
         self.left = set()
+        self.refusals = []  # replies
 
     # --- sending ---
 
-    def message(self):
+    def message(self, size=1200):
         self.number += 1
         name = f"m{self.number:06d}"
-        body = text_of(name, 1200, 900)
+        body = text_of(name, size, 900)
         return name, f"Subject: {name}\nMessage-ID: <{name}@test.example>\n\n{body}", digest(body.encode())
 
     def note(self, name, fate, recipients, body):
         self.promises[name] = (fate, recipients, body, self.what)
         return fate
 
-    def send(self, client, sender, recipients):
-        name, text, body = self.message()
+    def send(self, client, sender, recipients, size=1200):
+        name, text, body = self.message(size)
         accepted, fate = [], REFUSAL
+
+        def says(reply):
+            """Whether it is a good one. Others must ask to try again."""
+            if reply[0] >= 400:
+                self.refusals.append(f"{reply[0]} {reply[1].decode()}")
+            return 200 <= reply[0] < 400
         try:
-            if client.mail(sender, ["BODY=8BITMIME"])[0] == 250:
-                accepted = [r for r in recipients if client.rcpt(r)[0] == 250]
-            if accepted and client.docmd("DATA")[0] == 354:
+            if says(client.mail(sender, ["BODY=8BITMIME"])):
+                accepted = [r for r in recipients if says(client.rcpt(r))]
+            if accepted and says(client.docmd("DATA")):
                 fate = UNKNOWN
                 client.send(text.encode().replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..") + b".\r\n")
-                code = client.getreply()[0]
-                fate = KEPT if code == 250 else REFUSAL if code > 0 else UNKNOWN
+                reply = client.getreply()
+                fate = KEPT if says(reply) else REFUSAL if reply[0] > 0 else UNKNOWN
             else:
                 client.rset()
         finally:

@@ -23,14 +23,15 @@ def own_mounts():
 
 
 class CuttableDisk:
-    def __init__(self, directory, kind="ext4", megabytes=1000):
+    def __init__(self, directory, kind="ext4", megabytes=1000, options=()):
+        """`options` are more of mkfs."""
         own_mounts()
         self.image, self.mount_point, self.kind = f"{directory}/disk.img", f"{directory}/d", kind
         os.makedirs(self.mount_point)
         with open(self.image, "wb") as file:
             file.truncate(megabytes << 20)
         make = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q"]}[kind]
-        subprocess.run(make + [self.image], check=True, capture_output=True)
+        subprocess.run([*make, *options, self.image], check=True, capture_output=True)
         self.mounted = False
         self.restore()
 

@@ -1,8 +1,10 @@
 """Every n-th call of every kind fails once, in every program: what was promised is kept, nothing refused is delivered, and the
 service goes on by itself. See fault_cycle.py for what a cycle is, tests/tools/fault_preload.c for what fails."""
 import collections
+import functools
 import glob
 import os
+import shutil
 import signal
 
 import pytest
@@ -110,7 +112,7 @@ def sweep(world, tally, program, kinds, action=FAIL_ONCE, most=1000000, prepare=
 @pytest.fixture
 def make_world(make_instance, tmp_path):
     def make(*settings):
-        world = World(make_instance, FaultControl(tmp_path / "faults", [*DAEMONS, *COMMANDS, "master", "recover"]), settings)
+        world = World(functools.partial(make_instance, start=False), FaultControl(tmp_path / "faults", [*DAEMONS, *COMMANDS, "master", "recover"]), settings)
         world.server.start()
         world.works_again()
         return world
@@ -172,6 +174,15 @@ def test_what_qmgr_could_not_move_or_remove_is_not_forgotten(make_world):
     one(world, tally, "qmgr", "mkdir", 1, FAIL_ONCE, nothing)
     assert tally.faults == {("qmgr", "rename"): 5, ("qmgr", "unlink"): 3, ("qmgr", "open"): 5, ("qmgr", "mkdir"): 1}
     judge(world, tally, "left in active")
+
+
+def test_a_maildir_that_was_half_made_is_completed(make_world):
+    world, tally = make_world(), Tally()
+    for n in range(1, 4):
+        shutil.rmtree(f"{world.server.directory}/vmail/v1", ignore_errors=True)
+        assert one(world, tally, "virtual", "mkdir", n, FAIL_ONCE, nothing)
+        world.settle()
+    judge(world, tally, "half made")
 
 
 @pytest.mark.soak
