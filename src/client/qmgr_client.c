@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "run/fiber.h"
 
@@ -74,10 +75,10 @@ static void send_collected(struct qmgr_client *c)
 
 static void ask_for_scan(struct qmgr_client *c)
 {
+	int64_t deadline = deadline_after_ms(ANNOUNCE_TIMEOUT_MS);
 	c->too_many = false;
-	/* A qmgr that cannot be reached scans when it starts. */
-	(void)qmgr_trigger_send(
-	    c->ipc, QMGR_SCAN_INCOMING, deadline_after_ms(ANNOUNCE_TIMEOUT_MS));
+	if (qmgr_trigger_send(c->ipc, QMGR_SCAN_INCOMING, deadline) != 0)
+		log_debug("qmgr cannot be reached; it scans when it starts");
 }
 
 static void announcer(void *argument)
