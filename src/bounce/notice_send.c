@@ -195,26 +195,25 @@ static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
 bool notice_send(const struct bounce_send *request, struct why *why)
 {
 	struct notice n = {.request = request};
-	char queue[17];
-	if (!queue_id_valid(request->id) || !notice_kind_of(request->notice, &n.kind) ||
-	    !str_to_cstr(request->queue, queue, sizeof(queue)) ||
-	    strchr(queue, '/') != NULL)
+	struct str queue = request->queue;
+	if (!queue_id_valid(request->id) || !notice_kind_of(request->notice, &n.kind))
 		return why_later(why, "4.3.0", "malformed notice request");
 	struct queue_file file;
 	struct queue_envelope envelope;
 	int error =
-	    queue_file_open(&file, queue, request->id, false, false, bounce.queue_owner);
+	    queue_file_open_active(&file, queue, request->id, false, bounce.queue_owner);
 	if (error != 0)
 		return why_system(
-		    why, -error, "open %s/%.*s", queue, STR_ARG(request->id));
+		    why, -error, "open %.*s/%.*s", STR_ARG(queue), STR_ARG(request->id));
 	struct arena *arena = arena_new(1024 * 1024);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	error = queue_file_envelope(&file, arena, &envelope, &reason);
 	n.file = &file;
 	n.envelope = &envelope;
-	bool done = error == 0 ? notify_from_log(&n, request->id, why)
-			       : why_later(why, "4.3.0", "%s/%.*s is corrupt: %s", queue,
-				     STR_ARG(request->id), buf_cstr(&reason));
+	bool done = error == 0
+	    ? notify_from_log(&n, request->id, why)
+	    : why_later(why, "4.3.0", "%.*s/%.*s is corrupt: %s", STR_ARG(queue),
+		  STR_ARG(request->id), buf_cstr(&reason));
 	queue_file_close(&file);
 	arena_free(arena);
 	return done;

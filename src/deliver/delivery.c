@@ -108,8 +108,7 @@ static bool request_read(struct delivery *d, struct ipc_exchange *x)
 	if (payload.p == NULL || !delivery_request_read(payload, d->arena, &d->request))
 		return false;
 	const struct delivery_request *r = &d->request;
-	if (!str_is(r->queue, QUEUE_ACTIVE) || !queue_id_valid(r->id) ||
-	    r->recipients_count == 0)
+	if (!queue_id_valid(r->id) || r->recipients_count == 0)
 		return false;
 	d->count = r->recipients_count;
 	d->recipients = arena_alloc_array(d->arena, d->count, sizeof(*d->recipients));
@@ -120,17 +119,18 @@ static bool request_read(struct delivery *d, struct ipc_exchange *x)
 
 static bool message_open(struct delivery *d, struct why *why)
 {
-	int error = queue_file_open(
-	    &d->file, QUEUE_ACTIVE, d->request.id, true, false, outcome_queue_owner());
+	struct str queue = d->request.queue;
+	int error = queue_file_open_active(
+	    &d->file, queue, d->request.id, true, outcome_queue_owner());
 	if (error != 0)
-		return why_system(
-		    why, -error, "open %s %.*s", QUEUE_ACTIVE, STR_ARG(d->request.id));
+		return why_system(why, -error, "open %.*s %.*s", STR_ARG(queue),
+		    STR_ARG(d->request.id));
 	/* Shared: a restarted qmgr sees that the message is still being delivered. */
 	error = file_try_lock(d->file.fd, FILE_LOCK_SHARED);
 	if (error != 0) {
 		queue_file_close(&d->file);
-		return why_system(
-		    why, -error, "lock %s %.*s", QUEUE_ACTIVE, STR_ARG(d->request.id));
+		return why_system(why, -error, "lock %.*s %.*s", STR_ARG(queue),
+		    STR_ARG(d->request.id));
 	}
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	error = queue_file_envelope(&d->file, d->arena, &d->envelope, &reason);

@@ -112,7 +112,7 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	struct delivery_request request = {
 	    .flags = e->message->flags |
 		(list_empty(&e->destination->waiting) ? 0 : DELIVERY_KEEP_CONNECTION),
-	    .queue = STR(QUEUE_ACTIVE),
+	    .queue = str_of(e->message->queue),
 	    .id = str_of(e->message->id),
 	    .size = envelope->message_size,
 	    .nexthop = nexthop,

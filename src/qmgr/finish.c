@@ -20,7 +20,7 @@ static int send_notice(
 	const char *encoding = queue_attribute(&m->envelope, "encoding");
 	return bounce_client_send(service,
 	    &(struct bounce_send){.notice = (uint8_t)notice,
-		.queue = STR(QUEUE_ACTIVE),
+		.queue = str_of(m->queue),
 		.id = str_of(m->id),
 		.sender = m->envelope.sender,
 		.envelope_id = m->envelope.envelope_id,
@@ -123,15 +123,15 @@ static void warn_unless_taken(const struct message *m, const char *action, int e
 {
 	if (error >= 0 || error == -ENOENT)
 		return;
-	log_warning("%s %s %s: %s", action, QUEUE_ACTIVE, m->id, strerror(-error));
+	log_warning("%s %s %s: %s", action, m->queue, m->id, strerror(-error));
 	intake_left_lying();
 }
 
 static void defer(struct message *m)
 {
 	struct queue_file f;
-	int error = queue_file_open(
-	    &f, QUEUE_ACTIVE, str_of(m->id), true, false, qmgr.queue_owner);
+	int error =
+	    queue_file_open(&f, m->queue, str_of(m->id), true, false, qmgr.queue_owner);
 	if (error < 0) {
 		warn_unless_taken(m, "open", error);
 		return;
@@ -147,7 +147,7 @@ static void defer(struct message *m)
 	if (error != 0)
 		log_warning("%s: sync: %s", m->id, strerror(-error));
 	queue_file_close(&f);
-	error = queue_move(str_of(m->id), QUEUE_ACTIVE, QUEUE_DEFERRED);
+	error = queue_move(str_of(m->id), m->queue, QUEUE_DEFERRED);
 	warn_unless_taken(m, "move to deferred", error);
 }
 
@@ -155,8 +155,8 @@ static void remove_message(struct message *m)
 {
 	/* A large file would keep its space for the next small message. */
 	bool again = m->envelope.message_size <= COMMIT_MEMORY;
-	int error = again ? commit_pool_remove(qmgr.pool, QUEUE_ACTIVE, str_of(m->id))
-			  : queue_remove(QUEUE_ACTIVE, str_of(m->id));
+	int error = again ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))
+			  : queue_remove(m->queue, str_of(m->id));
 	warn_unless_taken(m, "remove", error);
 	if (error != 0)
 		return;

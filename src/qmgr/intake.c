@@ -81,6 +81,7 @@ static void empty_active(const char *to)
 void intake_left_lying(void)
 {
 	intake.left_lying = true;
+	qmgr.logs_before = clock_wall_seconds();
 }
 
 /* Deferred, because new mail is taken to have no reasons of an earlier attempt. */

@@ -29,6 +29,7 @@ static int64_t wall_microseconds(void)
 void message_free(struct message *m)
 {
 	(void)map_remove(qmgr.messages, str_of(m->id));
+	list_remove(&m->fresh);
 	qmgr.old_messages -= m->old;
 	arena_free(m->arena);
 	free(m);
@@ -74,6 +75,7 @@ static struct message *message_new(struct str id)
 	struct message *m = memory_alloc(sizeof(*m));
 	m->arena = arena_new(MESSAGE_ARENA);
 	m->active_since = wall_microseconds();
+	list_init(&m->fresh);
 	memcpy(m->id, id.p, id.len);
 	return m;
 }
@@ -117,11 +119,14 @@ static struct message *message_load(
 	struct message *m = message_new(id);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	int error = queue_file_envelope(f, m->arena, &m->envelope, &reason);
-	if (error == 0)
-		error = queue_move(id, queue, QUEUE_ACTIVE);
+	m->old = str_is(str_of(queue), QUEUE_DEFERRED);
+	m->queue = m->old ? QUEUE_ACTIVE : QUEUE_INCOMING;
+	if (error == 0 && m->old)
+		error = queue_move(id, queue, m->queue);
 	if (error == 0) {
 		take_flags(m, f);
-		m->old = str_is(str_of(queue), QUEUE_DEFERRED);
+		if (!m->old)
+			fresh_add(m);
 		qmgr.old_messages += m->old;
 		(void)map_set(qmgr.messages, str_of(m->id), m);
 		return m;
@@ -299,7 +304,7 @@ static void forget_reasons(struct str id)
 static bool may_have_logs(const struct message *m, const char *queue)
 {
 	return str_is(str_of(queue), QUEUE_DEFERRED) ||
-	    m->envelope.arrival.tv_sec <= qmgr.started;
+	    m->envelope.arrival.tv_sec <= qmgr.logs_before;
 }
 
 bool message_activate(const char *queue, struct str id)
@@ -333,13 +338,13 @@ static void refill(void *argument)
 {
 	struct message *m = argument;
 	struct queue_file f;
-	int error = queue_file_open(
-	    &f, QUEUE_ACTIVE, str_of(m->id), false, false, qmgr.queue_owner);
+	int error =
+	    queue_file_open(&f, m->queue, str_of(m->id), false, false, qmgr.queue_owner);
 	if (error == 0) {
 		read_portion(m, &f);
 		queue_file_close(&f);
 	} else {
-		log_warning("open %s %s: %s", QUEUE_ACTIVE, m->id, strerror(-error));
+		log_warning("open %s %s: %s", m->queue, m->id, strerror(-error));
 		m->left = true;
 		m->next_offset = -1;
 	}

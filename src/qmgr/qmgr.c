@@ -110,7 +110,7 @@ static void started(void)
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	qmgr.queue_owner = owner_of(common).uid;
-	qmgr.started = clock_wall_seconds();
+	qmgr.logs_before = clock_wall_seconds();
 	open_commit(common);
 	qmgr.messages = map_new();
 	qmgr.transports = map_new();
@@ -123,6 +123,7 @@ static void started(void)
 	qmgr.trace =
 	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
 	intake_prepare();
+	fresh_prepare();
 	if (fiber_start("start", begin, NULL) != 0)
 		fatal("cannot start");
 }

@@ -5,6 +5,7 @@
  *
  *	intake.c       announcements and scans: which file is looked at next
  *	message.c      a file becomes active, recipients are read in portions and resolved
+ *	fresh.c        new mail is moved to active when it stays
  *	finish.c       all entries done: remove, defer, bounce, expire
  *	destination.c  transports, destinations, windows, who is dead for how long
  *	dispatch.c     entries go out to agents, outcomes come back
@@ -40,6 +41,9 @@ struct message {
 	char id[QUEUE_ID_MAX];
 	struct arena *arena; /* strings of the envelope */
 	struct queue_envelope envelope;
+	const char *queue; /* where its file lies: active, or incoming while it is new */
+	struct list_link fresh;
+	int64_t fresh_until;  /* monotonic ms */
 	int64_t active_since; /* wall clock, microseconds */
 	int64_t next_offset;  /* of recipients not read yet; -1: all read */
 	unsigned entries;     /* waiting or under way */
@@ -90,7 +94,7 @@ struct entry {
 struct qmgr_state {
 	struct qmgr_params params;
 	uid_t queue_owner;
-	int64_t started; /* wall clock, seconds */
+	int64_t logs_before; /* older mail may have logs of an earlier attempt */
 	struct rewrite_client *rewrite;
 	struct ipc_client *bounce, *defer, *trace;
 	struct commit_notes *notes; /* NULL without commit log */
@@ -126,6 +130,11 @@ void message_refill(struct message *m);
 /* After an entry is done: refill or finish. */
 void message_entry_done(struct message *m);
 void message_free(struct message *m);
+
+/* --- fresh.c --- */
+void fresh_prepare(void);
+/* Its file is in incoming, and goes to active when it is there for long. */
+void fresh_add(struct message *m);
 
 /* --- finish.c --- */
 /* In a fiber. All recipients have had their attempt. */

@@ -55,6 +55,19 @@ int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool
 	return error;
 }
 
+int queue_file_open_active(
+    struct queue_file *f, struct str queue, struct str id, bool write, uid_t owner)
+{
+	bool is_new = str_is(queue, QUEUE_INCOMING);
+	if (!is_new && !str_is(queue, QUEUE_ACTIVE))
+		return -EINVAL;
+	int error = is_new ? queue_file_open(f, QUEUE_INCOMING, id, write, false, owner)
+			   : -ENOENT;
+	return error == -ENOENT
+	    ? queue_file_open(f, QUEUE_ACTIVE, id, write, false, owner)
+	    : error;
+}
+
 void queue_file_close(struct queue_file *f)
 {
 	record_reader_free(&f->reader);

@@ -74,6 +74,10 @@ MUST_USE int queue_file_take(struct queue_file *f, int fd);
  * -EBUSY: mode not ready yet; -errno. `write`: for marking. */
 MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str id,
     bool write, bool lock, uid_t owner);
+/* For those whom qmgr sends to a message: as above, without lock. What lies in incoming
+ * may be in active by now. -EINVAL: it is in neither of these. */
+MUST_USE int queue_file_open_active(
+    struct queue_file *f, struct str queue, struct str id, bool write, uid_t owner);
 void queue_file_close(struct queue_file *f);
 
 /* Strict reading of everything but recipients; checks that the end record is there and

@@ -492,3 +492,26 @@ TEST(opening_tells_ready_from_not_ready_and_locked)
 	assert_int_equal(
 	    queue_file_open(&f, "active", STR("AAAAA2"), true, true, getuid()), -ENOENT);
 }
+
+TEST(what_was_in_incoming_is_found_in_active)
+{
+	struct queue_file f;
+	struct str id = STR("AAAAA1");
+	assert_int_equal(chdir(unit_directory()), 0);
+	assert_int_equal(mkdir("active", 0700), 0);
+	assert_int_equal(mkdir("incoming", 0700), 0);
+	queue_dir_configure(STR(""), 0);
+	CLEANUP(file_close)
+	int fd = file_open_at(AT_FDCWD, "incoming/AAAAA1", O_CREAT | O_RDWR, 0700);
+	assert_int_equal(
+	    queue_file_open_active(&f, STR("active"), id, false, getuid()), -ENOENT);
+	assert_int_equal(
+	    queue_file_open_active(&f, STR("incoming"), id, false, getuid()), 0);
+	queue_file_close(&f);
+	assert_int_equal(queue_move(id, "incoming", "active"), 0);
+	assert_int_equal(
+	    queue_file_open_active(&f, STR("incoming"), id, false, getuid()), 0);
+	queue_file_close(&f);
+	assert_int_equal(
+	    queue_file_open_active(&f, STR("../active"), id, false, getuid()), -EINVAL);
+}
