@@ -8,7 +8,7 @@
 
 #include "base/attributes.h"
 
-void *memory_alloc(size_t size); /* zeroed */
+void *memory_alloc(size_t size);                           /* zeroed */
 void *memory_alloc_aligned(size_t alignment, size_t size); /* not zeroed */
 void *memory_alloc_array(size_t count, size_t size);
 void *memory_resize(void *old, size_t size);
