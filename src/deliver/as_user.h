@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "mail/why.h"
+#include "run/child.h"
 
 struct as_user {
 	uid_t uid;
@@ -26,5 +27,10 @@ struct as_user {
 void as_user_run(const struct as_user *user,
     void (*action)(void *context, struct why *whys), void *context, int64_t seconds,
     struct why *whys, size_t count);
+
+/* A child of one's own plan, with the user's ids. Pid or -errno. */
+MUST_USE pid_t as_user_start(const struct as_user *user, const struct child_plan *plan);
+/* Kills it. The caller waits for its end (run/child.h). */
+void as_user_end(pid_t pid);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "deliver/maildir.h"
 #include "deliver/message_copy.h"
+#include "deliver/scribe.h"
 
 #define PATH_ROOM 4096
 /* Maildirs that are written in one go: what a crash may deliver twice stays bounded. */
@@ -337,7 +338,10 @@ static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t
 			    .limit = t->limit}};
 		why_init(&g->whys[g->count++]);
 	}
-	as_user_run(&first->owner, maildir_errand, g, first->seconds, g->whys, g->count);
+	const struct scribe_jobs jobs_of_group = {g->jobs, g->whys, g->count};
+	if (!scribe_deliver(&first->owner, d, &jobs_of_group, first->seconds))
+		as_user_run(
+		    &first->owner, maildir_errand, g, first->seconds, g->whys, g->count);
 	size_t done = g->count;
 	for (size_t i = 0; i < done; i++) {
 		why_copy(&jobs[i].why, &g->whys[i]);

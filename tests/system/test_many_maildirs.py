@@ -1,6 +1,7 @@
 """One message for many maildirs: written together, synced together, and each recipient has an outcome of its own."""
 import os
 import re
+import signal
 import time
 
 import pytest
@@ -142,3 +143,77 @@ def test_a_delivery_process_that_takes_too_long_is_ended():
         wait_until(lambda: len(server.processes("local")) <= 1, 5, "the child to be gone")
     finally:
         server.destroy()
+
+
+# --- the scribe: the child that stays while mailboxes of one owner get mail ---
+
+
+def owned_by(server, uid):
+    """Processes of the agent with the mailboxes' rights."""
+    found = []
+    for pid in server.processes("virtual"):
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                found += [pid] if re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}", file.read(), re.M) else []
+        except FileNotFoundError:
+            pass
+    return found
+
+
+@pytest.fixture
+def scribe():
+    """A server whose agent has one, its base directory, and the scribe's pid."""
+    server, base = root_boxes(["u"])
+    try:
+        server.start()
+        for number in (1, 2):
+            send(server, ["u"])
+            server.wait_log(r"status=sent \(delivered to maildir\)$", count=number)
+        (pid,) = owned_by(server, BOX_UID)
+        yield server, base, pid
+    finally:
+        server.destroy()
+
+
+def test_a_second_delivery_for_the_same_owner_leaves_a_scribe(scribe):
+    server, base, pid = scribe
+    send(server, ["u"])
+    server.wait_log(r"status=sent \(delivered to maildir\)$", count=3)
+    assert owned_by(server, BOX_UID) == [pid]
+    files = messages(base, "u")
+    assert len(files) == 3 and left_in_tmp(base) == []
+    for file in files:
+        with open(f"{base}/u/new/{file}", encoding="utf-8") as text:
+            content = text.read()
+        assert content.startswith("Return-Path: <s@a.test>\nX-Original-To: u@box.test\nDelivered-To: u@box.test\nReceived: ")
+        assert "\nSubject: x\n" in content and content.endswith("\n\nbody\n")
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        text = status.read()
+    assert re.search(rf"^Gid:\t{BOX_UID}\t{BOX_UID}\t{BOX_UID}", text, re.M) and re.search(rf"^Groups:\t{BOX_UID} ?$", text, re.M)
+    assert sorted(os.listdir(f"/proc/{pid}/fd"), key=int) == ["0", "1", "2", "3"]
+    server.stop()
+    wait_until(lambda: not server.processes(), 5, "all processes to be gone")
+
+
+def test_a_scribe_that_was_killed_is_replaced(scribe):
+    server, base, pid = scribe
+    os.kill(pid, signal.SIGKILL)
+    for number in (3, 4):
+        send(server, ["u"])
+        server.wait_log(r"status=sent \(delivered to maildir\)$", count=number)
+    (other,) = owned_by(server, BOX_UID)
+    assert other != pid and len(messages(base, "u")) == 4
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_scribe_that_dies_in_the_middle_leaves_the_message_queued(scribe):
+    server, base, pid = scribe
+    os.kill(pid, signal.SIGSTOP)
+    send(server, ["u"])
+    wait_until(lambda: len(server.queued()) == 1, 5, "the message to be under way")
+    time.sleep(0.5)
+    assert len(messages(base, "u")) == 2
+    os.kill(pid, signal.SIGKILL)
+    server.wait_log(r"status=deferred \(delivery process died\)$")
+    wait_until(lambda: len(messages(base, "u")) == 3, 20, "the next attempt")
+    server.wait_empty()
