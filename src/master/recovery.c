@@ -11,8 +11,8 @@
 bool recovery_run(bool finish)
 {
 	char path[4096];
-	char program[] = "recover", option[] = "-f";
-	char *argv[] = {program, finish ? option : NULL, NULL};
+	char program[] = "recover", after_stop[] = "-f", at_start[] = "-w";
+	char *argv[] = {program, finish ? after_stop : at_start, NULL};
 	(void)snprintf(path, sizeof(path), "%s/recover", master.daemons);
 	log_flush();
 	pid_t pid = fork();

@@ -1,8 +1,8 @@
 /*
  * recover: brings back what a crash took, from the commit log (doc/commit.md). master
- * runs it before it opens a socket, and again with -f after a clean stop, so that only
- * plain queue files are left; postsuper and the administrator may run it while the mail
- * system is down.
+ * runs it (with -w: wait for daemons that are ending) before it opens a socket, and again
+ * with -f after a clean stop, so that only plain queue files are left; postsuper and the
+ * administrator may run it while the mail system is down.
  *
  * Reads from strangers: the text of messages, byte for byte, never understood. Runs as
  * mail_owner. It may die at any time and be run again.
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"
@@ -29,13 +30,30 @@ static const struct command recover_command = {
     .logs = true,
 };
 
+#define PATIENCE_MS 15000
+#define NAP_MS      20
+
+/* The daemons of a master that was killed end by themselves, but not in no time. */
+static int lock_patiently(int fd, int64_t patience_ms)
+{
+	int64_t deadline = deadline_after_ms(patience_ms);
+	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == -EWOULDBLOCK && patience_ms > 0)
+		log_info("waiting for processes of an earlier start to end");
+	while (error == -EWOULDBLOCK && deadline_left_ms(deadline) > 0) {
+		(void)usleep(NAP_MS * 1000);
+		error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	}
+	return error;
+}
+
 /* Every daemon holds it shared; nothing may change in the queues while we look. */
-static int lock_queue(void)
+static int lock_queue(int64_t patience_ms)
 {
 	int fd = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
 		fatal("open %s: %s", COMMIT_LOCK, strerror(-fd));
-	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	int error = lock_patiently(fd, patience_ms);
 	if (error == -EWOULDBLOCK)
 		fatal("the mail system is running, or some of its processes are");
 	if (error < 0)
@@ -54,11 +72,11 @@ static void report(const struct recover_report *r)
 	    (unsigned long long)r->restored, (unsigned long long)r->removed);
 }
 
-static void recover(bool finish)
+static void recover(bool finish, int64_t patience_ms)
 {
 	struct recover_report r;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
-	int lock = lock_queue();
+	int lock = lock_queue(patience_ms);
 	if (recover_run(&r, &error) < 0)
 		fatal("recovery failed, nothing was given up: %s", buf_cstr(&error));
 	report(&r);
@@ -70,14 +88,15 @@ static void recover(bool finish)
 int main(int argc, char **argv)
 {
 	const char *directory = NULL;
-	bool finish = false;
+	bool finish = false, wait = false;
 	int option;
-	while ((option = getopt(argc, argv, "c:f")) != -1) {
+	while ((option = getopt(argc, argv, "c:fw")) != -1) {
 		if (option == '?')
-			fatal("usage: recover [-c config_dir] [-f]");
+			fatal("usage: recover [-c config_dir] [-f] [-w]");
 		if (option == 'c')
 			directory = optarg;
 		finish = finish || option == 'f';
+		wait = wait || option == 'w';
 	}
 	command_start(&recover_command, directory);
 	command_enter_queue();
@@ -91,6 +110,6 @@ int main(int argc, char **argv)
 	/* Made here, so that every daemon finds the lock; where we may not, there is no
 	 * log either. */
 	if (mkdir(SEGMENT_DIRECTORY, 0700) == 0 || errno == EEXIST)
-		recover(finish);
+		recover(finish, wait ? PATIENCE_MS : 0);
 	return 0;
 }

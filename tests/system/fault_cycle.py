@@ -2,6 +2,7 @@
 
 One cycle sends one message to four recipients (local, virtual, relayed, discarded), one that is deferred, one that bounces, and
 one by sendmail(1) that is delivered and bounces. What arrives is taken out of the mailboxes at once, so that looking stays cheap."""
+import collections
 import hashlib
 import os
 import re
@@ -23,8 +24,11 @@ SETTINGS = ["service_throttle_time = 1s", "smtpd_peername_lookup = no", "minimal
             "transport_retry_time = 1s", "queue_run_delay = 1s", "ipc_timeout = 10s", "fork_delay = 1s", "virtual_mailbox_domains = vmail.test",
             "virtual_mailbox_maps = inline:{v1@vmail.test=v1/}", "smtp_destination_concurrency_failed_cohort_limit = 1000000",
             "local_destination_concurrency_failed_cohort_limit = 1000000", "virtual_destination_concurrency_failed_cohort_limit = 1000000"]
-# Acknowledged; refused, and decided so; nobody knows, because the answer did not come.
-KEPT, REFUSAL, UNKNOWN = "kept", "refused", "unknown"
+# Acknowledged; refused before the text was sent; refused after it, which is the best that can be said when the process that has it
+# died; no answer came.
+KEPT, REFUSAL, LATE, UNKNOWN = "kept", "refused", "refused after the text", "unknown"
+
+Verdict = collections.namedtuple("Verdict", "lost damaged early late twice unanswered")
 
 
 def digest(text):
@@ -104,7 +108,7 @@ class World:
         os.mkdir(f"{self.server.directory}/vmail")
         self.control = control
         self.server.environment = control.environment
-        self.number = 0
+        self.number, self.lock = 0, threading.Lock()
         self.promises = {}  # name: (fate, recipients, digest, what was tried)
         self.what = "nothing"
         self.left = set()
@@ -113,8 +117,9 @@ class World:
     # --- sending ---
 
     def message(self, size=1200):
-        self.number += 1
-        name = f"m{self.number:06d}"
+        with self.lock:
+            self.number += 1
+            name = f"m{self.number:06d}"
         body = text_of(name, size, 900)
         return name, f"Subject: {name}\nMessage-ID: <{name}@test.example>\n\n{body}", digest(body.encode())
 
@@ -138,22 +143,21 @@ class World:
                 fate = UNKNOWN
                 client.send(text.encode().replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..") + b".\r\n")
                 reply = client.getreply()
-                fate = KEPT if says(reply) else REFUSAL if reply[0] > 0 else UNKNOWN
+                fate = KEPT if says(reply) else LATE if reply[0] > 0 else UNKNOWN
             else:
                 client.rset()
         finally:
             self.note(name, fate, accepted, body)
         return fate
 
-    def session(self):
+    def session(self, size=1200):
         """What one client sends in a cycle; how much of it was kept."""
         fates = []
         try:
             with self.server.smtp() as client:
-                client.timeout = 15
                 client.ehlo("c.test")
-                fates.append(self.send(client, "s@refused.test", [LOCAL, VIRTUAL, RELAYED, GONE]))
-                fates.append(self.send(client, "s@refused.test", [LATER]))
+                fates.append(self.send(client, "s@refused.test", [LOCAL, VIRTUAL, RELAYED, GONE], size))
+                fates.append(self.send(client, "s@refused.test", [LATER], size))
                 fates.append(self.send(client, LOCAL, [REFUSED]))
         except (OSError, smtplib.SMTPException):
             pass
@@ -164,7 +168,7 @@ class World:
         name, text, body = self.message()
         env = dict(os.environ, MAIL_CONFIG=self.server.etc, **(self.control.environment if faulty else {}))
         done = subprocess.run([f"{BIN}/sendmail", "-f", LOCAL, LOCAL, NOBODY], input=text.encode(), env=env, capture_output=True, timeout=30)
-        fate = {0: KEPT}.get(done.returncode, UNKNOWN if done.returncode < 0 else REFUSAL)
+        fate = {0: KEPT}.get(done.returncode, UNKNOWN if done.returncode < 0 else LATE)
         return self.note(name, fate, [LOCAL, NOBODY], body)
 
     # --- what arrives ---
@@ -252,11 +256,29 @@ class World:
         self.sink.accept_later = False
 
     def judge(self):
-        """(lost, damaged, refused but delivered, extra copies, answers lost): lists of what was tried."""
+        """What was lost, damaged, delivered though refused before or after its text, delivered twice, delivered without an answer: lists
+        of (name, recipient, what was tried)."""
         copies = self.found.copies
-        damaged = [(name, recipient, self.promises[name][3]) for (name, recipient), digests in copies.items()
-                   if any(d != self.promises[name][2] for d in digests)]
-        refused = [(name, recipient, self.promises[name][3]) for (name, recipient) in copies if self.promises[name][0] == REFUSAL]
-        extra = [(name, recipient, self.promises[name][3]) for (name, recipient), digests in copies.items() if len(digests) > 1]
-        unknown = [(name, recipient, self.promises[name][3]) for (name, recipient) in copies if self.promises[name][0] == UNKNOWN]
-        return self.missing(), damaged, refused, extra, unknown
+
+        def those(condition):
+            return [(name, recipient, self.promises[name][3]) for (name, recipient), digests in copies.items()
+                    if condition(self.promises[name], digests)]
+        return Verdict(self.missing(), those(lambda promise, digests: any(d != promise[2] for d in digests)),
+                       those(lambda promise, _: promise[0] == REFUSAL), those(lambda promise, _: promise[0] == LATE),
+                       those(lambda _, digests: len(digests) > 1), those(lambda promise, _: promise[0] == UNKNOWN))
+
+    def summary(self):
+        verdict = self.judge()
+        fates = collections.Counter(fate for fate, *_ in self.promises.values())
+        return (f"{fates[KEPT]} acknowledged, {fates[REFUSAL] + fates[LATE]} refused, {fates[UNKNOWN]} unanswered; "
+                f"(message, recipient) lost {len(verdict.lost)}, damaged {len(verdict.damaged)}, delivered though refused before the text "
+                f"{len(verdict.early)}, after it {len(verdict.late)}, unanswered but delivered {len(verdict.unanswered)}, twice {len(verdict.twice)}")
+
+    def check(self):
+        """What must hold whatever happened."""
+        verdict = self.judge()
+        assert not verdict.lost, (verdict.lost[:5], self.server.log()[-3000:])
+        assert not verdict.damaged, verdict.damaged[:5]
+        assert not verdict.early, verdict.early[:5]
+        assert not self.waiting(), self.server.log()[-3000:]
+        return verdict
