@@ -146,6 +146,7 @@ static void started(void)
 	int error = commit_open(&options, &cleanup.commit);
 	if (error != 0)
 		fatal("open queue for new mail: %s", strerror(-error));
+	commit_prepare(cleanup.commit);
 	cleanup.rewrite = rewrite_client_new(
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 	cleanup.qmgr = qmgr_client_new(

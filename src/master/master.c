@@ -29,7 +29,7 @@
 #define END_WAIT_MS 5000
 #define PID_FILE    "pid/master.pid"
 
-struct master_state master;
+struct master_state master = {.queue_lock = -1};
 
 static struct run_timer *end_timer;
 
@@ -328,7 +328,7 @@ static void begin(const struct options *o)
 		    deadline_after_seconds(o->exit_after));
 	conf_each_without_effect(command_conf(), warn_no_effect);
 	master.starting = true;
-	if (!recovery_run(false))
+	if (!recovery_at_start())
 		fatal("the queue cannot be recovered");
 	if (!rows_load())
 		fatal("%s/master.cf cannot be used", master.directory);
@@ -359,7 +359,7 @@ int main(int argc, char **argv)
 	begin(&o);
 	detach(&ready);
 	run_loop();
-	(void)recovery_run(true);
+	(void)recovery_after_stop();
 	log_flush();
 	return 0;
 }

@@ -83,7 +83,8 @@ struct master_state {
 	const char *directory; /* configuration */
 	const char *daemons;
 	struct list_link rows;
-	int life_fd; /* end of the pipe that children read: given to each */
+	int queue_lock; /* held against recovery, -1: not */
+	int life_fd;    /* end of the pipe that children read: given to each */
 	bool keep_stdout, ending;
 	bool starting;        /* trouble with a row ends us; later it is only said */
 	unsigned log_version; /* grows when the log file was opened anew */
@@ -106,9 +107,10 @@ void master_child_gone(void);
 bool rows_load(void);
 
 /* --- recovery.c --- */
-/* Runs recover, before any daemon or (`finish`) after all; waits for its end. False: it
- * failed, and has said why. */
-bool recovery_run(bool finish);
+/* Run recover, before any daemon and after all, and wait for its end; in between the
+ * queue is locked against it. False: it failed, and has said why. */
+bool recovery_at_start(void);
+bool recovery_after_stop(void);
 
 /* --- sockets.c --- */
 /* Binds what the row listens on. False: logged; the row stays without. */

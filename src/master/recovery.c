@@ -1,18 +1,31 @@
 /* What the commit log has to say before the first daemon starts, and after the last. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "master/master.h"
+#include "queue/commit.h"
 
-bool recovery_run(bool finish)
+/* While the mail system runs, also before the first daemon does, nobody recovers. */
+static void hold_queue(void)
 {
-	char path[4096];
-	char program[] = "recover", after_stop[] = "-f", at_start[] = "-w";
-	char *argv[] = {program, finish ? after_stop : at_start, NULL};
+	master.queue_lock = file_open_at(AT_FDCWD, COMMIT_LOCK, O_RDONLY, 0);
+	if (master.queue_lock >= 0 &&
+	    file_try_lock(master.queue_lock, FILE_LOCK_SHARED) != 0)
+		fatal("another process recovers the queue");
+}
+
+static bool run(const char *option)
+{
+	char path[4096], first[8];
+	char program[] = "recover";
+	char *argv[] = {program, first, NULL};
+	(void)snprintf(first, sizeof(first), "%s", option);
 	(void)snprintf(path, sizeof(path), "%s/recover", master.daemons);
 	log_flush();
 	pid_t pid = fork();
@@ -28,4 +41,18 @@ bool recovery_run(bool finish)
 		return true;
 	log_warning("%s failed", path);
 	return false;
+}
+
+bool recovery_at_start(void)
+{
+	bool done = run("-w");
+	if (done)
+		hold_queue();
+	return done;
+}
+
+bool recovery_after_stop(void)
+{
+	file_close(&master.queue_lock);
+	return run("-f");
 }

@@ -58,6 +58,12 @@ int commit_open(const struct commit_options *o, struct commit **c_r)
 	return error;
 }
 
+void commit_prepare(struct commit *c)
+{
+	if (c->group != NULL)
+		commit_group_prepare(c->group);
+}
+
 void commit_close(struct commit *c)
 {
 	if (c == NULL)

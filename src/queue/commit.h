@@ -50,6 +50,8 @@ struct commit_options {
 /* The working directory is queue_directory. 0, or -errno: a directory cannot be opened.
  */
 MUST_USE int commit_open(const struct commit_options *o, struct commit **c_r);
+/* In a program with a loop, once: so that the first messages find the log ready. */
+void commit_prepare(struct commit *c);
 void commit_close(struct commit *c); /* nothing may be under way */
 /* The log engine works in the background: the process must not end yet. */
 bool commit_busy(const struct commit *c);

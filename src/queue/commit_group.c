@@ -127,6 +127,12 @@ static void want_spare(struct commit_group *g)
 	g->preparing = fiber_start("segment", prepare, g) == 0;
 }
 
+void commit_group_prepare(struct commit_group *g)
+{
+	if (g->current == NULL)
+		want_spare(g);
+}
+
 /* The next batch goes to the other segment. False: there is none yet. */
 static bool turn(struct commit_group *g)
 {

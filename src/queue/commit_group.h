@@ -15,6 +15,8 @@ struct commit_group;
 /* `dir`, the directory commit, stays open as long; segments of `size` bytes are made at
  * first use. */
 struct commit_group *commit_group_new(int dir, int64_t size);
+/* Starts to make a segment ready, in the background; without, the first append does. */
+void commit_group_prepare(struct commit_group *g);
 /* Nothing may be waiting. The records stay. NULL is fine. */
 void commit_group_free(struct commit_group *g);
 
