@@ -235,7 +235,8 @@ bool stream_is_quiet(struct stream *s)
 {
 	char byte;
 
-	if (stream_error(s) != 0 || stream_pending(s, true) > 0)
+	/* Bytes in the kernel show in the same look as the end of the connection. */
+	if (stream_error(s) != 0 || stream_pending(s, false) > 0)
 		return false;
 	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    (errno == EAGAIN || errno == EWOULDBLOCK);

@@ -1,7 +1,7 @@
 """A sender with a ledger: many sessions, each message with a body of its own, sent again until it is acknowledged.
-Each session pauses between messages, so that a run lasts long enough for what is done to the server meanwhile.
 
-The ledger holds what got a 250. A message whose answer was lost is sent again under the same name, so it may arrive twice."""
+The ledger holds what was sent, what got a 250 and when, and what must never appear. A message whose answer was lost is sent again under
+the same name, so it may arrive twice."""
 import hashlib
 import random
 import smtplib
@@ -20,50 +20,92 @@ def text_of(name, size, longest=1009):
     return "\n".join(lines) + "\n"
 
 
+def digest(body):
+    return hashlib.sha256(body).hexdigest()
+
+
 class Ledger:
-    def __init__(self, port, count, sessions, recipient, size=4000, deadline=240, pause=0):
-        self.port, self.count, self.sessions, self.recipient, self.size = port, count, sessions, recipient, size
-        self.deadline, self.pause = time.monotonic() + deadline, pause
-        self.todo = list(range(count))
-        self.acknowledged, self.repeats, self.refused = {}, 0, []
+    """Sub-classes say what is special about a number: its sender, recipients, size, and whether it must be refused or is abandoned."""
+
+    def __init__(self, port, prefix, sessions, recipient, deadline=240, most=100000):
+        self.port, self.prefix, self.sessions, self.recipient = port, prefix, sessions, recipient
+        self.deadline = time.monotonic() + deadline
+        self.todo = list(range(most))
+        self.sent = {}  # {name: digest}
+        self.acknowledged, self.forbidden, self.when = {}, set(), {}
         self.lock = threading.Lock()
 
     def take(self):
         with self.lock:
-            return self.todo.pop() if self.todo else None
+            return self.todo.pop(0) if self.todo else None
 
     def name(self, number):
-        return f"m{number:06d}"
+        return f"m{self.prefix}x{number:06d}"
+
+    def sender(self, _number):
+        return "sender@test.example"
 
     def recipients(self, _number):
         return [self.recipient]
 
-    def message(self, number):
-        name = self.name(number)
-        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\nMessage-ID: <{name}@test.example>\n\n".encode() + text_of(name, self.size).encode()
+    def size(self, _number):
+        return 3000
 
-    def body(self, number):
-        return text_of(self.name(number), self.size).encode()
+    def is_abandoned(self, _number):
+        return False
+
+    def message(self, name, size):
+        """Noted as sent."""
+        body = text_of(name, size).encode()
+        with self.lock:
+            self.sent[name] = digest(body)
+        return f"From: sender@test.example\nTo: {self.recipient}\nSubject: {name}\nMessage-ID: <{name}@test.example>\n\n".encode() + body
+
+    def acknowledge(self, name):
+        with self.lock:
+            self.acknowledged[name] = self.sent[name]
+            self.when[name] = time.monotonic()
+
+    def forbid(self, name):
+        with self.lock:
+            self.forbidden.add(name)
+
+    def transaction(self, session, number):
+        """Whether the session can go on. Raises when it broke, or the answer asks to come again."""
+        name = self.name(number)
+        text = self.message(name, self.size(number)).replace(b"\n", b"\r\n")
+        for code, reply in [session.mail(self.sender(number), ["BODY=8BITMIME"]), *(session.rcpt(r) for r in self.recipients(number))]:
+            if code != 250:
+                raise smtplib.SMTPResponseException(code, reply)
+        if self.is_abandoned(number):
+            self.forbid(name)
+            session.docmd("DATA")
+            session.send(text[:len(text) // 2])
+            return False
+        code, reply = session.data(text)
+        if code == 250:
+            self.acknowledge(name)
+        elif code >= 500:
+            self.forbid(name)
+        else:
+            raise smtplib.SMTPResponseException(code, reply)
+        return True
 
     def send_one(self, session, number):
-        """The session to go on with, or None when it broke."""
+        """The session to go on with, or None when it is over."""
         try:
             if session is None:
                 session = smtplib.SMTP("127.0.0.1", self.port, timeout=30)
-            session.sendmail("sender@test.example", self.recipients(number), self.message(number).replace(b"\n", b"\r\n"),
-                             mail_options=["BODY=8BITMIME"])
+                session.ehlo("c.test")
+            if self.transaction(session, number):
+                return session
+        except (OSError, smtplib.SMTPException):
             with self.lock:
-                self.acknowledged[self.name(number)] = hashlib.sha256(self.body(number)).hexdigest()
-            return session
-        except (OSError, smtplib.SMTPException) as error:
-            with self.lock:
-                self.repeats += 1
-                self.refused.append(repr(error)[:200])
-                self.todo.append(number)
-            if session is not None:
-                session.close()
+                self.todo.insert(0, number)
             time.sleep(0.05)
-            return None
+        if session is not None:
+            session.close()
+        return None
 
     def work(self):
         session = None
@@ -72,7 +114,6 @@ class Ledger:
             if number is None:
                 break
             session = self.send_one(session, number)
-            time.sleep(self.pause)
         if session is not None:
             try:
                 session.quit()
@@ -88,21 +129,13 @@ class Ledger:
         return self
 
 
+def name_of(message):
+    return next((line[9:].decode() for line in message.split(b"\n\n", 1)[0].split(b"\n") if line.startswith(b"Subject: m")), None)
+
+
 def arrived(messages):
-    """{name: [digest of each copy]} of maildir contents."""
+    """{name: [digest of each copy]} of maildir contents; what has no name is found under None."""
     found = {}
     for message in messages:
-        header, _, body = message.partition(b"\n\n")
-        names = [line[9:].decode() for line in header.split(b"\n") if line.startswith(b"Subject: m")]
-        if names:
-            found.setdefault(names[0], []).append(hashlib.sha256(body).hexdigest())
+        found.setdefault(name_of(message), []).append(digest(message.partition(b"\n\n")[2]))
     return found
-
-
-def compare(ledger, messages):
-    """(lost, damaged, extra copies) of what was acknowledged."""
-    found = arrived(messages)
-    lost = [name for name in ledger.acknowledged if name not in found]
-    damaged = [name for name, digest in ledger.acknowledged.items() if any(copy != digest for copy in found.get(name, []))]
-    extra = sum(len(copies) - 1 for copies in found.values())
-    return lost, damaged, extra
