@@ -136,6 +136,8 @@ def document(results, heading, table):
     lines += [results["note"], ""] if results["note"] else []
     lines += [f"{results['cores']} cores ({results['processor']}), Linux {results['kernel']}, load average before the run {results['load_average']:.1f}. "
               f"Load by {results['generator']}, on the same cores. {results['pairs']} pairs of samples of about {results['seconds']:g} s.", ""]
+    if results["load_average"] > results["cores"] / 2:
+        lines += ["The machine was busy with other work: these figures show that the suite works, and no more.", ""]
     lines += [f"Left out: {name}: {reason}." for name, reason in results["left_out"].items()]
     for name, place in results["places"].items():
         lines += [heading(2, f"On {name}: {place['title']}"), ""]

@@ -165,4 +165,7 @@ def test_all_parts_are_drawn_and_printed(tmp_path):
     for name in ("table.txt", "table.md"):
         text = (tmp_path / name).read_text()
         assert "7.20 (6.50-8.00)" in text and "No figure for b (rates): one message was lost" in text
+        assert "busy with other work" not in text
+    report.write(dict(made_up(), load_average=1.5), str(tmp_path))
+    assert "busy with other work" in (tmp_path / "table.txt").read_text()
     assert report.failures(made_up()) == ["b (rates) on plain"]
