@@ -54,5 +54,5 @@ bool recovery_at_start(void)
 bool recovery_after_stop(void)
 {
 	file_close(&master.queue_lock);
-	return run("-f");
+	return run("-s");
 }

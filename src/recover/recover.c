@@ -1,7 +1,7 @@
 /*
  * recover: brings back what a crash took, from the commit log (doc/commit.md). master
  * runs it (with -w: wait for daemons that are ending) before it opens a socket, and again
- * with -f after a clean stop, so that only plain queue files are left; postsuper and the
+ * with -s after a clean stop, so that only plain queue files are left; postsuper and the
  * administrator may run it while the mail system is down.
  *
  * Reads from strangers: the text of messages, byte for byte, never understood. Runs as
@@ -72,15 +72,26 @@ static void report(const struct recover_report *r)
 	    (unsigned long long)r->restored, (unsigned long long)r->removed);
 }
 
-static void recover(bool finish, int64_t patience_ms)
+struct work {
+	bool stopped; /* the queues are as the mail system left them just now */
+	bool finish;
+	int64_t patience_ms;
+};
+
+static void recover(const struct work *w)
 {
 	struct recover_report r;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
-	int lock = lock_queue(patience_ms);
+	int lock = lock_queue(w->patience_ms);
+	/* No record counts then, and what qmgr removed last and did not note any more
+	 * does not come back. Where this fails the records are all we have. */
+	int settled = w->stopped ? commit_settle() : 0;
+	if (settled < 0)
+		log_warning("the queue cannot be synced: %s", strerror(-settled));
 	if (recover_run(&r, &error) < 0)
 		fatal("recovery failed, nothing was given up: %s", buf_cstr(&error));
 	report(&r);
-	if (finish && recover_finish(&error) < 0)
+	if (w->finish && recover_finish(&error) < 0)
 		fatal("clean stop: %s", buf_cstr(&error));
 	file_close(&lock);
 }
@@ -88,15 +99,16 @@ static void recover(bool finish, int64_t patience_ms)
 int main(int argc, char **argv)
 {
 	const char *directory = NULL;
-	bool finish = false, wait = false;
+	struct work work = {.finish = false};
 	int option;
-	while ((option = getopt(argc, argv, "c:fw")) != -1) {
+	while ((option = getopt(argc, argv, "c:fsw")) != -1) {
 		if (option == '?')
-			fatal("usage: recover [-c config_dir] [-f] [-w]");
+			fatal("usage: recover [-c config_dir] [-f] [-s] [-w]");
 		if (option == 'c')
 			directory = optarg;
-		finish = finish || option == 'f';
-		wait = wait || option == 'w';
+		work.stopped = work.stopped || option == 's';
+		work.finish = work.finish || option == 'f' || option == 's';
+		work.patience_ms = option == 'w' ? PATIENCE_MS : work.patience_ms;
 	}
 	command_start(&recover_command, directory);
 	command_enter_queue();
@@ -110,6 +122,6 @@ int main(int argc, char **argv)
 	/* Made here, so that every daemon finds the lock; where we may not, there is no
 	 * log either. */
 	if (mkdir(SEGMENT_DIRECTORY, 0700) == 0 || errno == EEXIST)
-		recover(finish, wait ? PATIENCE_MS : 0);
+		recover(&work);
 	return 0;
 }

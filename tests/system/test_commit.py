@@ -112,3 +112,15 @@ def test_without_room_for_a_segment_each_message_is_synced_by_itself(make_instan
     send(server, 3)
     server.wait_mail(3)
     server.wait_log(r"cleanup\[\d+\]: warning: no commit log: Is a directory: each message is synced by itself")
+
+
+def test_what_was_delivered_just_before_a_clean_stop_does_not_come_back(make_instance):
+    """Killed by the stop, qmgr does not write its notes of the last second."""
+    server = make_instance()
+    for number in range(1, 4):
+        send(server, 1)
+        server.wait_log(r"qmgr\[\d+\]: \w+: removed$", count=number)
+        server.stop()
+        assert not glob.glob(f"{server.queue}/incoming/*") + glob.glob(f"{server.queue}/commit/*.log") + glob.glob(f"{server.queue}/commit/pool/*")
+        server.start()
+    assert len(server.mailbox()) == 3 and "recovered:" not in server.log()
