@@ -50,6 +50,11 @@ compat: all
 	@tools/install_packages.sh check
 	@tests/compat/run.py
 
+# The queue's protocol, all states of a bounded model (model/README.md).
+model:
+	@tools/install_packages.sh check
+	@model/run.py DEATHS=0
+
 soak: all
 	@tools/install_packages.sh run
 	@tools/install_packages.sh check
@@ -67,4 +72,4 @@ deb:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all run stop check lint fuzz bench compat soak install deb clean
+.PHONY: all run stop check lint fuzz bench compat model soak install deb clean

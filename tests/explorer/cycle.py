@@ -103,11 +103,11 @@ def reduced(server, load=5):
     send(server, "first", DISCARD)
     removed(server, "first")
     wait_until(lambda: segments(server) >= 2 or server.engine == "file", what="segments")
-    send_together(server, ("one", DISCARD), ("two", DISCARD), ("held", HELD))
-    removed(server, "one", "two")
     send(server, "refused", DISCARD, size=320000, refused=True)
     send(server, "half", DISCARD, LATER)
     wait_until(lambda: glob.glob(f"{server.queue}/deferred/*/*"), what="a deferred message")
+    send_together(server, ("one", DISCARD), ("two", DISCARD), ("held", HELD))
+    removed(server, "one", "two")
     time.sleep(2.2)  # now what is over was noted
     send(server, "again", DISCARD)
     names = [f"large{number}" for number in range(load)]
@@ -119,6 +119,25 @@ def reduced(server, load=5):
     send_together(server, ("last", DISCARD), ("kept", HELD))
     removed(server, "last")
     time.sleep(2.2)
+
+
+def crowd(server):
+    """Several sessions at once, through several checkpoints."""
+    send(server, "first", DISCARD)
+    removed(server, "first")
+    wait_until(lambda: segments(server) >= 2, what="segments")
+    names = [f"m{number}" for number in range(24)]
+
+    def work(share):
+        for name in share:
+            send(server, name, DISCARD, size=40000)
+            send(server, name + "kept", HELD, size=3000)
+    threads = [threading.Thread(target=work, args=(names[first::3],)) for first in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    removed(server, *names)
 
 
 class Recording:

@@ -14,7 +14,7 @@ PRODUCT_MAX = 64  # more combinations than this: each file for itself
 #   ordered: names and modes reach the disk in the order of the calls, with the sync of a later change; else a name is safe only
 #            after a sync of its directory
 #   size_first: the size of a file is metadata, and bytes that are missing below it are zeros, or what was there before; else a file
-#            is as long as the bytes that arrived
+#            grows as its bytes arrive, from the front
 Model = collections.namedtuple("Model", "name ordered size_first")
 MODELS = {
     "data first": Model("data first", True, False),
@@ -47,22 +47,42 @@ class Contents:
 
 
 def torn(write):
-    """Pieces of a write that did not get through whole: only its first sectors, all but its last one, all but its first one."""
+    """Pieces of a write that did not get through whole: its first sectors, its last ones, all but one in the middle."""
     found = set()
     start, end = write.offset, write.offset + len(write.data)
     for unit in TORN:
         first = min(end, (start // unit + 1) * unit)
         last = max(start, (end - 1) // unit * unit)
         middle = min(end, max(start, ((start + end) // 2) // unit * unit))
-        for piece in ((start, first), (start, middle), (start, last), (first, end), (last, end)):
-            if piece[0] < piece[1] and piece != (start, end):
-                found.add(piece)
-    return [Write(write.index, a, write.data[a - start:b - start]) for a, b in sorted(found)]
+        after = min(end, middle + unit)
+        for pieces in (((start, first),), ((start, middle),), ((start, last),), ((first, end),), ((last, end),), ((start, middle), (after, end))):
+            pieces = tuple(piece for piece in pieces if piece[0] < piece[1])
+            if pieces and pieces != ((start, end),):
+                found.add(pieces)
+    return [[Write(write.index, a, write.data[a - start:b - start]) for a, b in pieces] for pieces in sorted(found)]
 
 
 def choices(write):
     """What of an unsynced write may have arrived: all, nothing, a part."""
-    return [[write], []] + [[piece] for piece in torn(write)]
+    return [[write], []] + torn(write)
+
+
+def grown(chosen, unsynced, end):
+    """What a file that grows as its bytes arrive, from the front, has of these: nothing that would lie behind a gap in its growth."""
+    kept, gap = [], False
+    for write in unsynced:
+        pieces = [piece for piece in chosen if piece.index == write.index]
+        if write.offset + len(write.data) > end:
+            reached = write.offset
+            for piece in pieces:
+                if not gap and piece.offset == reached:
+                    kept.append(piece)
+                    reached += len(piece.data)
+            gap = gap or reached < write.offset + len(write.data)
+            end = write.offset + len(write.data)
+        else:
+            kept += pieces
+    return kept
 
 
 def combinations(unsynced):
@@ -154,8 +174,7 @@ class History:
 
     def note(self, index, op):
         if op.kind == "CREATE":
-            self.files[op.file] = File()
-            self.files[op.file].modes.append((index, op.mode))
+            self.files[op.file] = File(op.mode)
         elif op.kind == "WRITE":
             self.files.setdefault(op.file, File()).writes.append(Write(index, op.offset, op.data))
         elif op.kind == "TRUNCATE":
@@ -229,10 +248,13 @@ class History:
             if self.model.size_first:
                 size = max([least] + [w.offset + len(w.data) for w in writes if w.index <= max(upto, data_safe)])
             sure = [w for w in writes if w.index <= data_safe]
+            unsynced = [w for w in writes if w.index > data_safe]
+            end = max([least] + [w.offset + len(w.data) for w in sure])
             found = {}
-            for chosen in combinations([w for w in writes if w.index > data_safe]):
-                content = self.contents.number(*assemble(sure + chosen, least, size))
-                latest = max([-1] + [w.index for w in chosen])
+            for chosen in combinations(unsynced):
+                there = sure + (chosen if self.model.size_first else grown(chosen, unsynced, end))
+                content = self.contents.number(*assemble(there, least, size))
+                latest = max([-1] + [w.index for w in there if w.index > data_safe])
                 found[content] = min(latest, found.get(content, latest))
             self.cache[key] = list(found.items())
         return self.cache[key]

@@ -236,7 +236,7 @@ class Explorer:
 
     def problems(self, state, outcome):
         for model, latest, limit in self.asked[state]:
-            problems = self.judge.problems(outcome, latest, limit)
+            problems = self.judge.problems(outcome, model, latest, limit)
             if problems:
                 return [self.found(problems, (model, latest, limit), state)]
         return []

@@ -72,6 +72,11 @@ def is_whole(data):
     return any(kind == b"X" and start - 2 == offset + size for kind, start, _ in found)
 
 
+def has_holes(data, wanted):
+    """The same but for zeros."""
+    return len(data) == len(wanted) and all(byte == 0 for byte, other in zip(data, wanted) if byte != other)
+
+
 def marks(data):
     return sum(kind == b"D" for kind, _, _ in records(data)[0])
 
@@ -137,7 +142,7 @@ class Judge:
         self.operations, self.messages, self.seen = operations, messages_of(operations), {}
 
     def quality(self, name, data):
-        """What a file of that id is: (whole, torn, foreign or refused; marks)."""
+        """What a file of that id is: (whole, torn, holed, foreign or refused; marks). A reader takes all but `torn`."""
         key = (name, data)
         if key not in self.seen:
             message = self.messages.get(name)
@@ -145,19 +150,22 @@ class Judge:
                 kind = "whole"
             elif not is_whole(data):
                 kind = "torn"
+            elif message is not None and has_holes(masked(data), message.content):
+                kind = "holed"
             else:
                 kind = "refused" if REFUSED in data else "foreign"
             self.seen[key] = kind, marks(data)
         return self.seen[key]
 
     def outcome(self, queue):
-        """[(queue, id, quality, marks)] of what can be delivered."""
+        """[(queue, id, quality, marks)] of what qmgr would take: a ready file whose name is a queue id."""
         found = []
         for name in QUEUES:
             for path in files_below(f"{queue}/{name}"):
-                if stat.S_IMODE(os.lstat(path).st_mode) & READY == READY:
+                queue_id = os.path.basename(path)
+                if stat.S_IMODE(os.lstat(path).st_mode) & READY == READY and queue_id.isalnum():
                     with open(path, "rb") as file:
-                        found.append((name, os.path.basename(path), *self.quality(os.path.basename(path), file.read())))
+                        found.append((name, queue_id, *self.quality(queue_id, file.read())))
         return tuple(sorted(found))
 
     def is_required(self, message, latest, limit):
@@ -168,8 +176,14 @@ class Judge:
     def is_long_before(self, index, limit):
         return index is not None and self.operations[index].time + WINDOW * 1e9 < self.operations[limit - 1].time
 
-    def problems(self, outcome, latest, limit):
-        found = [f"{name} in {queue} is {kind}" for queue, name, kind, _ in outcome if kind in ("foreign", "refused")]
+    def is_wrong(self, name, kind, model, limit):
+        """A file system that sets the size first may leave holes in what nobody has promised yet; no reader could tell (README.md)."""
+        if kind == "holed":
+            return model != "size first" or self.messages[name].acknowledged < limit
+        return kind in ("foreign", "refused")
+
+    def problems(self, outcome, model, latest, limit):
+        found = [f"{name} in {queue} is {kind}" for queue, name, kind, _ in outcome if self.is_wrong(name, kind, model, limit)]
         places = collections.defaultdict(list)
         for _, name, kind, done in outcome:
             if kind == "whole":
