@@ -17,7 +17,7 @@ from power_cut import CuttableDisk, why_not
 needs_disk = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 BLOCK = 4096
 # Small messages only, so that smtpd's look at the free space (one and a half of these) does not keep us from the edge.
-SMALL = ["message_size_limit = 20000", "commit_segment_size = 262144", "bounce_size_limit = 20000"]
+SMALL = ["message_size_limit = 20000", "commit_segment_size = 262144", "bounce_size_limit = 20000", "queue_run_delay = 10s"]
 
 
 class SmallDisk:

@@ -86,22 +86,28 @@ def chosen(count, most):
     return [1 + i * count // most for i in range(most)] if count > most else list(range(1, count + 1))
 
 
-def sweep(world, tally, program, kinds, action=FAIL_ONCE, most=1000000, prepare=nothing):
-    """A cycle without fault tells how many calls there are; then each of them fails, or `most` of each kind."""
-    control = world.control
+def calm_cycle(world, program, prepare):
     prepare(world, program)
-    control.disarm()
+    world.control.disarm()
     world.what = "nothing"
     world.session()
     world.submit(program in COMMANDS)
     world.wait_quiet(3)
-    counts = {kind: control.count(program, kind) for kind in kinds}
+
+
+def sweep(world, tally, program, kinds, action=FAIL_ONCE, most=1000000, prepare=nothing):
+    """A cycle without fault tells how many calls there are; then each of them fails, or `most` of each kind, until none is left."""
+    calm_cycle(world, program, nothing)  # what it does only once, it does here
+    calm_cycle(world, program, prepare)
+    counts = {kind: world.control.count(program, kind) for kind in kinds}
     for kind in kinds:
         for n in chosen(counts[kind], most):
+            if one(world, tally, program, kind, n, action, prepare):
+                continue
             # A service that its last fault has throttled comes back first.
+            world.works_again()
             if not one(world, tally, program, kind, n, action, prepare):
-                world.works_again()
-                one(world, tally, program, kind, n, action, prepare)
+                break
     world.works_again()
 
 
