@@ -110,6 +110,11 @@ class Live:
         return None
 
 
+def is_end(op):
+    """Is the message over? Its file is removed, or goes to the pool of files that are used again, its bytes cut off first."""
+    return op.kind in ("UNLINK", "TRUNCATE") or op.kind == "RENAME" and op.other.split("/")[0] not in QUEUES
+
+
 def messages_of(operations):
     """What a history promises."""
     live, found, gone, waits = Live(), {}, {}, {}
@@ -119,9 +124,8 @@ def messages_of(operations):
             queue_id = re.search(rb": queued as (\w+)", op.data)[1].decode()
             logged = any(queue_id.encode() in data for data in live.logged)
             found[queue_id] = Message(queue_id, masked(live.content(queue_id, index)), index, None, logged, None, 0)
-        if name in found and (op.kind == "UNLINK" or op.kind == "RENAME" and op.other.rpartition("/")[2] != name) and \
-                op.path.split("/")[0] in QUEUES:
-            gone[name] = index
+        if name in found and op.path.split("/")[0] in QUEUES and is_end(op):
+            gone.setdefault(name, index)
         if name in found and op.kind == "RENAME" and op.other.startswith("deferred/"):
             waits[name] = (index, marks(live.content(name, index)))
         live.step(index, op)

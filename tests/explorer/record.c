@@ -474,6 +474,15 @@ EXPORT int ftruncate(int fd, off_t size)
 	return result;
 }
 
+EXPORT int truncate(const char *path, off_t size)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : ftruncate(fd, size);
+	if (fd >= 0)
+		(void)close(fd);
+	return result;
+}
+
 EXPORT int fchmod(int fd, mode_t mode)
 {
 	REAL(fchmod);
