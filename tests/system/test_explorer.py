@@ -82,7 +82,7 @@ def test_a_missing_sync_is_caught(recorded, name):
 @pytest.mark.parametrize("patch", some(mutations.patches("recover"), QUICK_PATCHES))
 def test_a_missing_step_of_recovery_is_caught(recorded, tmp_path, patch):
     recover = mutations.build(mutations.patch_path(patch), "recover", str(tmp_path))
-    found = mutations.explore_with(recorded(), recover)
+    found = mutations.explore_with(recorded(), recover, 4000)
     assert found, f"nothing is wrong with {patch}"
     print(found[0].text.split("\n")[0])
 
