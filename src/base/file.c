@@ -188,14 +188,6 @@ int file_truncate(int fd, off_t size)
 	return OR_ERRNO(result);
 }
 
-int file_truncate_at(const char *path, off_t size)
-{
-	int result;
-
-	WITH_FAULT(FAULT_WRITE, result, truncate(path, size));
-	return OR_ERRNO(result);
-}
-
 int file_link(int from_dir, const char *from, int to_dir, const char *to)
 {
 	int result;

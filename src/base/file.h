@@ -34,7 +34,6 @@ MUST_USE int file_rename_new(int from_dir, const char *from, int to_dir, const c
 MUST_USE int file_link(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_unlink(int dir, const char *path);
 MUST_USE int file_truncate(int fd, off_t size);
-MUST_USE int file_truncate_at(const char *path, off_t size); /* follows links */
 MUST_USE int file_chmod(int fd, mode_t mode);
 MUST_USE int file_stat_at(int dir, const char *path, struct stat *status_r);
 

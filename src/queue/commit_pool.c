@@ -13,9 +13,6 @@
 
 #define FILES_MAX    1000 /* more are removed */
 #define NONE_FREE_MS 50   /* after a search in vain, before the next */
-/* ext4 and XFS write a file that was cut to nothing at its next close; and one byte is no
- * message either. */
-#define KEPT_BYTES 1
 
 struct commit_pool {
 	int dir;
@@ -101,9 +98,9 @@ static int check(
 }
 
 /* A writer that died may have left bytes. */
-static int cut(int fd, const struct stat *status)
+static int cut_rest(int fd, const struct stat *status)
 {
-	return status->st_size <= KEPT_BYTES ? 0 : file_truncate(fd, KEPT_BYTES);
+	return status->st_size == 0 ? 0 : file_truncate(fd, 0);
 }
 
 static int try_file(const struct commit_pool *p, const char *name, struct stat *status_r)
@@ -116,7 +113,7 @@ static int try_file(const struct commit_pool *p, const char *name, struct stat *
 	if (error == 0)
 		error = check(p, fd, name, status_r);
 	if (error == 0)
-		error = cut(fd, status_r);
+		error = cut_rest(fd, status_r);
 	if (error < 0)
 		file_close(&fd);
 	return error < 0 ? error : fd;
@@ -217,15 +214,26 @@ static bool has_room(struct commit_pool *p)
 	return true;
 }
 
+/*
+ * While it is still ours. Nothing is ever written over in place: the next message gets
+ * blocks of its own, so that after a power cut neither old bytes appear under a new name
+ * nor new ones under the old. Closed again before that message comes: ext4 and XFS write
+ * at its next close a file that was cut to nothing.
+ */
+static int cut(const char *path)
+{
+	CLEANUP(file_close)
+	int fd = file_open_at(AT_FDCWD, path, O_WRONLY | O_NONBLOCK, 0);
+	return fd < 0 ? fd : file_truncate(fd, 0);
+}
+
 int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
 {
 	char path[QUEUE_PATH_MAX];
 	char name[QUEUE_ID_MAX];
 	queue_path(path, queue, id);
-	/* Cut while it is still ours. What is over shall not lie about. */
 	if (!p->ordered || !has_room(p) || !str_to_cstr(id, name, sizeof(name)) ||
-	    file_truncate_at(path, KEPT_BYTES) != 0 ||
-	    file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
+	    cut(path) != 0 || file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
 		return queue_remove(queue, id);
 	return 0;
 }

@@ -26,7 +26,7 @@ struct commit_pool;
 MUST_USE int commit_pool_open(struct commit_pool **p_r);
 void commit_pool_close(struct commit_pool *p); /* NULL is fine */
 
-/* A free file, locked, of our own, mode 0700, one byte at most. Descriptor; -ENOENT:
+/* A free file, locked, of our own, empty, mode 0700. Descriptor; -ENOENT:
  * there is none now; other -errno. */
 MUST_USE int commit_pool_take(
     struct commit_pool *p, char name_r[COMMIT_POOL_NAME], struct stat *status_r);

@@ -47,11 +47,11 @@ TEST(a_finished_file_is_used_again_without_its_bytes)
 	assert_false(exists("active/AAAAA1"));
 	struct stat there;
 	assert_int_equal(stat("commit/pool/AAAAA1", &there), 0);
-	assert_int_equal(there.st_size, 1);
+	assert_int_equal(there.st_size, 0);
 	int fd = commit_pool_take(p, name, &status);
 	assert_true(fd >= 0);
 	assert_string_equal(name, "AAAAA1");
-	assert_int_equal(size_of(fd), 1);
+	assert_int_equal(size_of(fd), 0);
 	/* It is held: there is no other. */
 	assert_int_equal(commit_pool_take(p, name, &status), -ENOENT);
 	file_close(&fd);
@@ -65,7 +65,7 @@ TEST(what_a_dead_writer_left_is_cut_off)
 	struct commit_pool *p = enter();
 	put_file("commit/pool/1.2", 0700, "half a mess");
 	int fd = commit_pool_take(p, name, &status);
-	assert_int_equal(size_of(fd), 1);
+	assert_int_equal(size_of(fd), 0);
 	file_close(&fd);
 	commit_pool_close(p);
 }

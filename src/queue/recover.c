@@ -147,9 +147,8 @@ static int look(
 		*found_r = FOUND_NOTHING;
 		return 0;
 	}
-	struct stat status;
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return fd < 0 ? fd : -errno;
+	if (fd < 0)
+		return fd;
 	/* One byte more than was recorded shows that it is another file. */
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(record->bytes.len + 1);
 	char *room = buf_reserve(&bytes, record->bytes.len + 1);
@@ -158,9 +157,6 @@ static int look(
 		return (int)got;
 	buf_advance(&bytes, (size_t)got);
 	*found_r = compare(record, &bytes);
-	if (*found_r == FOUND_WHOLE &&
-	    (status.st_mode & QUEUE_MODE_READY) != QUEUE_MODE_READY)
-		return file_chmod(fd, QUEUE_MODE_READY);
 	return 0;
 }
 

@@ -115,7 +115,7 @@ struct loss {
 static void check_loss(const struct loss *l, struct str bytes)
 {
 	if (l->path != NULL)
-		put_file(l->path, str_slice(bytes, 0, l->keep), 0600);
+		put_file(l->path, str_slice(bytes, 0, l->keep), 0700);
 	note(SEGMENT_MESSAGE, arrival, bytes);
 	struct recover_report report = recover();
 	assert_int_equal(report.messages, 1);

@@ -61,12 +61,13 @@ def text_of(name, size, refused=False):
     return "\r\n".join(lines) + "\r\n"
 
 
-def send(server, name, *recipients, size=1000, refused=False):
+def send(server, name, *recipients, size=3600, refused=False, pause=0):
     with server.smtp() as client:
         client.ehlo()
         client.mail("s@discard.test")
         for recipient in recipients:
             client.rcpt(recipient)
+        time.sleep(pause)
         code, words = client.data(text_of(name, size, refused))
         assert (code == 250) != refused, (name, code, words)
 
@@ -95,6 +96,12 @@ def short(server):
     wait_until(lambda: segments(server) >= 2 or server.engine == "file", what="segments")
     send_together(server, ("one", DISCARD), ("held", HELD))
     removed(server, "one")
+
+
+def logged(server):
+    """No message is synced by itself: the first recipient has cleanup start, and its segment is ready before the text comes."""
+    send(server, "one", HELD, pause=0.5)
+    send(server, "two", HELD)
 
 
 def reduced(server, load=5):

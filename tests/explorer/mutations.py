@@ -20,18 +20,17 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # `record`: of which cycle (cycle, ordered, engine). `drop`: (program, how, pattern of the path) of the sync.
 Dropped = collections.namedtuple("Dropped", "name record drop models")
-REDUCED, SHORT = ("reduced", True, "log"), ("short", False, "log")
+REDUCED, LOGGED = ("reduced", True, "log"), ("logged", False, "log")
 DROPPED = [
     Dropped("the sync of a batch of the log", REDUCED, ("cleanup", "data", r"commit/\d+\.log"), ORDERED),
     Dropped("the sync of notes", REDUCED, ("qmgr", "data", r"commit/\d+\.log"), ORDERED),
     Dropped("the sync of a queue file", REDUCED, ("cleanup", "file", r"incoming/\w+"), ORDERED),
     Dropped("the sync of a held queue file", REDUCED, ("cleanup", "file", r"hold/.*"), ORDERED),
     Dropped("the sync of the queue before a checkpoint", REDUCED, ("cleanup|qmgr", "system", r"commit/checkpoint"), ORDERED),
-    Dropped("the sync of the checkpoint itself", REDUCED, ("cleanup|qmgr", "data", r"commit/checkpoint"), ORDERED),
     Dropped("the sync of a deferred message with marks", REDUCED, ("qmgr", "file", r"(active|incoming)/\w+"), ORDERED),
     Dropped("the sync of the queue before recovery forgets", REDUCED, ("recover", "system", r"commit"), ORDERED),
     Dropped("the sync of segments that recovery gives up", REDUCED, ("recover", "data", r"commit/\d+\.log"), ORDERED),
-    Dropped("the sync of the directory of segments", SHORT, ("cleanup|qmgr", "file", r"commit"), ("unordered",)),
+    Dropped("the sync of the directory of segments", LOGGED, ("cleanup|qmgr", "file", r"commit"), ("unordered",)),
     Dropped("the sync of the directory of a queue", ("short", False, "file"), ("cleanup", "file", r"incoming"), ("unordered",)),
 ]
 

@@ -474,15 +474,6 @@ EXPORT int ftruncate(int fd, off_t size)
 	return result;
 }
 
-EXPORT int truncate(const char *path, off_t size)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : ftruncate(fd, size);
-	if (fd >= 0)
-		(void)close(fd);
-	return result;
-}
-
 EXPORT int fchmod(int fd, mode_t mode)
 {
 	REAL(fchmod);
@@ -546,7 +537,7 @@ EXPORT int fstatfs(int fd, struct statfs *status)
 {
 	REAL(fstatfs);
 	int result = real(fd, status);
-	if (result == 0 && shim.ordered)
-		status->f_type = EXT4_SUPER_MAGIC;
+	if (result == 0)
+		status->f_type = shim.ordered ? EXT4_SUPER_MAGIC : NFS_SUPER_MAGIC;
 	return result;
 }
