@@ -46,9 +46,6 @@ class Contestant:
         self.command("postmap", "hash:/etc/postfix/boxes")
         self.root.run(f"chown {owner[0]}:{owner[1]} {MAILBOXES}")
 
-    def empty_boxes(self):
-        self.root.run(f"find {MAILBOXES} -type f -delete")
-
     def settings(self):
         """{parameter: value}, with what it refers to put in, as its own postconf tells all of them."""
         lines = self.command("postconf", "-x").stdout.splitlines()
