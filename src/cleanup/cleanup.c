@@ -162,7 +162,7 @@ static bool stale(void)
 /* A retired process that ended before qmgr heard would leave mail to the next scan. */
 static bool busy(void)
 {
-	return qmgr_client_busy(cleanup.qmgr) || commit_busy(cleanup.commit);
+	return qmgr_client_busy(cleanup.qmgr) || !commit_retire(cleanup.commit);
 }
 
 static const struct service cleanup_service = {

@@ -75,9 +75,9 @@ void commit_close(struct commit *c)
 	free(c);
 }
 
-bool commit_busy(const struct commit *c)
+bool commit_retire(struct commit *c)
 {
-	return c->group != NULL && commit_group_busy(c->group);
+	return c->group == NULL || commit_group_retire(c->group);
 }
 
 int commit_trouble(struct commit *c)

@@ -53,8 +53,9 @@ MUST_USE int commit_open(const struct commit_options *o, struct commit **c_r);
 /* In a program with a loop, once: so that the first messages find the log ready. */
 void commit_prepare(struct commit *c);
 void commit_close(struct commit *c); /* nothing may be under way */
-/* The log engine works in the background: the process must not end yet. */
-bool commit_busy(const struct commit *c);
+/* The process is about to end, no slot is in use: true when the engine has come to rest,
+ * else to be asked again soon. */
+MUST_USE bool commit_retire(struct commit *c);
 /* Why the log engine has no segment (messages are synced one by one), once; or 0. */
 int commit_trouble(struct commit *c);
 

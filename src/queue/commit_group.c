@@ -35,6 +35,7 @@ struct commit_group {
 	struct list_link waiting;
 	struct batch *batch; /* the one under way */
 	bool writing, preparing;
+	bool retired; /* takes nothing more */
 	int trouble;
 	int64_t prepare_after; /* monotonic ms */
 };
@@ -122,7 +123,8 @@ static void prepare(void *argument)
 
 static void want_spare(struct commit_group *g)
 {
-	if (g->spare != NULL || g->preparing || clock_ms() < g->prepare_after)
+	if (g->spare != NULL || g->preparing || g->retired ||
+	    clock_ms() < g->prepare_after)
 		return;
 	g->preparing = fiber_start("segment", prepare, g) == 0;
 }
@@ -143,6 +145,42 @@ static bool turn(struct commit_group *g)
 	g->spare = NULL;
 	want_spare(g);
 	return true;
+}
+
+/* --- the end --- */
+
+/* Whoever takes it next has nothing to read and nothing to sync; if this fails, he has.
+ */
+static void hand_on(struct segment *s)
+{
+	int error = s != NULL && segment_is_used(s) ? segment_renew(s) : 0;
+	segment_close(s);
+	(void)error;
+}
+
+static void hand_on_job(void *job)
+{
+	struct commit_group *g = job;
+	hand_on(g->full);
+	hand_on(g->current);
+	hand_on(g->spare);
+	g->full = g->current = g->spare = NULL;
+}
+
+static void retire(void *argument)
+{
+	struct commit_group *g = argument;
+	run(hand_on_job, g);
+	g->preparing = false;
+}
+
+bool commit_group_retire(struct commit_group *g)
+{
+	if (g->retired || commit_group_busy(g))
+		return !commit_group_busy(g);
+	g->retired = true;
+	g->preparing = fiber_start("retire", retire, g) == 0;
+	return !g->preparing;
 }
 
 /* --- writing --- */
@@ -208,24 +246,24 @@ static void write_waiting(void *argument)
 	g->writing = false;
 }
 
+static bool start_writing(struct commit_group *g)
+{
+	if (!g->writing)
+		g->writing = fiber_start("group commit", write_waiting, g) == 0;
+	return g->writing;
+}
+
 int commit_group_append(struct commit_group *g, const struct segment_record *record)
 {
 	struct waiter w = {.record = record, .fiber = fiber_self()};
-	if (g->current == NULL || w.fiber == NULL ||
-	    (int64_t)segment_cost(record) > g->size / 4) {
-		if (g->current == NULL && w.fiber != NULL)
-			want_spare(g);
+	if (w.fiber == NULL || (int64_t)segment_cost(record) > g->size / 4)
 		return -EAGAIN;
-	}
+	commit_group_prepare(g);
+	if (g->current == NULL || !start_writing(g))
+		return -EAGAIN;
 	list_append(&g->waiting, &w.link);
-	if (!g->writing) {
-		if (fiber_start("group commit", write_waiting, g) != 0) {
-			list_remove(&w.link);
-			return -EAGAIN;
-		}
-		g->writing = true;
-	}
 	while (!w.done)
 		(void)fiber_sleep_until(CLOCK_NEVER);
+	list_remove(&w.link);
 	return w.result;
 }

@@ -29,6 +29,7 @@
 #define RECORD_ID      48
 #define RECORD_SIZE    (RECORD_ID + QUEUE_ID_MAX)
 #define FILL_PIECE     ((size_t)256 * 1024)
+#define WINDOW         ((size_t)2 * SEGMENT_RECORD_MAX)
 
 struct segment {
 	int dir, fd;
@@ -121,8 +122,8 @@ static bool record_at(
 	size_t bytes = get_le32(p + 36);
 	unsigned kind = (unsigned char)p[40];
 	const char *id_end = memchr(p + RECORD_ID, '\0', QUEUE_ID_MAX);
-	if (bytes > len - RECORD_SIZE || kind < SEGMENT_MESSAGE ||
-	    kind > SEGMENT_REMOVED || id_end == NULL)
+	if (bytes > SEGMENT_RECORD_MAX - RECORD_SIZE || bytes > len - RECORD_SIZE ||
+	    kind < SEGMENT_MESSAGE || kind > SEGMENT_REMOVED || id_end == NULL)
 		return false;
 	struct segment_record r = {
 	    .kind = (enum segment_kind)kind,
@@ -140,26 +141,60 @@ static bool record_at(
 	return true;
 }
 
+/* A part of the file, read as the walk gets there: an empty segment costs one read. */
+struct window {
+	int fd;
+	char *bytes;
+	size_t len;
+	int64_t start; /* where they lie in the file */
+	bool last;     /* the file ends with them */
+};
+
+/* The bytes from `at` on, a whole record at least unless the file ends. 0 or -errno. */
+static int window_move(struct window *w, int64_t at, struct str *bytes_r)
+{
+	size_t skipped = (size_t)(at - w->start);
+	if (w->len - skipped < SEGMENT_RECORD_MAX && !w->last) {
+		memmove(w->bytes, w->bytes + skipped, w->len - skipped);
+		w->len -= skipped;
+		w->start = at;
+		size_t room = WINDOW - w->len;
+		ssize_t got =
+		    file_read_at(w->fd, w->bytes + w->len, room, at + (int64_t)w->len);
+		if (got < 0)
+			return (int)got;
+		w->len += (size_t)got;
+		w->last = (size_t)got < room;
+		skipped = 0;
+	}
+	*bytes_r = (struct str){w->bytes + skipped, w->len - skipped};
+	return 0;
+}
+
 /* Where the record after `at` may begin: behind it, or with the next batch. */
-static int records_walk(const char *p, size_t len,
+static int records_walk(struct window *w,
     int (*each)(void *context, const struct segment_record *r), void *context)
 {
-	uint64_t generation = header_generation(p, len);
-	size_t at = SEGMENT_BLOCK;
+	struct str bytes;
 	struct segment_record r;
-	while (generation != 0 && at < len) {
-		if (!record_at(p + at, len - at, generation, &r)) {
-			if (at % SEGMENT_BLOCK == 0)
-				return 0;
-			at = (size_t)round_up((int64_t)at, SEGMENT_BLOCK);
-			continue;
-		}
-		int result = each(context, &r);
+	int64_t at = 0;
+	int result = window_move(w, at, &bytes);
+	uint64_t generation = result == 0 ? header_generation(bytes.p, bytes.len) : 0;
+	at = SEGMENT_BLOCK;
+	while (result == 0 && generation != 0 && at < w->start + (int64_t)w->len) {
+		result = window_move(w, at, &bytes);
 		if (result != 0)
-			return result;
-		at += segment_cost(&r);
+			break;
+		if (record_at(bytes.p, bytes.len, generation, &r)) {
+			result = each(context, &r);
+			at += (int64_t)segment_cost(&r);
+		} else if (at % SEGMENT_BLOCK == 0) {
+			break;
+		} else {
+			at = round_up(at, SEGMENT_BLOCK);
+		}
 	}
-	return 0;
+	return result;
 }
 
 int segment_read(
@@ -170,11 +205,9 @@ int segment_read(
 		return -errno;
 	if (!S_ISREG(status.st_mode) || status.st_size > SEGMENT_SIZE_MAX)
 		return -EBADMSG;
-	size_t size = (size_t)status.st_size;
-	char *bytes = memory_alloc(size + 1);
-	ssize_t got = file_read_at(fd, bytes, size, 0);
-	int result = got < 0 ? (int)got : records_walk(bytes, (size_t)got, each, context);
-	free(bytes);
+	struct window w = {.fd = fd, .bytes = memory_alloc(WINDOW)};
+	int result = records_walk(&w, each, context);
+	free(w.bytes);
 	return result;
 }
 
@@ -374,6 +407,11 @@ void segment_close(struct segment *s)
 	file_close(&s->fd);
 	free(s->batch);
 	free(s);
+}
+
+bool segment_is_used(const struct segment *s)
+{
+	return s->last_stamp > 0;
 }
 
 int segment_renew(struct segment *s)

@@ -15,11 +15,12 @@
 #include <sys/time.h>
 #include "base/buf.h"
 
-#define SEGMENT_DIRECTORY "commit"
-#define SEGMENT_BLOCK     4096 /* a batch starts at a multiple of this */
-#define SEGMENT_SIZE_MIN  ((int64_t)256 * 1024)
-#define SEGMENT_SIZE_MAX  ((int64_t)1 << 30)
-#define SEGMENTS_MAX      1000
+#define SEGMENT_DIRECTORY  "commit"
+#define SEGMENT_BLOCK      4096 /* a batch starts at a multiple of this */
+#define SEGMENT_SIZE_MIN   ((int64_t)256 * 1024)
+#define SEGMENT_SIZE_MAX   ((int64_t)1 << 30)
+#define SEGMENTS_MAX       1000
+#define SEGMENT_RECORD_MAX ((size_t)512 * 1024) /* of one record; commit.h gives less */
 
 enum segment_kind {
 	SEGMENT_MESSAGE = 1, /* the bytes of a queue file */
@@ -51,6 +52,7 @@ struct segment;
 MUST_USE int segment_take(int dir, int64_t size, struct segment **s_r);
 /* Unlocks and closes; the records stay. NULL is fine. */
 void segment_close(struct segment *s);
+bool segment_is_used(const struct segment *s); /* it has records */
 /* Empties one that is ours for the next use: makes its messages durable as files. -EIO
  * after a failed append: that was done, but the segment can only be closed. */
 MUST_USE int segment_renew(struct segment *s);
