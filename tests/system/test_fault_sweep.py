@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from fault_control import FAIL_ONCE, KILL, KINDS, SHORT, FaultControl, why_not
+from fault_control import FAIL_ON, FAIL_ONCE, KILL, KINDS, SHORT, FaultControl, why_not
 from fault_cycle import World
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
@@ -70,6 +70,11 @@ def one(world, tally, program, kind, n, action, prepare):
 
 def nothing(_world, _program):
     pass
+
+
+def no_pool(world, program):
+    """A finished file cannot be used again: it is removed."""
+    world.control.arm(program, "truncate", 1, action=FAIL_ON)
 
 
 def start_anew(world, program):
@@ -174,7 +179,7 @@ def test_what_qmgr_could_not_move_or_remove_is_not_forgotten(make_world):
     world, tally = make_world("commit_engine = log"), Tally()
     for kind, most in (("rename", 5), ("unlink", 3), ("open", 5)):
         for n in range(1, most + 1):
-            one(world, tally, "qmgr", kind, n, FAIL_ONCE, nothing)
+            one(world, tally, "qmgr", kind, n, FAIL_ONCE, no_pool if kind == "unlink" else nothing)
     world.settle()
     for folder in glob.glob(f"{world.server.queue}/deferred/?"):
         os.rmdir(folder)
