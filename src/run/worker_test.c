@@ -91,6 +91,7 @@ static void be_late(void *argument)
 	do { /* again when a busy machine has not started the thread before the deadline
 	      */
 		atomic_store(&frees, 0);
+		atomic_store(&runs, 0);
 		o->result = run_elsewhere(
 		    pool, work, job_new(1, 30000), job_free, deadline_after_ms(5));
 	} while (run_pool_waiting(pool) == 0);
