@@ -503,6 +503,7 @@ TEST(what_was_in_incoming_is_found_in_active)
 	queue_dir_configure(STR(""), 0);
 	CLEANUP(file_close)
 	int fd = file_open_at(AT_FDCWD, "incoming/AAAAA1", O_CREAT | O_RDWR, 0700);
+	assert_true(fd >= 0);
 	assert_int_equal(
 	    queue_file_open_active(&f, STR("active"), id, false, getuid()), -ENOENT);
 	assert_int_equal(

@@ -14,6 +14,7 @@
 
 #define TEMPORARY "commit/restoring"
 #define KEY_MAX   (QUEUE_ID_MAX + 48)
+#define FRONT_MAX 512 /* of a queue file: holds the size and time records */
 
 struct recovery {
 	int dir;
@@ -115,6 +116,11 @@ static bool arrival_of(struct str bytes, struct timeval *arrival_r)
 	return true;
 }
 
+static bool is_same_time(struct timeval a, struct timeval b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_usec == b.tv_usec;
+}
+
 enum found {
 	FOUND_NOTHING,
 	FOUND_WHOLE,
@@ -128,8 +134,7 @@ static enum found compare(const struct segment_record *record, const struct buf 
 	if (is_same(record->bytes, bytes))
 		return FOUND_WHOLE;
 	if (arrival_of(buf_str(bytes), &arrival) &&
-	    (arrival.tv_sec != record->arrival.tv_sec ||
-		arrival.tv_usec != record->arrival.tv_usec))
+	    !is_same_time(arrival, record->arrival))
 		return FOUND_OTHER;
 	return FOUND_SPOILED;
 }
@@ -137,13 +142,19 @@ static enum found compare(const struct segment_record *record, const struct buf 
 static const char *const queues[] = {QUEUE_INCOMING, QUEUE_ACTIVE, QUEUE_DEFERRED,
     QUEUE_HOLD, QUEUE_MAILDROP, QUEUE_CORRUPT};
 
+/* What lies there is no queue file. */
+static bool is_nothing(int error)
+{
+	return error == -ENOENT || error == -EPERM || error == -EISDIR || error == -ELOOP;
+}
+
 /* Looks at the file of the message in one queue. */
 static int look(
     const struct segment_record *record, const char *queue, enum found *found_r)
 {
 	CLEANUP(file_close)
 	int fd = queue_open(queue, record->id, O_RDONLY, (uid_t)-1);
-	if (fd == -ENOENT || fd == -EPERM || fd == -EISDIR || fd == -ELOOP) {
+	if (is_nothing(fd)) {
 		*found_r = FOUND_NOTHING;
 		return 0;
 	}
@@ -233,6 +244,41 @@ static int settle_over(struct recovery *r, const struct segment_record *record)
 	return queue_remove(queue, record->id);
 }
 
+/* The arrival time of what lies under this id in a queue; -ENOENT: nothing readable. */
+static int read_arrival(const char *queue, struct str id, struct timeval *arrival_r)
+{
+	char bytes[FRONT_MAX];
+	CLEANUP(file_close) int fd = queue_open(queue, id, O_RDONLY, (uid_t)-1);
+	ssize_t got = fd < 0 ? fd : file_read_at(fd, bytes, sizeof(bytes), 0);
+	if (got < 0)
+		return is_nothing((int)got) ? -ENOENT : (int)got;
+	return arrival_of((struct str){bytes, (size_t)got}, arrival_r) ? 0 : -ENOENT;
+}
+
+/* A message that a checkpoint has covered, and whose removal was noted afterwards: its
+ * record counts no more, and the removal may have been lost. */
+static int settle_note(struct recovery *r, const struct segment_record *note)
+{
+	int error = 0;
+	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(queues); i++) {
+		struct timeval arrival;
+		error = read_arrival(queues[i], note->id, &arrival);
+		if (error == 0 && is_same_time(arrival, note->arrival)) {
+			r->report->removed++;
+			error = queue_remove(queues[i], note->id);
+		}
+		error = error == -ENOENT ? 0 : error;
+	}
+	return error;
+}
+
+static int settle_record(struct recovery *r, const struct segment_record *record)
+{
+	if (record->kind == SEGMENT_REMOVED)
+		return settle_note(r, record);
+	return is_over(r, record) ? settle_over(r, record) : settle_live(r, record);
+}
+
 static int settle(void *context, const struct segment_record *record)
 {
 	struct recovery *r = context;
@@ -240,9 +286,7 @@ static int settle(void *context, const struct segment_record *record)
 	if (!counts(r, record))
 		return 0;
 	r->any = true;
-	if (record->kind == SEGMENT_REMOVED)
-		return 0;
-	int error = is_over(r, record) ? settle_over(r, record) : settle_live(r, record);
+	int error = settle_record(r, record);
 	return str_to_cstr(record->id, id, sizeof(id)) ? trouble(r, error, "recover", id)
 						       : error;
 }

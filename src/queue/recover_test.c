@@ -227,6 +227,23 @@ TEST(a_removal_that_the_disk_forgot_is_done_again)
 	assert_int_not_equal(access("active/" ID, F_OK), 0);
 }
 
+/* A checkpoint has covered the message, so only its note is left. */
+TEST(a_note_counts_without_its_record)
+{
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1 << 16);
+	struct timeval before = arrival;
+	before.tv_usec++;
+	enter_queue();
+	make_message(&bytes, arrival, "text");
+	put_file("active/" ID, buf_str(&bytes), 0700);
+	note(SEGMENT_REMOVED, before, STR_EMPTY);
+	assert_int_equal(recover().removed, 0);
+	assert_file("active/" ID, buf_str(&bytes));
+	note(SEGMENT_REMOVED, arrival, STR_EMPTY);
+	assert_int_equal(recover().removed, 1);
+	assert_int_not_equal(access("active/" ID, F_OK), 0);
+}
+
 TEST(a_later_message_of_the_same_id_is_not_touched)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1 << 16);
