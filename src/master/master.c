@@ -29,7 +29,7 @@
 #define END_WAIT_MS 5000
 #define PID_FILE    "pid/master.pid"
 
-struct master_state master = {.queue_lock = -1};
+struct master_state master;
 
 static struct run_timer *end_timer;
 

@@ -83,7 +83,8 @@ struct master_state {
 	const char *directory; /* configuration */
 	const char *daemons;
 	struct list_link rows;
-	int queue_lock; /* held against recovery, -1: not */
+	int queue_lock; /* held against recovery from the start on; < 0: there is no log
+			 */
 	int life_fd;    /* end of the pipe that children read: given to each */
 	bool keep_stdout, ending;
 	bool starting;        /* trouble with a row ends us; later it is only said */

@@ -62,7 +62,7 @@ static int slot_new(struct commit *c, struct stat *status, struct commit_slot **
  */
 int commit_reserve(struct commit *c, struct commit_slot **slot_r)
 {
-	struct stat status;
+	struct stat status = {.st_size = 0};
 	int error = slot_new(c, &status, slot_r);
 	if (error == 0)
 		queue_id_make((*slot_r)->id, (*slot_r)->when, status.st_ino, c->long_ids);
@@ -85,7 +85,7 @@ static bool is_taken(const char *id)
 int commit_adopt(struct commit *c, struct str id, struct commit_slot **slot_r)
 {
 	char name[QUEUE_ID_MAX];
-	struct stat status;
+	struct stat status = {.st_size = 0};
 	if (!queue_id_valid(id) || !str_to_cstr(id, name, sizeof(name)))
 		return -EINVAL;
 	if (is_taken(name))
