@@ -153,9 +153,9 @@ static bool turn(struct commit_group *g)
  */
 static void hand_on(struct segment *s)
 {
-	int error = s != NULL && segment_is_used(s) ? segment_renew(s) : 0;
+	if (s != NULL && segment_is_used(s))
+		(void)!segment_renew(s);
 	segment_close(s);
-	(void)error;
 }
 
 static void hand_on_job(void *job)

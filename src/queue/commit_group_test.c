@@ -131,6 +131,26 @@ TEST(full_segments_are_emptied_and_used_again)
 	close_scene(&s);
 }
 
+static void end_of_process(void *argument)
+{
+	struct scene *s = argument;
+	until_ready(s);
+	while (!commit_group_retire(s->group))
+		fiber_sleep_ms(1);
+	s->refused = append(s, "BBBBB1") == -EAGAIN;
+	settle(s);
+}
+
+TEST(a_process_that_ends_leaves_empty_segments)
+{
+	struct scene s = {.bytes = STR("text")};
+	open_scene(&s);
+	run_main(end_of_process, &s);
+	assert_int_equal(s.refused, 1);
+	assert_int_equal(records(&s), 0);
+	close_scene(&s);
+}
+
 static void failing_sync(void *argument)
 {
 	struct scene *s = argument;
