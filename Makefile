@@ -53,7 +53,7 @@ compat: all
 # The queue's protocol, all states of a bounded model (model/README.md).
 model:
 	@tools/install_packages.sh check
-	@model/run.py DEATHS=0
+	@model/check_model.py DEATHS=0
 
 soak: all
 	@tools/install_packages.sh run

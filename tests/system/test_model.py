@@ -6,7 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "model"))
-import run  # noqa: E402
+import check_model  # noqa: E402
 
 pytestmark = pytest.mark.skipif(shutil.which("spin") is None, reason="spin is not installed")
 
@@ -18,7 +18,7 @@ FAULTS = [("NO_SYNC", ONE_CUT), ("STAMP_BEFORE_FILE", ONE_CUT), ("NOTE_BEFORE_DE
 
 
 def holds(*macros):
-    errors, states, depth = run.check(*macros)
+    errors, states, depth = check_model.check(*macros)
     print(f"{' '.join(macros)}: {errors} errors, {states} states, depth {depth}")
     assert errors == 0 and states > 1000
 
@@ -29,7 +29,7 @@ def test_the_model_holds_with_a_power_cut():
 
 @pytest.mark.parametrize("fault, bounds", FAULTS)
 def test_a_fault_in_the_model_is_found(fault, bounds):
-    assert run.check(fault, *bounds)[0] == 1
+    assert check_model.check(fault, *bounds)[0] == 1
 
 
 @pytest.mark.soak
