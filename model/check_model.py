@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the model of the queue with spin, exhaustively.
 
-    run.py [MACRO ...]      bounds (NAME=number) and faults (README.md); with a fault it must fail
+    check_model.py [MACRO ...]      bounds (NAME=number) and faults (README.md); with a fault it must fail
 """
 import os
 import re
