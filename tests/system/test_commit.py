@@ -51,7 +51,7 @@ def crashed(make_instance):
     send(server, 1)
     server.wait_mail(1)
     wait_until(lambda: segments(server), what="a segment")
-    time.sleep(1)
+    time.sleep(2)  # what is over has been noted
     send(server, 2, "x@later.test")
     wait_until(lambda: len(server.queued()) == 2 and all(e["queue_name"] == "deferred" for e in server.queued()))
     for pid in server.processes():

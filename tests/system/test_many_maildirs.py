@@ -78,9 +78,15 @@ def test_one_maildir_that_fails_does_not_hold_up_the_others(virtual):
     assert len(messages(base, "u")) == len(messages(base, "w")) == 1
 
 
-# Which sync it is: each of three files is started and waited for (or synced), then come the names.
+def has_journal(folder):
+    return os.popen(f"stat -f -c %T {folder}").read().strip() in ("ext2/ext3", "xfs")
+
+
+# Which sync it is. With one journal: each of three files is started and waited for, then one sync for the names. Else: three files, three names.
 @pytest.mark.parametrize("call", range(1, 8))
-def test_a_failed_sync_takes_back_what_relied_on_it(virtual, call):
+def test_a_failed_sync_takes_back_what_relied_on_it(virtual, call, tmp_path):
+    if call == 7 and not has_journal(tmp_path):
+        pytest.skip("there are six syncs where the file system has no journal that we know")
     names = ["u", "v", "w"]
     server, base = virtual({name: name for name in names}, fault=f"fsync:{call}=EIO")
     send(server, names)
@@ -90,13 +96,13 @@ def test_a_failed_sync_takes_back_what_relied_on_it(virtual, call):
     assert left_in_tmp(base) == []
 
 
-def test_a_failed_sync_of_names_is_a_failure_of_all(virtual):
+def test_a_failed_sync_of_names_is_a_failure_of_all(virtual, tmp_path):
     """The last sync of the first attempt: on a file system with one journal it stands for all three."""
+    journal = has_journal(tmp_path)
     names = ["u", "v", "w"]
-    server, base = virtual({name: name for name in names}, fault="fsync:7=EIO")
+    server, base = virtual({name: name for name in names}, fault=f"fsync:{7 if journal else 6}=EIO")
     send(server, names)
     server.wait_log(r"status=deferred")
-    journal = os.popen(f"stat -f -c %T {base}").read().strip() in ("ext2/ext3", "xfs")
     server.wait_empty()
     assert len(re.findall(r"status=deferred", server.log())) == (3 if journal else 1)
 

@@ -472,13 +472,13 @@ def test_bounce_names_the_server_and_what_it_said(relay):
 
 def test_connection_is_used_again_while_more_is_waiting(relay):
     server = relay.host("again.test", new_address(), data_end=lambda text, connection: (time.sleep(0.3), SENT)[1])
-    ids = [relay.send("r@again.test") for _ in range(25)]
+    ids = [relay.send("r@again.test") for _ in range(60)]
     got = [relay.outcome(queue_id, "r@again.test") for queue_id in ids]
     assert all(outcome[4] == "sent" for outcome in got)
-    assert len(server.texts) == 25 and len(server.connections) < 20
+    assert len(server.texts) == 60 and len(server.connections) < 45
     uses = [int(outcome[1]) for outcome in got if outcome[1]]
     assert uses and sorted(uses)[0] == 2
-    assert len(uses) == 25 - len(server.connections)
+    assert len(uses) == 60 - len(server.connections)
     # Kept no longer than smtp_connection_cache_time_limit (2 s), then left politely.
     wait_until(lambda: all(connection.ended for connection in server.connections), what="the end of kept connections")
     assert all(connection.commands[-1] == "QUIT" for connection in server.connections)

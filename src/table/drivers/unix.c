@@ -100,11 +100,11 @@ static void close_unix(void *state)
 	free(a);
 }
 
-/* Some libraries report an absent name as an error. */
+/* Some libraries report an absent name as an error. EBADF and EPERM, which some do too,
+ * are trouble for us: mail must not be refused for good because of them. */
 static bool means_absent(int status)
 {
-	return status == 0 || status == ENOENT || status == ESRCH || status == EBADF ||
-	    status == EPERM;
+	return status == 0 || status == ENOENT || status == ESRCH;
 }
 
 static enum table_result result_of(
