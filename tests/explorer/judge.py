@@ -116,19 +116,22 @@ def is_end(op):
 
 
 def messages_of(operations):
-    """What a history promises."""
-    live, found, gone, waits = Live(), {}, {}, {}
+    """What a history promises. A message may be over before its 250 is on its way: it is looked at when its file gets its name."""
+    live, found, born, gone, waits = Live(), {}, {}, {}, {}
     for index, op in enumerate(operations):
         name = op.path.rpartition("/")[2]
         if op.kind == "REPLY":
             queue_id = re.search(rb": queued as (\w+)", op.data)[1].decode()
             logged = any(queue_id.encode() in data for data in live.logged)
-            found[queue_id] = Message(queue_id, masked(live.content(queue_id, index)), index, None, logged, None, 0)
-        if name in found and op.path.split("/")[0] in QUEUES and is_end(op):
+            found[queue_id] = Message(queue_id, born[queue_id], index, None, logged, None, 0)
+        if op.path.split("/")[0] in QUEUES and is_end(op):
             gone.setdefault(name, index)
-        if name in found and op.kind == "RENAME" and op.other.startswith("deferred/"):
+        if op.kind == "RENAME" and op.other.startswith("deferred/"):
             waits[name] = (index, marks(live.content(name, index)))
         live.step(index, op)
+        if op.kind == "RENAME" and op.path.startswith("commit/") and op.other.split("/")[0] in QUEUES:
+            name = op.other.rpartition("/")[2]
+            born[name] = masked(live.content(name, index + 1))
     return {name: m._replace(gone=gone.get(name), waits=waits.get(name, (None, 0))[0], done=waits.get(name, (None, 0))[1])
             for name, m in found.items()}
 
