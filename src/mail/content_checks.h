@@ -60,13 +60,14 @@ struct content_action content_action_parse(
 /* Word of the log line ("reject", "warning", "strip"). */
 const char *content_action_word(enum content_action_kind kind);
 
-/* The four tables: titles are parameter names, lists may be empty. */
+/* A table: `title` is the parameter's name, `list` may be empty. */
+struct content_check_table {
+	const char *title, *list;
+};
+
 struct content_checks_options {
-	const char *header_title, *header; /* header_checks */
-	const char *mime_title, *mime;     /* mime_header_checks */
-	const char *nested_title, *nested; /* nested_header_checks */
-	const char *body_title, *body;     /* body_checks */
-	unsigned allowed;                  /* bits 1 << kind */
+	struct content_check_table header, mime, nested, body;
+	unsigned allowed; /* bits 1u << kind */
 };
 
 struct content_checks;
@@ -75,6 +76,10 @@ void content_checks_close(struct content_checks *c); /* NULL is fine */
 bool content_checks_empty(const struct content_checks *c);
 bool content_checks_body_empty(const struct content_checks *c);
 bool content_checks_changed(struct content_checks *c);
+/* The parameter that names the table, for log lines. */
+const char *content_checks_title(
+    const struct content_checks *c, enum mime_class field_class);
+const char *content_checks_body_title(const struct content_checks *c);
 
 /*
  * Asks about a field (lines with LF between) or a body line (empty ones are never asked).

@@ -43,10 +43,11 @@ enum mime_type {
 
 /* What strict receivers refuse. Reported when `report` has the bit, once each. */
 enum mime_trouble {
-	MIME_TOO_DEEP = 1, /* nested beyond nesting_limit; always reported */
+	MIME_TOO_DEEP = 1, /* nested beyond nesting_limit: not looked into */
 	MIME_8BIT_IN_HEADER = 2,
 	MIME_8BIT_IN_BODY = 4,    /* of a part that does not announce it */
 	MIME_ENCODING_DOMAIN = 8, /* multipart or message in base64 ... (RFC 2045 6.4) */
+	MIME_HEADER_OPEN = 16,    /* the first header ends in a line that is not empty */
 };
 const char *mime_trouble_text(enum mime_trouble trouble);
 const char *mime_trouble_status(enum mime_trouble trouble); /* "5.6.0" */
