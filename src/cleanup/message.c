@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cleanup/cleanup.h"
+#include "cleanup/mapping.h"
 #include "client/service_client.h"
 #include "mail/log_lines.h"
 
@@ -74,6 +74,15 @@ static void write_attributes(struct message *m, bool first)
 	}
 }
 
+static struct str sender_address(struct message *m)
+{
+	struct str sender = m->envelope.sender;
+	if (sender.len == 0)
+		return STR_EMPTY;
+	sender = address_complete(m, sender, REWRITE_LOCAL);
+	return mapping_apply(m, sender, USE_ENVELOPE_SENDER);
+}
+
 static void write_envelope(struct message *m)
 {
 	const struct cleanup_submit *e = &m->envelope;
@@ -92,14 +101,15 @@ static void write_envelope(struct message *m)
 		    &m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
 	if (e->full_name.len > 0)
 		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
-	record_write(&m->out, RECORD_SENDER,
-	    e->sender.len > 0 ? address_complete(m, e->sender) : STR_EMPTY);
+	m->sender = sender_address(m);
+	record_write(&m->out, RECORD_SENDER, m->sender);
 	write_attributes(m, false);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
 		record_printf(&m->out, RECORD_WARN, "%15lld",
 		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);
 	m->size.sendopts = e->sendopts;
 	message_detect_utf8(m, e->sender);
+	bcc_of_sender(m);
 }
 
 static void start_content(struct message *m)
@@ -107,10 +117,17 @@ static void start_content(struct message *m)
 	record_write(&m->out, RECORD_MESSAGE, STR_EMPTY);
 	m->size.content_offset = position(m);
 	content_start(m);
-	if (m->envelope.received.len > 0) {
-		m->hops = 1; /* ours counts */
-		content_write_lines(m, m->envelope.received);
-	}
+	if (m->envelope.received.len > 0)
+		content_add_received(m, m->envelope.received);
+}
+
+/* What checks say of the content counts before what the client's service said. */
+static void write_either(
+    struct message *m, enum record_type type, struct str checked, struct str given)
+{
+	struct str text = checked.len > 0 ? checked : given;
+	if (text.len > 0)
+		record_write(&m->out, type, text);
 }
 
 static void write_extracted(struct message *m)
@@ -118,11 +135,12 @@ static void write_extracted(struct message *m)
 	m->size.content_size = position(m) - m->size.content_offset;
 	m->size.message_size = m->size.content_size;
 	record_write(&m->out, RECORD_EXTRACTED, STR_EMPTY);
-	if (m->envelope.filter.len > 0)
-		record_write(&m->out, RECORD_FILTER, m->envelope.filter);
-	if (m->envelope.redirect.len > 0)
-		record_write(&m->out, RECORD_REDIRECT, m->envelope.redirect);
+	write_either(m, RECORD_FILTER, m->filter, m->envelope.filter);
+	write_either(m, RECORD_REDIRECT, m->redirect, m->envelope.redirect);
 	record_attribute(&m->out, "message_id", m->message_id);
+	if (m->announces_8bit)
+		record_attribute(&m->out, "encoding", STR("8bit"));
+	bcc_write(m);
 	record_write(&m->out, RECORD_END, STR_EMPTY);
 }
 
@@ -133,9 +151,11 @@ static void bounce_instead(struct message *m)
 	if (!(m->envelope.flags & CLEANUP_BOUNCE) ||
 	    (m->status != CLEANUP_HOPS && m->status != CLEANUP_CONTENT))
 		return;
-	const char *text = m->status == CLEANUP_HOPS ? "error:5.4.0 too many hops"
-						     : "error:5.7.1 content rejected";
-	m->envelope.filter = str_of(text);
+	const char *text = m->status == CLEANUP_HOPS ? "5.4.0 too many hops" : m->reason;
+	const char *filter = arena_printf(m->arena, "error:%s", text);
+	if (filter == NULL)
+		return;
+	m->filter = str_of(filter);
 	m->status = CLEANUP_OK;
 }
 
@@ -236,6 +256,15 @@ static void slow_down(void)
 		fiber_sleep_ms(cleanup.params.in_flow_delay * 1000);
 }
 
+static enum header_rewriting header_rewriting(const struct message *m)
+{
+	if ((m->envelope.flags & CLEANUP_COMPLETE) != 0)
+		return HEADER_REWRITE_LOCAL;
+	return cleanup.params.remote_header_rewrite_domain[0] != '\0'
+	    ? HEADER_REWRITE_REMOTE
+	    : HEADER_AS_IT_IS;
+}
+
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
 	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
@@ -251,6 +280,7 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		return true;
 	}
 	memcpy(m->id, commit_id(m->slot), strlen(commit_id(m->slot)) + 1);
+	m->rewriting = header_rewriting(m);
 	return true;
 }
 
@@ -258,8 +288,7 @@ static void message_release(struct message *m)
 {
 	commit_cancel(m->slot);
 	buf_free(&m->out);
-	buf_free(&m->line);
-	buf_free(&m->field);
+	content_release(m);
 	map_free(m->recipients);
 	arena_free(m->arena);
 }

@@ -332,6 +332,13 @@ bool mime_rest_is_plain(const struct mime *m)
 	return !m->in_header && m->depth == 0 && !watches_body(m);
 }
 
+bool mime_field_says_8bit(struct str field)
+{
+	struct str name = STR("Content-Transfer-Encoding");
+	return str_starts_nocase(field, name) && header_name_length(field) == name.len &&
+	    mime_parse_encoding(header_body(field)) == MIME_8BIT;
+}
+
 enum mime_type mime_part_type(const struct mime *m)
 {
 	return m->type;

@@ -102,6 +102,9 @@ bool mime_in_primary_header(const struct mime *m);
  * is to be reported of it: the caller may pass the rest by. */
 bool mime_rest_is_plain(const struct mime *m);
 
+/* A Content-Transfer-Encoding that says 8bit? */
+bool mime_field_says_8bit(struct str field);
+
 /* Of the part whose header was read last (valid from header_end on). */
 enum mime_type mime_part_type(const struct mime *m);
 enum mime_encoding mime_part_encoding(const struct mime *m);
