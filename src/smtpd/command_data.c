@@ -93,7 +93,7 @@ static int begin(struct session *s)
 	add_received(s, &received);
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
-	    .flags = t->cleanup_flags | CLEANUP_MAP | CLEANUP_FILTER |
+	    .flags = t->cleanup_flags | smtpd.receive_flags |
 		(s->own || s->trusted ? CLEANUP_COMPLETE : 0) |
 		cleanup_detect_utf8(
 		    service_common()->smtputf8_autodetect_classes, "smtpd"),
@@ -101,7 +101,7 @@ static int begin(struct session *s)
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
 	    .sender = t->sender,
-	    .filter = t->filter,
+	    .filter = t->filter.len > 0 ? t->filter : str_of(smtpd.params.content_filter),
 	    .redirect = t->redirect,
 	    .envelope_id = t->envelope_id,
 	    .ret = t->ret,
@@ -161,15 +161,13 @@ static int receive(struct upload *u)
 
 static void reply_result(struct session *s, const struct cleanup_result *r)
 {
-	int code = cleanup_status_code(r->status);
-	const char *dsn = cleanup_status_dsn(r->status);
+	struct cleanup_reply reply = cleanup_result_reply(r);
 	if (r->status == CLEANUP_OK) {
-		session_reply(s, code, dsn, "Ok: queued as %s", r->id);
+		session_reply(s, reply.code, reply.dsn, "Ok: queued as %s", r->id);
 		/* Who delivers mail is forgiven what went before. */
 		s->errors = s->junk = 0;
 	} else
-		session_error(s, code, dsn, "%s",
-		    r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status));
+		session_error(s, reply.code, reply.dsn, "%s", reply.text);
 }
 
 static void finish(struct session *s, struct upload *u)

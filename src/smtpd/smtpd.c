@@ -98,6 +98,7 @@ static void before_jail(void)
 	bool silent;
 	smtpd.forbidden_commands = match_list_open(
 	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
+	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =
 	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);
