@@ -1,8 +1,9 @@
 /* Canonical maps (canonical(5)) and masquerading (masquerade_domains). */
+#include "cleanup/mapping.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
-#include "cleanup/mapping.h"
 #include "mail/address_list.h"
 #include "service/service.h"
 
