@@ -1,22 +1,16 @@
-#!/usr/bin/python3
-"""The same SMTP dialogues with Debian's Postfix and with ours; see dialogue/README.md.
-
-    tests/compat/run.py [-v] [WORD ...]     groups whose name contains a word; -v shows each reply
-"""
-import argparse
+"""The same SMTP dialogues with Debian's Postfix and with ours; see dialogue/README.md."""
 import glob
 import os
 import re
-import sys
 import time
 
+from instance import Wire
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
-from instance import Wire  # noqa: E402
-from reference import Ours, Reference  # noqa: E402
 
 FIRST_PORT = 2500
 REPLY_SECONDS = 5
+SHOWN = {"R:": "(more)", "data": "(text)"}
 
 MAIN = [
     "myhostname = mx.lab.test",
@@ -44,6 +38,19 @@ MAIN = [
 ]
 
 
+def steps_of(lines, first):
+    """(line number, word, text) of each line of a dialogue."""
+    steps = []
+    for number, line in enumerate(lines, first):
+        word, _, rest = line.partition(" ")
+        if line == "" or line.startswith("#"):
+            continue
+        if word not in ("C:", "S:", "R:", "wait", "connect"):
+            raise ValueError(f"line {number}: {line!r} is no step of a dialogue")
+        steps.append((number, word, rest))
+    return steps
+
+
 class Group:
     def __init__(self, path):
         self.name = os.path.basename(path)[:-len(".txt")]
@@ -54,16 +61,12 @@ class Group:
 
     def add_line(self, number, line):
         word, _, rest = line.partition(" ")
-        if line == "" or line.startswith("#"):
-            return
         if word == "-o":
             self.options.append(rest)
         elif word == "D:":
             self.intended[number + 1] = rest
-        elif word in ("C:", "S:", "R:", "wait", "connect"):
-            self.steps.append((number, word, rest))
         else:
-            raise ValueError(f"{self.name}.txt: line {number}: {line!r} is no step")
+            self.steps += steps_of([line], number)
 
     def service(self, port):
         options = "".join(f" -o {{ {text.replace('=', ' = ', 1)} }}" for text in self.options)
@@ -88,7 +91,7 @@ def decode(text):
         elif text[at + 1] == "x":
             out, at = out + bytes([int(text[at + 2:at + 4], 16)]), at + 4
         else:
-            out, at = out + names[text[at + 1]], at + 2
+            out, at = out + names.get(text[at + 1:at + 2], text[at:at + 2].encode()), at + 2
     return out
 
 
@@ -105,11 +108,12 @@ def read_reply(wire):
         return "<closed>"
 
 
-def speak(server, port, group):
-    """All replies of a group: (line number, what was said, reply)."""
+def speak(server, port, steps):
+    """All replies to a dialogue: (line number, what was said, reply). The step "data" sends bytes and the
+    final dot, if there was a go-ahead."""
     wire, heard = None, []
     server.port = port
-    for number, word, text in group.steps:
+    for number, word, text in steps:
         if word == "connect":
             if wire:
                 wire.close()
@@ -118,14 +122,14 @@ def speak(server, port, group):
             heard.append((number, "connect", wire.greeting))
         elif word == "wait":
             time.sleep(float(text))
-        else:
+        elif word != "data" or heard[-1][2].startswith("354"):
             if word != "R:":
                 try:
-                    wire.raw(decode(text) + (b"\r\n" if word == "C:" else b""))
+                    wire.raw(text + b".\r\n" if word == "data" else decode(text) + (b"\r\n" if word == "C:" else b""))
                 except OSError:
                     pass  # the reply tells
             if word != "S:":
-                heard.append((number, text if word == "C:" else "(more)", read_reply(wire)))
+                heard.append((number, SHOWN.get(word, text), read_reply(wire)))
     if wire:
         wire.close()
     return heard
@@ -146,38 +150,6 @@ def compare(servers, all_groups, group):
     """Exchanges, and the differences among them that are not intended: (line number, said, Postfix's reply, ours). An intended
     one that is none any more is a difference too."""
     port = FIRST_PORT + all_groups.index(group)
-    theirs, ours = (speak(server, port, group) for server in servers)
+    theirs, ours = (speak(server, port, group.steps) for server in servers)
     return theirs, [(a[0], a[1], a[2], b[2]) for a, b in zip(theirs, ours)
                     if (a[2] != b[2]) != (a[0] in group.intended)]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("-v", action="store_true")
-    parser.add_argument("words", nargs="*")
-    arguments = parser.parse_args()
-    all_groups, chosen = groups(arguments.words)
-    servers = []
-    exchanges = different = 0
-    try:
-        for kind in (Reference, Ours):
-            servers.append(start(kind, all_groups))
-        print(f"reference: Postfix {servers[0].version}")
-        for group in chosen:
-            heard, differences = compare(servers, all_groups, group)
-            exchanges, different = exchanges + len(heard), different + len(differences)
-            print(f"{group.name}: {len(heard)} exchanges, {len(differences)} different")
-            if arguments.v:
-                for number, said, reply in heard:
-                    print(f"  {number}: {said[:100]}\n      {reply[:300]!r}")
-            for number, said, theirs, ours in differences:
-                print(f"  line {number}: {said[:100]}\n    Postfix {theirs[:400]!r}\n    ours    {ours[:400]!r}")
-    finally:
-        for server in servers:
-            server.destroy()
-    print(f"{exchanges} exchanges, {different} different")
-    return 1 if different else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
