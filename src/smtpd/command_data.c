@@ -58,8 +58,7 @@ static void add_attributes(struct session *s, struct attributes *a)
 	CLEANUP(buf_free) struct buf server = BUF_INIT(NET_ADDRESS_TEXT_MAX * 4);
 	net_address_add_text(&server, local);
 	attribute(a, "log_ident", session_queue_id(s));
-	attribute(
-	    a, "rewrite_context", s->own || s->trusted ? STR("local") : STR("remote"));
+	attribute(a, "rewrite_context", s->completes ? STR("local") : STR("remote"));
 	attribute(a, "encoding", s->transaction->body_8bit ? STR("8bit") : STR_EMPTY);
 	attribute(a, "log_client_name", s->name);
 	attribute(a, "log_client_address", s->address);
@@ -94,7 +93,7 @@ static int begin(struct session *s)
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | smtpd.receive_flags |
-		(s->own || s->trusted ? CLEANUP_COMPLETE : 0) |
+		(s->completes ? CLEANUP_COMPLETE : 0) |
 		cleanup_detect_utf8(
 		    service_common()->smtputf8_autodetect_classes, "smtpd"),
 	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
