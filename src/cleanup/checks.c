@@ -57,7 +57,7 @@ void checks_reject(
 	buf_add_str(&reason,
 	    text.len > 0 ? str_slice(text, 0, CLEANUP_REASON_MAX - 8) : STR(REJECT_TEXT));
 	log_action(m, "reject", what, excerpt, buf_str(&reason));
-	message_fail(m, CLEANUP_CONTENT, buf_cstr(&reason));
+	message_refuse(m, CLEANUP_CONTENT, buf_cstr(&reason));
 }
 
 void checks_mime(struct message *m, enum mime_trouble trouble, struct str excerpt)
@@ -75,7 +75,7 @@ void checks_mime(struct message *m, enum mime_trouble trouble, struct str excerp
 	line.excerpt = str_slice(excerpt, 0, 100);
 	line.protocol = line.helo = STR_EMPTY;
 	log_content(&line);
-	message_fail(m, CLEANUP_CONTENT, buf_cstr(&reason));
+	message_refuse(m, CLEANUP_CONTENT, buf_cstr(&reason));
 }
 
 /* --- actions --- */
@@ -119,7 +119,7 @@ static enum check_result strip(struct finding *f)
 static enum check_result reject(struct finding *f)
 {
 	checks_reject(f->message, f->what, f->text, f->action.text);
-	return CHECK_DROP;
+	return CHECK_KEEP;
 }
 
 static enum check_result discard(struct finding *f)

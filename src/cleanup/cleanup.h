@@ -71,6 +71,7 @@ struct message {
 	struct str first_recipient; /* for log lines */
 	struct bcc_wanted *bccs;
 	struct str filter, redirect; /* what checks ask for */
+	struct str returned; /* the filter that returns refused mail to its sender */
 	enum header_rewriting rewriting;
 	enum cleanup_status status; /* first trouble */
 	char reason[256];
@@ -96,6 +97,9 @@ struct message {
 void message_serve(struct ipc_exchange *x, struct str payload);
 /* Records the first trouble; later ones change nothing. */
 void message_fail(struct message *m, enum cleanup_status status, const char *reason);
+/* Bad content: the client is told, or, when nobody waits for an answer (CLEANUP_BOUNCE),
+ * the message is taken and returned. `reason` begins with an enhanced status. */
+void message_refuse(struct message *m, enum cleanup_status status, const char *reason);
 /* Address or header field: when it needs SMTPUTF8, and it was asked to be found out, the
  * message is marked (smtputf8_autodetect_classes). */
 void message_detect_utf8(struct message *m, struct str text);

@@ -54,7 +54,8 @@ static void on_header_end(void *context, bool primary)
 	struct message *m = context;
 	if (!primary)
 		return;
-	header_end(m);
+	if (m->status == CLEANUP_OK)
+		header_end(m);
 	m->in_body = true;
 	m->plain = m->convert == NULL && cleanup.bytes == NULL &&
 	    (cleanup.checks == NULL || content_checks_body_empty(cleanup.checks) ||

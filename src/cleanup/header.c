@@ -65,11 +65,10 @@ static bool has_bare_address(struct str body)
 
 static void count_hop(struct message *m)
 {
-	if (++m->hops < (unsigned)cleanup.params.hopcount_limit ||
-	    m->status != CLEANUP_OK)
+	if (++m->hops != (unsigned)cleanup.params.hopcount_limit)
 		return;
 	log_warning("%s: message rejected: hopcount exceeded", m->id);
-	message_fail(m, CLEANUP_HOPS, "");
+	message_refuse(m, CLEANUP_HOPS, "5.4.0 too many hops");
 }
 
 /* "Subject : x" is known, and written without the blank (RFC 5322 4.5). */

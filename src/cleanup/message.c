@@ -21,6 +21,23 @@ void message_fail(struct message *m, enum cleanup_status status, const char *rea
 		m->reason[0] = '\0';
 }
 
+/* What pickup brought cannot be refused to anybody any more: it is kept, and the error
+ * service returns it to its sender. */
+void message_refuse(struct message *m, enum cleanup_status status, const char *reason)
+{
+	m->unchecked = true;
+	if ((m->envelope.flags & CLEANUP_BOUNCE) == 0) {
+		/* For others the row of the status has the words for clients. */
+		message_fail(m, status, status == CLEANUP_CONTENT ? reason : "");
+		return;
+	}
+	const char *filter = arena_printf(m->arena, "error:%s", reason);
+	if (filter == NULL)
+		message_fail(m, CLEANUP_TABLE, "");
+	else if (m->returned.len == 0)
+		m->returned = str_of(filter);
+}
+
 static void fail_write(struct message *m, const struct why *why)
 {
 	bool full = strcmp(why->status, "4.3.1") == 0;
@@ -93,6 +110,8 @@ static void write_envelope(struct message *m)
 	queue_time_record(&m->out, arrival);
 	buf_add_i64(&number, clock_wall_seconds());
 	record_attribute(&m->out, "create_time", buf_str(&number));
+	if (e->filter.len > 0)
+		record_write(&m->out, RECORD_FILTER, e->filter);
 	write_attributes(m, true);
 	if (e->envelope_id.len > 0)
 		record_attribute(&m->out, "envelope_id", e->envelope_id);
@@ -121,42 +140,28 @@ static void start_content(struct message *m)
 		content_add_received(m, m->envelope.received);
 }
 
-/* What checks say of the content counts before what the client's service said. */
-static void write_either(
-    struct message *m, enum record_type type, struct str checked, struct str given)
-{
-	struct str text = checked.len > 0 ? checked : given;
-	if (text.len > 0)
-		record_write(&m->out, type, text);
-}
-
+/* What checks say of the content counts before what the client's service said: readers
+ * take the last. */
 static void write_extracted(struct message *m)
 {
 	m->size.content_size = position(m) - m->size.content_offset;
 	m->size.message_size = m->size.content_size;
 	record_write(&m->out, RECORD_EXTRACTED, STR_EMPTY);
-	write_either(m, RECORD_FILTER, m->filter, m->envelope.filter);
-	write_either(m, RECORD_REDIRECT, m->redirect, m->envelope.redirect);
+	if (m->returned.len > 0) {
+		record_write(&m->out, RECORD_FILTER, m->returned);
+	} else {
+		if (m->filter.len > 0)
+			record_write(&m->out, RECORD_FILTER, m->filter);
+		struct str redirect =
+		    m->redirect.len > 0 ? m->redirect : m->envelope.redirect;
+		if (redirect.len > 0)
+			record_write(&m->out, RECORD_REDIRECT, redirect);
+	}
 	record_attribute(&m->out, "message_id", m->message_id);
 	if (m->announces_8bit)
 		record_attribute(&m->out, "encoding", STR("8bit"));
 	bcc_write(m);
 	record_write(&m->out, RECORD_END, STR_EMPTY);
-}
-
-/* What pickup brought cannot be refused to anybody any more: it is kept, and the error
- * service returns it to its sender. */
-static void bounce_instead(struct message *m)
-{
-	if (!(m->envelope.flags & CLEANUP_BOUNCE) ||
-	    (m->status != CLEANUP_HOPS && m->status != CLEANUP_CONTENT))
-		return;
-	const char *text = m->status == CLEANUP_HOPS ? "5.4.0 too many hops" : m->reason;
-	const char *filter = arena_printf(m->arena, "error:%s", text);
-	if (filter == NULL)
-		return;
-	m->filter = str_of(filter);
-	m->status = CLEANUP_OK;
 }
 
 /* Without log each message is synced by itself: slower, and as safe. */
@@ -196,7 +201,6 @@ static void finish(struct message *m)
 	content_end(m);
 	if (m->status == CLEANUP_OK && m->size.recipients == 0)
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
-	bounce_instead(m);
 	write_extracted(m);
 	flush_out(m);
 	if (m->status == CLEANUP_OK && !(m->envelope.flags & CLEANUP_DISCARD))

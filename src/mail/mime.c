@@ -329,7 +329,8 @@ bool mime_in_primary_header(const struct mime *m)
 
 bool mime_rest_is_plain(const struct mime *m)
 {
-	return !m->in_header && m->depth == 0 && !watches_body(m);
+	bool header_follows = m->type == MIME_TYPE_MESSAGE && !m->options.flat;
+	return !m->in_header && m->depth == 0 && !header_follows && !watches_body(m);
 }
 
 bool mime_field_says_8bit(struct str field)

@@ -235,6 +235,48 @@ TEST(long_lines_come_in_pieces)
 	buf_free(&seen.text);
 }
 
+struct plain {
+	struct mime *mime;
+	bool plain;
+};
+
+static void remember_plain(void *context, UNUSED bool primary)
+{
+	struct plain *seen = context;
+	seen->plain = mime_rest_is_plain(seen->mime);
+}
+
+static void ignore_field(
+    UNUSED void *context, UNUSED enum mime_class class, UNUSED struct str field)
+{
+}
+
+static void ignore_text(UNUSED void *context, UNUSED const struct mime_text *text)
+{
+}
+
+TEST(only_a_body_without_structure_is_plain_when_the_header_ends)
+{
+	static const struct mime_events watch = {
+	    ignore_field, remember_plain, ignore_text, NULL};
+	static const struct {
+		const char *field;
+		bool plain;
+	} rows[] = {{"Subject: x", true}, {"Content-Type: text/plain", true},
+	    {"Content-Type: message/rfc822", false},
+	    {"Content-Type: message/partial", true},
+	    {"Content-Type: multipart/mixed; boundary=b", false},
+	    {"Content-Type: multipart/mixed", true}};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct plain seen = {NULL, false};
+		seen.mime = mime_new(&defaults, &watch, &seen);
+		mime_add_line(seen.mime, str_of(rows[i].field), true);
+		mime_add_line(seen.mime, STR_EMPTY, true);
+		assert_int_equal(seen.plain, rows[i].plain);
+		mime_free(seen.mime);
+	}
+}
+
 TEST(offsets_count_within_a_part)
 {
 	struct seen seen = {.text = BUF_INIT(10000), .offsets = true};
