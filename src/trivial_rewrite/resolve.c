@@ -225,7 +225,8 @@ struct resolved resolve_address(struct question *q, struct str address)
 	struct resolved r = {.flags = 0, .transport = STR_EMPTY, .nexthop = STR_EMPTY};
 	if (address.len == 0)
 		address = str_of(rewriter.params.empty_address_recipient);
-	address = rewrite_address_text(q->arena, REWRITE_LOCAL, address);
+	if (q->complete)
+		address = rewrite_address_text(q->arena, REWRITE_LOCAL, address);
 	if (address.p != NULL)
 		address = peel(q, address);
 	if (address.p == NULL || !is_valid(address)) {

@@ -53,7 +53,9 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct question q = {
 		    .arena = a,
-		    .routing = request.verify ? &rewriter.probes : &rewriter.mail,
+		    .routing =
+			request.how & RESOLVE_PROBE ? &rewriter.probes : &rewriter.mail,
+		    .complete = (request.how & RESOLVE_COMPLETE) != 0,
 		    .sender = request.sender,
 		};
 		reply.results[i] = resolve_address(&q, request.addresses[i].address);

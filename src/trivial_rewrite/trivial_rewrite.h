@@ -66,6 +66,7 @@ struct str rewrite_route(struct arena *a, struct str local);
 struct question {
 	struct arena *arena;
 	const struct routing *routing;
+	bool complete;     /* completes the address first, for the local context */
 	struct str sender; /* counts where the sender decides (sender_dependent_...) */
 	bool trouble;      /* a table did not answer: RESOLVE_TRY_LATER */
 };
