@@ -48,7 +48,7 @@ struct rewriter {
 	struct routing mail, probes;
 	bool transport_parents; /* "example.com" in transport_maps includes subdomains */
 	struct maps *relocated;
-	struct net_prefix *own; /* addresses that mail is received on */
+	struct net_address *own; /* addresses that mail is received on */
 	size_t own_count;
 };
 extern struct rewriter rewriter;
