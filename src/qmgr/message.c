@@ -255,8 +255,9 @@ static int resolve(struct message *m, struct portion *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->count; i++)
 		addresses[i] = p->recipients[i].address;
-	int error = rewrite_resolve(
-	    qmgr.rewrite, m->envelope.sender, addresses, p->count, p->arena, results);
+	struct resolve_question q = {.sender = m->envelope.sender};
+	int error =
+	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
 	for (size_t i = 0; error == 0 && i < p->count; i++)
 		enqueue(m, p, i, &results[i]);
 	return error;
