@@ -153,7 +153,7 @@ def test_header_from_format(make_instance):
 
 def test_refused_mail_of_a_local_user_is_returned_whole(make_instance):
     """Nobody waits for an answer: the sender gets it back, what stands behind the refused field too."""
-    server = make_instance(["header_checks = inline:{ {x-bad:1 = REJECT 5.7.9 not here} }", "mydestination = $myhostname"])
+    server = make_instance(["header_checks = inline:{ {X-Bad:1 = REJECT 5.7.9 not here} }", "mydestination = $myhostname"])
     server.sendmail("X-Bad:1\nSubject: kept\n\nlast line\n", "-f", USER, USER)
     notice = server.wait_mail()[0]
     assert b"Status: 5.7.9\n" in notice and b"not here" in notice and b"Subject: kept\n" in notice and b"last line\n" in notice
