@@ -206,14 +206,16 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	return NULL;
 }
 
-/* A content filter ("transport:next hop" of the message) takes all mail but what cannot
+/* A content filter ("transport:next hop" of the message) takes all mail but what is
+ * redirected, and what cannot
  * be delivered anyhow. */
 static void apply_filter(
     const struct message *m, struct str *transport, struct str *nexthop)
 {
 	struct str filter = m->envelope.filter;
 	ptrdiff_t colon = str_find(filter, ':');
-	if (colon <= 0 || str_is(*transport, service_common()->error_service_name) ||
+	if (colon <= 0 || m->envelope.redirect.len > 0 ||
+	    str_is(*transport, service_common()->error_service_name) ||
 	    str_is(*transport, "retry"))
 		return;
 	*transport = str_slice(filter, 0, (size_t)colon);
