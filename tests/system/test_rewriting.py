@@ -10,6 +10,7 @@ MAIN = ["myhostname = mx.lab.test", "mydestination = mx.lab.test lab.test", "myo
 def log_of(make_instance, main, recipients):
     """Reply codes, and the log once all that was accepted is delivered."""
     instance = make_instance(MAIN + main)
+    instance.wait_log("daemon started")
     with Wire(instance.open_socket()) as wire:
         for line in ("EHLO c.test", "MAIL FROM:<s@a.test>"):
             wire.say(line)
