@@ -71,16 +71,25 @@ static void write_rewritten(
 	content_write_lines(m, usable ? buf_str(&folded) : field);
 }
 
+/* "user@example.com" and "Name <user@example.com>": nothing to complete or to tidy. */
+static bool is_plain(struct str word)
+{
+	ptrdiff_t open = str_find_last(word, '<');
+	struct str address =
+	    str_trim(open >= 0 ? str_skip(word, (size_t)open + 1) : word);
+	ptrdiff_t at = str_find_last(address, '@');
+	if (open >= 0 && str_ends(address, STR(">")))
+		address.len--;
+	return at > 0 && str_find(str_skip(address, (size_t)at), '.') > 0 &&
+	    !str_ends(address, STR(".")) && str_find_any(address, "\"\\():") < 0;
+}
+
 static bool has_bare_address(struct str body)
 {
-	/* Every address with a dotted domain stays as it is; only other fields need a
-	 * closer look. */
 	struct str rest = body, word;
-	while (str_next(&rest, ",", &word)) {
-		ptrdiff_t at = str_find_last(word, '@');
-		if (at < 0 || str_find(str_skip(word, (size_t)at), '.') < 0)
+	while (str_next(&rest, ",", &word))
+		if (!is_plain(word))
 			return true;
-	}
 	return false;
 }
 

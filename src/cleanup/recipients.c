@@ -78,7 +78,7 @@ static bool is_duplicate(struct expansion *x, struct str address, struct str orc
 	buf_add_char(&key, '\0');
 	table_fold(&key, x->original);
 	buf_add_char(&key, '\0');
-	buf_add_str(&key, orcpt);
+	table_fold(&key, orcpt);
 	return map_set(seen, buf_str(&key), x->message) != NULL;
 }
 

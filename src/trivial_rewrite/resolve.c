@@ -185,11 +185,13 @@ static const struct class_row {
     [CLASS_COUNT] = {set_default, 0},
 };
 
-static void warn_of_clashes(struct question *q, size_t found, struct str domain)
+/* A class that cannot be asked here does not change where the mail goes. */
+static void warn_of_clashes(size_t found, struct str domain)
 {
+	struct question aside = {.trouble = false};
 	for (size_t i = found + 1; i < CLASS_COUNT; i++)
 		if (class_rows[found].clashes & 1u << i &&
-		    resolve_is_in_class(q, &rewriter.classes[i], domain))
+		    resolve_is_in_class(&aside, &rewriter.classes[i], domain))
 			log_warning("do not list domain %.*s in BOTH %s and %s",
 			    STR_ARG(domain), rewriter.classes[found].title,
 			    rewriter.classes[i].title);
@@ -206,7 +208,7 @@ static void classify(struct question *q, struct resolved *r)
 				q, &rewriter.classes[found], parts.domain))
 				break;
 	class_rows[found].set(q, r, folded);
-	warn_of_clashes(q, found, parts.domain);
+	warn_of_clashes(found, parts.domain);
 	/* A route that ends elsewhere than where we deliver ourselves. */
 	if (found != CLASS_LOCAL && rewrite_has_route(parts.local))
 		r->flags |= RESOLVE_ROUTED;

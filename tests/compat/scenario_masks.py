@@ -4,6 +4,7 @@ import re
 # What may differ in any log, and why.
 THEIRS_ONLY = [
     r"statistics: max ",  # anvil is an issue of its own
+    r"file system clock is \d+ seconds ahead|resetting file time stamps",  # it measures the clock of a tmpfs
 ]
 OURS_ONLY = [
     r"accepted, no effect yet: \w+|services whose program is not in",  # what is not built yet
@@ -32,7 +33,16 @@ class Masker:
         text = self.ids.sub("ID", text)
         for pattern, mask in MASKS:
             text = pattern.sub(mask, text)
-        return NOTICE.sub("...", text)
+        return sorted_entries(NOTICE.sub("...\n", text))
+
+
+def is_entry(paragraph):
+    return re.match(r"Final-Recipient: |<[^>]*>( \(expanded|:)", paragraph) is not None
+
+
+def sorted_entries(text):
+    """A notice names its recipients in the order in which they failed."""
+    return "\n\n".join(sorted_runs(text.split("\n\n"), is_entry))
 
 
 def sorted_runs(lines, belongs):

@@ -231,8 +231,8 @@ class Side:
         for line in text.splitlines():
             if line.startswith("== "):
                 q = listed.pop(line.split()[2], {})
-                blocks.append([line, f"sender {q.get('sender')}", *(f"recipient {r['address']}: {r.get('delay_reason')}"
-                                                                     for r in q.get("recipients", []))])
+                blocks.append([line, f"sender {q.get('sender')}", *sorted(f"recipient {r['address']}: {r.get('delay_reason')}"
+                                                                           for r in q.get("recipients", []))])
             elif not UNSTEADY.match(line):
                 blocks[-1].append(line)
         blocks += [[f"listed only: {q}"] for q in listed.values()]

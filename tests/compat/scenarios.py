@@ -34,7 +34,7 @@ class Pair:
 
 def kept_lines(scenario, aspect, text):
     patterns = [re.compile(pattern) for which, pattern in scenario.ignored if which == aspect]
-    return [line.rstrip() for line in text.splitlines() if not any(pattern.search(line) for pattern in patterns)]
+    return [line for line in map(str.rstrip, text.splitlines()) if not any(pattern.search(line) for pattern in patterns)]
 
 
 def changes(theirs, ours):
