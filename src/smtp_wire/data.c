@@ -171,8 +171,13 @@ int data_write_line(struct data_writer *w, struct str line, bool whole)
 	return error != 0 || !whole ? error : write_end_of_line(w);
 }
 
+int data_end_line(struct data_writer *w)
+{
+	return w->column > 0 ? write_end_of_line(w) : 0;
+}
+
 int data_write_end(struct data_writer *w)
 {
-	int error = w->column > 0 ? write_end_of_line(w) : 0;
+	int error = data_end_line(w);
 	return error != 0 ? error : stream_write(w->stream, ".\r\n", 3);
 }

@@ -46,6 +46,7 @@ struct data_writer {
 void data_writer_init(struct data_writer *w, struct stream *s, size_t limit);
 /* A line, or, without `whole`, a part of one. 0 or the stream's error. */
 MUST_USE int data_write_line(struct data_writer *w, struct str line, bool whole);
+MUST_USE int data_end_line(struct data_writer *w); /* that is not ended yet */
 /* Ends a line that is not ended yet, then ".\r\n". */
 MUST_USE int data_write_end(struct data_writer *w);
 
