@@ -49,7 +49,7 @@ static bool is_atext(char c)
 	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-static bool is_dot_string(struct str s)
+bool address_local_is_plain(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		if (is_atext(s.p[i]))
@@ -65,7 +65,7 @@ void address_quote(struct buf *out, struct str internal)
 	struct address_parts parts = address_split(internal);
 	if (internal.len == 0)
 		return;
-	if (is_dot_string(parts.local)) {
+	if (address_local_is_plain(parts.local)) {
 		buf_add_str(out, internal);
 		return;
 	}

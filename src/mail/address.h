@@ -23,6 +23,9 @@ void address_unquote(struct buf *out, struct str external);
 /* Quotes the local part when it is not a dot-atom (RFC 5321 4.1.2); 8-bit stays. */
 void address_quote(struct buf *out, struct str internal);
 
+/* A dot-atom, which needs no quotes. */
+bool address_local_is_plain(struct str local);
+
 /*
  * The path of MAIL FROM or RCPT TO (RFC 5321 4.1.2), as lenient as Postfix: angle
  * brackets optional unless `strict` (strict_rfc821_envelopes); a source route is
