@@ -1,6 +1,7 @@
 /* Single header fields: counted, dropped, rewritten. */
 #include "base/log.h"
 #include "cleanup/mapping.h"
+#include "mail/fold.h"
 #include "mail/address_list.h"
 
 void header_note_message_id(struct message *m, enum header_id id, struct str body)
