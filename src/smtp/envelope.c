@@ -47,18 +47,19 @@ static void add_rcpt_parameters(struct buf *line, const struct delivery_recipien
 	}
 }
 
-void envelope_mail(struct buf *line, const struct session *s, const struct delivery *d)
+void envelope_mail(struct buf *line, const struct session *s, const struct delivery *d,
+    struct str address)
 {
 	buf_add_cstr(line, "MAIL FROM:");
-	add_path(line, d->request.sender);
+	add_path(line, address);
 	add_mail_parameters(line, s->capabilities, &d->request);
 }
 
-void envelope_rcpt(
-    struct buf *line, const struct session *s, const struct delivery_recipient *r)
+void envelope_rcpt(struct buf *line, const struct session *s,
+    const struct delivery_recipient *r, struct str address)
 {
 	buf_add_cstr(line, "RCPT TO:");
-	add_path(line, r->address);
+	add_path(line, address);
 	if (s->capabilities & CAPABILITY_DSN)
 		add_rcpt_parameters(line, r);
 }

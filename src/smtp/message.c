@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "smtp/generic.h"
 #include "smtp/smtp.h"
 #include "smtp_wire/capability.h"
 
@@ -21,6 +22,8 @@ struct transaction {
 	struct reply reply;
 	size_t *sent; /* recipients named to the server, in order */
 	size_t count, accepted;
+	struct str *mapped; /* recipients, then the sender, as generic maps have them;
+			     * NULL: as they are */
 	enum extent extent;
 };
 
@@ -33,7 +36,9 @@ static void rest_failed(struct transaction *t)
 static void send_mail(struct transaction *t)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
-	envelope_mail(&line, t->session, t->delivery);
+	envelope_mail(&line, t->session, t->delivery,
+	    t->mapped != NULL ? t->mapped[t->delivery->count]
+			      : t->delivery->request.sender);
 	t->session->unfinished = true;
 	session_send(t->session, "sending MAIL FROM", smtp.params.smtp_mail_timeout, "%s",
 	    buf_cstr(&line));
@@ -42,7 +47,9 @@ static void send_mail(struct transaction *t)
 static void send_rcpt(struct transaction *t, size_t index)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
-	envelope_rcpt(&line, t->session, t->delivery->recipients[index].request);
+	const struct delivery_recipient *r = t->delivery->recipients[index].request;
+	envelope_rcpt(
+	    &line, t->session, r, t->mapped != NULL ? t->mapped[index] : r->address);
 	session_send(t->session, "sending RCPT TO", smtp.params.smtp_rcpt_timeout, "%s",
 	    buf_cstr(&line));
 	t->sent[t->count++] = index;
@@ -139,9 +146,13 @@ static bool read_rcpt_reply(struct transaction *t, size_t index)
 static void text_failed(struct transaction *t, int error)
 {
 	t->session->broken = true;
-	t->session->lost = error != -EBADMSG;
-	(void)(error == -EBADMSG ? why_later(t->why, "4.3.0", "queue file is corrupt")
-				 : trouble_lost(t->why, t->session, error));
+	t->session->lost = error != -EBADMSG && error != -EAGAIN;
+	if (error == -EBADMSG)
+		(void)why_later(t->why, "4.3.0", "queue file is corrupt");
+	else if (error == -EAGAIN)
+		(void)why_later(t->why, "4.3.0", "table lookup error");
+	else
+		(void)trouble_lost(t->why, t->session, error);
 	rest_failed(t);
 }
 
@@ -298,22 +309,40 @@ static bool is_too_big(struct transaction *t)
 	return true;
 }
 
+static bool map_addresses(struct transaction *t)
+{
+	struct delivery *d = t->delivery;
+	if (!generic_is_set())
+		return true;
+	t->mapped = arena_alloc_array(d->arena, d->count + 1, sizeof(*t->mapped));
+	bool good = t->mapped != NULL &&
+	    generic_map(d->request.sender, d->arena, &t->mapped[d->count]);
+	for (size_t i = 0; good && i < d->count; i++)
+		good = generic_map(
+		    d->recipients[i].request->address, d->arena, &t->mapped[i]);
+	return good || why_later(t->why, "4.3.0", "smtp_generic_maps lookup error");
+}
+
+static enum extent extent_of(const struct delivery *d)
+{
+	if ((d->request.flags & DELIVERY_VERIFY) == 0)
+		return WHOLE;
+	return str_is_nocase(str_of(smtp.params.smtp_address_verify_target), "data")
+	    ? TO_DATA
+	    : TO_RCPT;
+}
+
 void message_send(struct session *s, struct delivery *d, struct why *why)
 {
-	struct transaction t = {.session = s, .delivery = d, .why = why};
+	struct transaction t = {
+	    .session = s, .delivery = d, .why = why, .extent = extent_of(d)};
 	t.sent = arena_alloc_array(d->arena, d->count, sizeof(*t.sent));
-	if ((d->request.flags & DELIVERY_VERIFY) == 0)
-		t.extent = WHOLE;
-	else
-		t.extent =
-		    str_is_nocase(str_of(smtp.params.smtp_address_verify_target), "data")
-		    ? TO_DATA
-		    : TO_RCPT;
 	d->reused = ++s->uses;
 	d->peer = s->host.name;
 	d->passes_notify = (s->capabilities & CAPABILITY_DSN) != 0;
-	if (t.sent == NULL) {
+	if (t.sent == NULL)
 		(void)why_later(why, "4.3.0", "out of memory for this request");
+	if (t.sent == NULL || !map_addresses(&t)) {
 		rest_failed(&t);
 		return;
 	}

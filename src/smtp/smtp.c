@@ -16,6 +16,8 @@
 #include "base/memory.h"
 #include "lmtp_params.h"
 #include "service/owner.h"
+#include "smtp/edit.h"
+#include "smtp/generic.h"
 #include "smtp/lookup.h"
 #include "smtp/source.h"
 #include "smtp_wire/capability.h"
@@ -249,6 +251,8 @@ static void before_jail(void)
 	greeting_before_jail();
 	session_before_jail();
 	session_cache_before_jail();
+	generic_before_jail();
+	edit_before_jail();
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
 	const struct common_params *common = service_common();
 	lookup_before_jail();
@@ -265,6 +269,7 @@ static void before_jail(void)
 static void started(void)
 {
 	delivery_open(service_common(), owner_of(service_common()).uid);
+	generic_started();
 }
 
 static const struct service smtp_service = {

@@ -12,6 +12,7 @@
  *	greeting.c   the first words: greeting, EHLO
  *	envelope.c   the commands that name sender and recipients
  *	message.c    one message over a session: MAIL, RCPT, DATA
+ *	text.c       what follows DATA; edit.c changes it on the way, generic.c addresses
  *	trouble.c    the words for what went wrong
  *
  * Many deliveries run in one process, a fiber each.
@@ -139,10 +140,11 @@ bool session_wants_cache(const struct delivery *d, const struct destination *des
 void greeting_before_jail(void);
 bool greeting_exchange(struct session *s, const struct delivery *d, struct why *why);
 
-/* --- envelope.c: whole command lines, without CRLF --- */
-void envelope_mail(struct buf *line, const struct session *s, const struct delivery *d);
-void envelope_rcpt(
-    struct buf *line, const struct session *s, const struct delivery_recipient *r);
+/* --- envelope.c: whole command lines, without CRLF; the address is what is told --- */
+void envelope_mail(struct buf *line, const struct session *s, const struct delivery *d,
+    struct str address);
+void envelope_rcpt(struct buf *line, const struct session *s,
+    const struct delivery_recipient *r, struct str address);
 /* The client whose mail it is, in one of two commands; empty when the server takes
  * nothing of it. */
 enum xforward_command { XFORWARD_CLIENT, XFORWARD_SESSION, XFORWARD_COMMANDS };
@@ -155,7 +157,7 @@ void message_send(struct session *s, struct delivery *d, struct why *why);
 
 /* --- text.c --- */
 /* The text, dots stuffed, CRLF after each line, and its end; not flushed. 0, -EBADMSG
- * (corrupt file), or the stream's error. */
+ * (corrupt file), -EAGAIN (a table does not answer), or the stream's error. */
 MUST_USE int text_send(struct session *s, struct delivery *d);
 
 /* --- trouble.c --- */
