@@ -57,6 +57,10 @@ class Connection:
         self.received = b""  # and not looked at yet
         self.commands, self.texts, self.uses = [], [], {}
         self.started, self.ended = time.monotonic(), None
+        try:
+            self.peer = sock.getpeername()[0]  # "" for a UNIX socket
+        except (OSError, IndexError):
+            self.peer = ""
 
     def run(self):
         try:
