@@ -60,22 +60,24 @@ void checks_reject(
 	message_refuse(m, CLEANUP_CONTENT, buf_cstr(&reason));
 }
 
+/* The rest is read as if nothing had been: other findings are logged, too. */
 void checks_mime(struct message *m, enum mime_trouble trouble, struct str excerpt)
 {
-	if (m->unchecked || m->status != CLEANUP_OK)
+	if (m->unchecked || m->mime_refusal != NULL || m->status != CLEANUP_OK ||
+	    (m->envelope.flags & CLEANUP_FILTER) == 0)
 		return;
 	CLEANUP(buf_free) struct buf what = BUF_INIT(256);
-	CLEANUP(buf_free) struct buf reason = BUF_INIT(256);
 	buf_printf(&what, "mime-error %s:", mime_trouble_text(trouble));
-	buf_printf(
-	    &reason, "%s %s", mime_trouble_status(trouble), mime_trouble_text(trouble));
 	struct log_content line = about(m);
 	line.action = "reject";
 	line.what = buf_cstr(&what);
 	line.excerpt = str_slice(excerpt, 0, 100);
 	line.protocol = line.helo = STR_EMPTY;
 	log_content(&line);
-	message_refuse(m, CLEANUP_CONTENT, buf_cstr(&reason));
+	m->mime_refusal = arena_printf(
+	    m->arena, "%s %s", mime_trouble_status(trouble), mime_trouble_text(trouble));
+	if (m->mime_refusal == NULL)
+		message_fail(m, CLEANUP_TABLE, "");
 }
 
 /* --- actions --- */

@@ -71,15 +71,17 @@ struct message {
 	struct str first_recipient; /* for log lines */
 	struct bcc_wanted *bccs;
 	struct str filter, redirect; /* what checks ask for */
+	const char *mime_refusal;    /* said at the end; NULL: none */
 	struct str returned; /* the filter that returns refused mail to its sender */
 	enum header_rewriting rewriting;
 	enum cleanup_status status; /* first trouble */
-	char reason[256];
+	const char *reason;         /* in words of its own, or NULL */
 	/* content.c */
 	struct mime *mime;
 	struct mime_convert *convert; /* force_mime_input_conversion: owns `mime` */
 	struct buf line;              /* the line that is being collected */
 	bool in_body, first_line_done;
+	bool edits_bytes;    /* message_strip_characters and _reject_ apply */
 	bool plain;          /* the rest is body that nobody looks at */
 	bool line_is_part;   /* pieces of the line that is collected are out already */
 	bool unchecked;      /* a check said PASS, or a mistake makes looking useless */

@@ -57,7 +57,7 @@ static void on_header_end(void *context, bool primary)
 	if (m->status == CLEANUP_OK)
 		header_end(m);
 	m->in_body = true;
-	m->plain = m->convert == NULL && cleanup.bytes == NULL &&
+	m->plain = m->convert == NULL && !m->edits_bytes &&
 	    (cleanup.checks == NULL || content_checks_body_empty(cleanup.checks) ||
 		m->unchecked || (m->envelope.flags & CLEANUP_FILTER) == 0) &&
 	    mime_rest_is_plain(m->mime);
@@ -98,6 +98,8 @@ static const struct mime_events events = {on_field, on_header_end, on_text, on_t
 void content_start(struct message *m)
 {
 	buf_init(&m->line, (size_t)service_common()->line_length_limit + 1);
+	m->edits_bytes =
+	    cleanup.bytes != NULL && (m->envelope.flags & CLEANUP_FILTER) != 0;
 	if (cleanup.params.force_mime_input_conversion)
 		m->convert = mime_convert_new(&cleanup.mime, &events, m);
 	m->mime = m->convert != NULL ? mime_convert_input(m->convert)
@@ -118,7 +120,7 @@ void content_release(struct message *m)
  * (cleanup_replace_stray_cr_lf). */
 static void clean_line(struct message *m, struct buf *line)
 {
-	if (cleanup.bytes != NULL)
+	if (m->edits_bytes)
 		bytes_edit(m, line);
 	if (cleanup.params.cleanup_replace_stray_cr_lf && line->len > 0)
 		for (char *cr = memchr(line->p, '\r', line->len); cr != NULL;
@@ -180,7 +182,7 @@ static void add_piece(struct message *m, struct str piece)
 /* A short line that came whole and has nothing to be cleaned is not copied. */
 static bool give_directly(struct message *m, struct str line)
 {
-	if (m->line.len > 0 || m->line_is_part || cleanup.bytes != NULL ||
+	if (m->line.len > 0 || m->line_is_part || m->edits_bytes ||
 	    line.len >= (size_t)service_common()->line_length_limit ||
 	    memchr(line.p, '\r', line.len) != NULL)
 		return false;

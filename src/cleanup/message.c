@@ -16,9 +16,8 @@ void message_fail(struct message *m, enum cleanup_status status, const char *rea
 	if (m->status != CLEANUP_OK)
 		return;
 	m->status = status;
-	if (!str_to_cstr(str_slice(str_of(reason), 0, sizeof(m->reason) - 1), m->reason,
-		sizeof(m->reason)))
-		m->reason[0] = '\0';
+	m->reason =
+	    arena_cstr(m->arena, str_slice(str_of(reason), 0, CLEANUP_REASON_MAX));
 }
 
 /* What pickup brought cannot be refused to anybody any more: it is kept, and the error
@@ -199,6 +198,8 @@ static void commit_message(struct message *m)
 static void finish(struct message *m)
 {
 	content_end(m);
+	if (m->mime_refusal != NULL)
+		message_refuse(m, CLEANUP_CONTENT, m->mime_refusal);
 	if (m->status == CLEANUP_OK && m->size.recipients == 0)
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
 	write_extracted(m);

@@ -175,7 +175,7 @@ bool address_literal_parse(struct str domain, struct net_address *r)
 	return true;
 }
 
-bool address_envelope_valid(struct str internal, bool utf8)
+bool address_envelope_valid(struct str internal, struct address_path_rules rules)
 {
 	if (internal.len > ADDRESS_MAX || str_has_control(internal))
 		return false;
@@ -185,10 +185,13 @@ bool address_envelope_valid(struct str internal, bool utf8)
 	struct net_address literal;
 	if (domain.len > 0 && domain.p[0] == '[')
 		return address_literal_parse(domain, &literal);
+	if (domain.len == 0)
+		return rules.null_domain_ok;
 	/* "user@example.com." is taken; rewriting removes the dot. */
 	if (domain.len > 1 && domain.p[domain.len - 1] == '.')
 		domain.len--;
-	return address_domain_valid(domain, utf8, NULL);
+	return address_domain_valid(domain, rules.utf8_ok, NULL) ||
+	    (rules.numeric_domain_ok && net_address_parse(domain, 0, &literal));
 }
 
 void address_add_log(struct buf *out, struct str internal)

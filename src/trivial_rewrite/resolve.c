@@ -24,7 +24,7 @@ static bool is_own_literal(struct str domain)
 	if (!address_literal_parse(domain, &literal))
 		return false;
 	for (size_t i = 0; i < rewriter.own_count; i++)
-		if (net_address_equal_host(&rewriter.own[i].address, &literal))
+		if (net_address_equal_host(&rewriter.own[i], &literal))
 			return true;
 	return false;
 }
@@ -223,9 +223,11 @@ static void apply_tables(struct question *q, struct resolved *r)
 struct resolved resolve_address(struct question *q, struct str address)
 {
 	struct resolved r = {.flags = 0, .transport = STR_EMPTY, .nexthop = STR_EMPTY};
-	if (address.len == 0)
+	bool empty = address.len == 0;
+	if (empty)
 		address = str_of(rewriter.params.empty_address_recipient);
-	address = rewrite_address_text(q->arena, REWRITE_LOCAL, address);
+	if (q->complete || empty)
+		address = rewrite_address_text(q->arena, REWRITE_LOCAL, address);
 	if (address.p != NULL)
 		address = peel(q, address);
 	if (address.p == NULL || !is_valid(address)) {

@@ -53,7 +53,9 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct question q = {
 		    .arena = a,
-		    .routing = request.verify ? &rewriter.probes : &rewriter.mail,
+		    .routing =
+			request.how & RESOLVE_PROBE ? &rewriter.probes : &rewriter.mail,
+		    .complete = (request.how & RESOLVE_COMPLETE) != 0,
 		    .sender = request.sender,
 		};
 		reply.results[i] = resolve_address(&q, request.addresses[i].address);
@@ -153,23 +155,26 @@ static void open_probes(void)
 	};
 }
 
-/* inet_interfaces and proxy_interfaces: "all", or numeric addresses. */
+static bool is_spoken(const struct net_address *a)
+{
+	struct str protocols = str_of(service_common()->inet_protocols), word;
+	while (str_next(&protocols, " \t\r\n,", &word))
+		if (str_is_nocase(word, "all") ||
+		    str_is_nocase(
+			word, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4"))
+			return true;
+	return false;
+}
+
+/* The addresses of a list, of the protocols that we speak. */
 static void add_own(const char *list)
 {
-	struct str words = str_of(list), word;
-	while (rewriter.own_count < OWN_MAX && str_next(&words, " \t\r\n,", &word)) {
-		struct net_prefix *next = &rewriter.own[rewriter.own_count];
-		if (str_is_nocase(word, "all")) {
-			int count = net_own_addresses(next, OWN_MAX - rewriter.own_count);
-			rewriter.own_count += count > 0 ? (size_t)count : 0;
-		} else if (str_is_nocase(word, "loopback-only") ||
-		    str_is_nocase(word, "localhost")) {
-			rewriter.own_count +=
-			    net_address_parse(STR("127.0.0.1"), 0, &next->address);
-		} else if (net_address_parse(word, 0, &next->address)) {
-			rewriter.own_count++;
-		}
-	}
+	struct net_address *listed = memory_alloc_array(OWN_MAX, sizeof(*listed));
+	size_t count = net_listed_addresses(str_of(list), listed, OWN_MAX);
+	for (size_t i = 0; i < count && rewriter.own_count < OWN_MAX; i++)
+		if (is_spoken(&listed[i]))
+			rewriter.own[rewriter.own_count++] = listed[i];
+	free(listed);
 }
 
 static void before_jail(void)

@@ -48,7 +48,7 @@ struct rewriter {
 	struct routing mail, probes;
 	bool transport_parents; /* "example.com" in transport_maps includes subdomains */
 	struct maps *relocated;
-	struct net_prefix *own; /* addresses that mail is received on */
+	struct net_address *own; /* addresses that mail is received on */
 	size_t own_count;
 };
 extern struct rewriter rewriter;
@@ -66,6 +66,7 @@ struct str rewrite_route(struct arena *a, struct str local);
 struct question {
 	struct arena *arena;
 	const struct routing *routing;
+	bool complete;     /* completes the address first, for the local context */
 	struct str sender; /* counts where the sender decides (sender_dependent_...) */
 	bool trouble;      /* a table did not answer: RESOLVE_TRY_LATER */
 };
