@@ -130,9 +130,8 @@ static void on_field(void *context, enum mime_class field_class, struct str fiel
 
 static bool is_checked(const struct mime_text *text)
 {
-	int64_t limit = smtp.params.body_checks_size_limit;
 	return edit.checks != NULL && !content_checks_body_empty(edit.checks) &&
-	    text->whole && text->line.len > 0 && (limit <= 0 || text->offset < limit);
+	    text->whole && text->line.len > 0;
 }
 
 static void on_text(void *context, const struct mime_text *text)

@@ -224,9 +224,10 @@ static bool no_address(
 {
 	log_warning("no %s host for %.*s has a valid address record", q->type_name,
 	    STR_ARG(q->name));
+	(void)name_failure(s->why, name, address_type(), status);
 	if (smtp.params.smtp_defer_if_no_mx_address_found)
-		status = DNS_TRY_LATER;
-	return name_failure(s->why, name, address_type(), status);
+		why_soften(s->why);
+	return false;
 }
 
 /* As many as will be tried, and of both protocols where both are wanted: exchangers of

@@ -280,14 +280,17 @@ static void run_pipelined(struct transaction *t)
 		data(t);
 }
 
-/* What the message before left behind. */
+/* What the message before left behind, or a probe. */
 static bool reset(struct transaction *t)
 {
 	struct session *s = t->session;
 	if (!s->unfinished)
 		return true;
 	session_send(s, "sending RSET", smtp.params.smtp_rset_timeout, "RSET");
-	return read_reply(t, "sending RSET", smtp.params.smtp_rset_timeout);
+	if (!read_reply(t, "sending RSET", smtp.params.smtp_rset_timeout))
+		return false;
+	s->unfinished = false;
+	return true;
 }
 
 static bool can_pipeline(const struct transaction *t)
@@ -355,5 +358,7 @@ void message_send(struct session *s, struct delivery *d, struct why *why)
 		else
 			run_stepwise(&t);
 	}
+	if (t.extent != WHOLE && !s->broken)
+		(void)reset(&t);
 	reply_free(&t.reply);
 }

@@ -141,10 +141,26 @@ static void try_hosts(struct course *c, struct str key, const struct host_list *
 	}
 }
 
-/* No host is known. A name that does not exist ends it only when no next hop is left. */
-static void nowhere_to_go(struct course *c, bool last)
+/* Our own configuration names a host that does not exist: mail waits until it is mended.
+ */
+static void blame_parameter(struct course *c, const char *parameter)
 {
-	if (!last && strcmp(c->why.status, "5.4.4") == 0)
+	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
+	log_warning("%s configuration problem", parameter);
+	buf_add_str(&text, buf_str(&c->why.text));
+	(void)why_later(&c->why, "4.3.5", "%s", buf_cstr(&text));
+}
+
+/* No host is known. A name that does not exist ends it only when no next hop is left. */
+static void nowhere_to_go(struct course *c, struct str nexthop, bool last)
+{
+	if (!why_is_later(&c->why) &&
+	    str_equal_nocase(nexthop, str_of(smtp.params.relayhost)))
+		blame_parameter(c, "relayhost");
+	else if (!why_is_later(&c->why) &&
+	    str_equal_nocase(nexthop, str_of(smtp.params.smtp_fallback_relay)))
+		blame_parameter(c, "smtp_fallback_relay");
+	else if (!last && strcmp(c->why.status, "5.4.4") == 0)
 		why_soften(&c->why);
 	if (delivery_retry(c->delivery))
 		host_failed(c, STR("none"));
@@ -185,7 +201,7 @@ static void try_destination(struct course *c, struct str nexthop, bool last)
 		try_hosts(c, nexthop, list, used.len > 0 ? &used : NULL);
 	} else {
 		c->looped = c->looped || (list != NULL && list->holds_us);
-		nowhere_to_go(c, last || c->looped);
+		nowhere_to_go(c, nexthop, last || c->looped);
 	}
 }
 

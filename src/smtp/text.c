@@ -1,4 +1,5 @@
 /* The text of a message on its way to a server. */
+#include "base/log.h"
 #include "run/fiber.h"
 #include "smtp/edit.h"
 
@@ -36,6 +37,9 @@ int text_send(struct session *s, struct delivery *d)
 	data_writer_init(&writer, s->stream, (size_t)p->smtp_line_length_limit);
 	int error =
 	    edit_is_needed(s, d) ? edit_send(s, d, &writer) : send_unchanged(d, &writer);
+	if (writer.broke)
+		log_info("%.*s: breaking line > %d bytes with <CR><LF>SPACE",
+		    STR_ARG(d->request.id), (int)p->smtp_line_length_limit);
 	if (error == 0 && s->delay_dot)
 		error = pause_before_end(&writer);
 	return error != 0 ? error : data_write_end(&writer);

@@ -151,6 +151,7 @@ static int write_part(struct data_writer *w, struct str part)
 		if (error == 0)
 			error = stream_write(w->stream, "\r\n ", 3);
 		w->column = 1;
+		w->broke = true;
 	}
 	w->column += part.len;
 	return error != 0 ? error : stream_write_str(w->stream, part);

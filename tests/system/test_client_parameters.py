@@ -124,8 +124,6 @@ ROWS = [
         "^Content-Type: text/plain", text=MIME),
     Row("smtp_nested_header_checks lmtp_nested_header_checks", "static:{PREPEND X-New: nested}", "", "^X-New: nested\nX-Inner: y", "rfc822\n\nX-Inner: y", text=MIME),
     Row("smtp_body_checks lmtp_body_checks", "static:{WARN hm}", "", "warning: body first line: hm", r"\A(?![^$]*warning: body)[^$]*first line", text=MIME),
-    Row("body_checks_size_limit", "5", "5000", r"body first line: hm[^$]*^\s*first line", "body second line: hm", text=b"\r\nfirst line\r\nsecond line\r\n",
-        extra=["smtp_body_checks=static:{WARN hm}"]),
     Row("disable_mime_output_conversion", "yes", "no", "^Content-Transfer-Encoding: 8bit\n[^$]*\n\n\xe9t\xe9",
         "^Content-Transfer-Encoding: quoted-printable\n[^$]*\n=E9t=E9", text=EIGHT, script={"ehlo": NO_8BIT}, mail_options=["BODY=8BITMIME"]),
 ]
