@@ -131,13 +131,6 @@ void content_release(struct message *m);
 /* Lines of a finished field, without final LF. */
 void content_write_lines(struct message *m, struct str text);
 
-/* --- fold.c --- */
-/* "To: a@b, c@d" with a line break after the comma behind which a line would grow long.
- */
-void fold_addresses(struct str text, struct buf *out);
-/* "From: phrase" and its "<address>", on a line of its own when both would be long. */
-void fold_angle(struct str phrase_line, struct str address, struct buf *out);
-
 /* --- encoded_word.c --- */
 /* One word in quoted-printable when that is short, else words in base64, a line each. */
 void encoded_words(struct str text, const char *charset, struct buf *out);

@@ -1,6 +1,7 @@
 /* Single header fields: counted, dropped, rewritten. */
 #include "base/log.h"
 #include "cleanup/mapping.h"
+#include "mail/fold.h"
 #include "mail/address_list.h"
 #include "mail/address_token.h"
 #include "mail/log_lines.h"

@@ -1,6 +1,7 @@
 /* Fields that a message lacks at the end of its header. */
 #include "base/clock.h"
 #include "cleanup/cleanup.h"
+#include "mail/fold.h"
 #include "mail/log_lines.h"
 #include "mail/received.h"
 

@@ -5,8 +5,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool is_address(struct str target)
+{
+	struct net_address address;
+	return net_address_parse(target, 0, &address);
+}
+
 static void check(const struct dns_answer *answer)
 {
+	CLEANUP(buf_free) struct buf text = BUF_INIT(70000);
 	ENSURE(answer->count <= DNS_RECORDS_MAX);
 	ENSURE((answer->status == DNS_FOUND) == (answer->count > 0));
 	for (size_t i = 0; i < answer->count; i++) {
@@ -15,7 +22,9 @@ static void check(const struct dns_answer *answer)
 		if (r->type == DNS_A || r->type == DNS_AAAA)
 			ENSURE(r->address.len > 0);
 		else if (r->type != DNS_TXT && r->target.len > 0)
-			ENSURE(dns_name_is_valid(r->target));
+			ENSURE(dns_name_is_valid(r->target) || is_address(r->target));
+		buf_clear(&text);
+		dns_record_text(&text, r);
 	}
 }
 

@@ -43,6 +43,8 @@ static struct {
 	struct channel *current;
 	struct list_link all;
 	struct ares_addr_port_node *servers;
+	struct ares_options saved; /* for its search domains */
+	int saved_mask;            /* 0: nothing is saved */
 } state = {.all = LIST_INIT(state.all)};
 
 static void channel_free(struct channel *c)
@@ -176,9 +178,20 @@ int dns_channel_open(const char *servers)
 	if (status == ARES_SUCCESS)
 		status = ares_get_servers_ports(state.current->ares, &state.servers);
 	if (status == ARES_SUCCESS)
+		status = ares_save_options(
+		    state.current->ares, &state.saved, &state.saved_mask);
+	if (status == ARES_SUCCESS)
 		return 0;
 	dns_channel_close();
 	return errno_of(status);
+}
+
+const char *dns_channel_search_domain(size_t index)
+{
+	if ((state.saved_mask & ARES_OPT_DOMAINS) == 0 ||
+	    index >= (size_t)state.saved.ndomains)
+		return NULL;
+	return state.saved.domains[index];
 }
 
 void dns_channel_close(void)
@@ -191,6 +204,9 @@ void dns_channel_close(void)
 	if (state.servers != NULL)
 		ares_free_data(state.servers);
 	state.servers = NULL;
+	if (state.saved_mask != 0)
+		ares_destroy_options(&state.saved);
+	state.saved_mask = 0;
 	ares_library_cleanup();
 }
 

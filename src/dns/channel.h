@@ -10,6 +10,7 @@
 
 /* As dns_open. */
 MUST_USE int dns_channel_open(const char *servers);
+const char *dns_channel_search_domain(size_t index); /* as dns_search_domain */
 void dns_channel_close(void); /* calls back for all that is under way */
 
 /*

@@ -79,6 +79,11 @@ int dns_open(const char *servers)
 	return dns_channel_open(servers);
 }
 
+const char *dns_search_domain(size_t index)
+{
+	return dns_channel_search_domain(index);
+}
+
 void dns_close(void)
 {
 	dns_channel_close();
@@ -127,6 +132,10 @@ const char *dns_status_text(enum dns_status status)
 		return "Malformed or unexpected name server reply";
 	case DNS_BAD_NAME:
 		return "Invalid host or domain name";
+	case DNS_FILTERED:
+		return "DNS reply filter drops all results";
+	case DNS_FILTER_BROKEN:
+		return "Invalid DNS reply filter syntax";
 	}
 	return "Unknown error";
 }

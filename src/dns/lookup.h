@@ -11,6 +11,10 @@
 MUST_USE int dns_open(const char *servers);
 void dns_close(void);
 
+/* What the resolver's configuration says to append to incomplete names, in order; NULL
+ * after the last. */
+const char *dns_search_domain(size_t index);
+
 /* One question; waits at most to the deadline (DNS_TRY_LATER then). Fibers only. */
 struct dns_answer dns_lookup(
     struct str name, enum dns_type type, struct arena *arena, int64_t deadline);

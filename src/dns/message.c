@@ -241,12 +241,13 @@ static bool keep(struct reading *r, struct str text, struct str *text_r)
 	return text_r->p != NULL;
 }
 
-/* RFC 974 asks for a name, but many a mail exchanger is an IPv4 address. */
+/* RFC 974 and 2782 ask for a name, but many a server is given as an IPv4 address. */
 static bool is_number(const struct reading *r, const struct name *name)
 {
 	struct net_address address;
 
-	return r->type == DNS_MX && net_address_parse(name_str(name), 0, &address) &&
+	return (r->type == DNS_MX || r->type == DNS_SRV) &&
+	    net_address_parse(name_str(name), 0, &address) &&
 	    net_address_family(&address) == AF_INET;
 }
 

@@ -35,8 +35,9 @@ struct dns_record {
 	uint16_t preference;   /* MX; SRV priority */
 	uint16_t weight, port; /* SRV */
 	struct str name;       /* owner, lower case, no final dot */
-	struct str target; /* an MX may be an IPv4 address; MX, PTR, NS, CNAME, SRV name
-			      ("" is the root: null MX); TXT bytes */
+	struct str
+	    target; /* an MX or SRV may be an IPv4 address; MX, PTR, NS, CNAME, SRV name
+		       ("" is the root: null MX); TXT bytes */
 	struct net_address address; /* A, AAAA; port 0 */
 };
 
@@ -46,7 +47,10 @@ enum dns_status {
 	DNS_NO_NAME,
 	DNS_TRY_LATER,
 	DNS_MALFORMED,
-	DNS_BAD_NAME
+	DNS_BAD_NAME,
+	/* Never by this layer; for callers that filter what was found. */
+	DNS_FILTERED,
+	DNS_FILTER_BROKEN
 };
 
 struct dns_answer {
@@ -65,6 +69,10 @@ MUST_USE bool dns_query_write(
 /* Reads an answer to (id, name, type). Records live in the arena. */
 struct dns_answer dns_answer_read(struct str packet, uint16_t id, struct str name,
     enum dns_type type, struct arena *arena);
+
+/* "a.test. 60 IN MX 10 mx.a.test.", "a.test. 60 IN A 192.0.2.1": what tables that filter
+ * answers are asked for. */
+void dns_record_text(struct buf *out, const struct dns_record *r);
 
 /* LDH plus underscore, no hyphen at the ends of a label, labels 1..63, 255 bytes on the
  * wire, optional final dot, not all numeric. */

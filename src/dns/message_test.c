@@ -31,6 +31,13 @@ static struct dns_answer read_as(const char *name, enum dns_type type)
 	return answer;
 }
 
+static void assert_record(const struct dns_record *record, const char *text)
+{
+	CLEANUP(buf_free) struct buf shown = BUF_INIT(1000);
+	dns_record_text(&shown, record);
+	assert_string_equal(buf_cstr(&shown), text);
+}
+
 static void add_cname(const char *owner, const char *target)
 {
 	CLEANUP(buf_free) struct buf data = BUF_INIT(300);
@@ -154,6 +161,7 @@ TEST(dns_answer_gives_every_type)
 	assert_int_equal(answer.records[0].weight, 2);
 	assert_int_equal(answer.records[0].port, 25);
 	assert_str(answer.records[0].target, "host.x");
+	assert_record(&answer.records[0], "x.y. 5 IN SRV 1 2 25 host.x.");
 
 	begin("x.y", DNS_TXT, 1);
 	packet_record(&packet, NULL, DNS_TXT, 5, (struct str){text, sizeof(text) - 1});
@@ -416,4 +424,32 @@ TEST(dns_answer_that_overfills_the_arena_is_for_later)
 	arena_free(arena);
 	arena = NULL;
 	buf_free(&packet);
+}
+
+TEST(dns_records_are_text_as_filters_see_them)
+{
+	struct dns_answer answer;
+
+	begin("x.y", DNS_MX, 1);
+	packet_mx(&packet, NULL, 10, "Mail.x.y");
+	answer = read_as("x.y", DNS_MX);
+	assert_record(&answer.records[0], "x.y. 300 IN MX 10 mail.x.y.");
+	begin("x.y", DNS_A, 1);
+	packet_record(&packet, NULL, DNS_A, 7, STR("\177\0\0\1"));
+	answer = read_as("x.y", DNS_A);
+	assert_record(&answer.records[0], "x.y. 7 IN A 127.0.0.1");
+}
+
+TEST(dns_service_may_be_at_an_address)
+{
+	struct dns_answer answer;
+
+	CLEANUP(buf_free) struct buf data = BUF_INIT(300);
+	buf_add_str(&data, STR("\0\1\0\2\0\031"));
+	packet_name(&data, "127.0.0.1");
+	begin("_smtp._tcp.x.y", DNS_SRV, 1);
+	packet_record(&packet, NULL, DNS_SRV, 5, buf_str(&data));
+	answer = read_as("_smtp._tcp.x.y", DNS_SRV);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_str(answer.records[0].target, "127.0.0.1");
 }

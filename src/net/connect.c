@@ -82,6 +82,19 @@ int net_connect(const struct net_address *to, const struct net_address *source,
 	return result;
 }
 
+int net_bind_check(const struct net_address *source)
+{
+	int fd = socket(net_address_family(source), SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int result = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&source->storage, source->len) != 0)
+		result = -errno;
+	(void)close(fd);
+	return result;
+}
+
 int net_connect_unix_blocking(const char *path, int timeout_ms)
 {
 	struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};

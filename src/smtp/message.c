@@ -5,12 +5,15 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "smtp/generic.h"
 #include "smtp/smtp.h"
 #include "smtp_wire/capability.h"
-#include "smtp_wire/data.h"
 
 #define FLUSH_EVERY \
 	100 /* recipients in one go, so that neither side blocks on full sockets */
+
+/* How far it goes: the last reply is the outcome. A probe carries no text. */
+enum extent { TO_RCPT, TO_DATA, WHOLE };
 
 struct transaction {
 	struct session *session;
@@ -19,7 +22,9 @@ struct transaction {
 	struct reply reply;
 	size_t *sent; /* recipients named to the server, in order */
 	size_t count, accepted;
-	bool probe; /* only RCPT is said, its reply is the outcome */
+	struct str *mapped; /* recipients, then the sender, as generic maps have them;
+			     * NULL: as they are */
+	enum extent extent;
 };
 
 /* Everybody whose outcome is open shares this failure. */
@@ -28,51 +33,12 @@ static void rest_failed(struct transaction *t)
 	delivery_failed_rest(t->delivery, str_of(t->session->relay), t->why);
 }
 
-static void add_mail_parameters(const struct transaction *t, struct buf *line)
-{
-	const struct delivery_request *r = &t->delivery->request;
-	uint32_t can = t->session->capabilities;
-	if (can & CAPABILITY_SIZE)
-		buf_printf(line, " SIZE=%lld", (long long)r->size);
-	if ((can & CAPABILITY_8BITMIME) && str_is(r->encoding, "8bit"))
-		buf_add_cstr(line, " BODY=8BITMIME");
-	if ((can & CAPABILITY_SMTPUTF8) &&
-	    (r->sendopts & DELIVERY_SMTPUTF8)) /* RFC 6531 */
-		buf_add_cstr(line, " SMTPUTF8");
-	if (!(can & CAPABILITY_DSN))
-		return;
-	if (r->envelope_id.len > 0) {
-		buf_add_cstr(line, " ENVID=");
-		xtext_encode(line, r->envelope_id);
-	}
-	if (r->ret != DSN_RET_DEFAULT)
-		buf_add_cstr(line, r->ret == DSN_RET_FULL ? " RET=FULL" : " RET=HDRS");
-}
-
-static void add_rcpt_parameters(
-    const struct transaction *t, const struct delivery_recipient *r, struct buf *line)
-{
-	if (!(t->session->capabilities & CAPABILITY_DSN))
-		return;
-	ptrdiff_t semicolon = str_find(r->dsn_orcpt, ';');
-	if (semicolon > 0) {
-		buf_add_cstr(line, " ORCPT=");
-		buf_add_str(line, str_slice(r->dsn_orcpt, 0, (size_t)semicolon + 1));
-		xtext_encode(line, str_skip(r->dsn_orcpt, (size_t)semicolon + 1));
-	}
-	if (r->notify != 0) {
-		buf_add_cstr(line, " NOTIFY=");
-		dsn_notify_add(line, r->notify);
-	}
-}
-
 static void send_mail(struct transaction *t)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
-	buf_add_cstr(&line, "MAIL FROM:<");
-	address_quote(&line, t->delivery->request.sender);
-	buf_add_char(&line, '>');
-	add_mail_parameters(t, &line);
+	envelope_mail(&line, t->session, t->delivery,
+	    t->mapped != NULL ? t->mapped[t->delivery->count]
+			      : t->delivery->request.sender);
 	t->session->unfinished = true;
 	session_send(t->session, "sending MAIL FROM", smtp.params.smtp_mail_timeout, "%s",
 	    buf_cstr(&line));
@@ -82,10 +48,8 @@ static void send_rcpt(struct transaction *t, size_t index)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
 	const struct delivery_recipient *r = t->delivery->recipients[index].request;
-	buf_add_cstr(&line, "RCPT TO:<");
-	address_quote(&line, r->address);
-	buf_add_char(&line, '>');
-	add_rcpt_parameters(t, r, &line);
+	envelope_rcpt(
+	    &line, t->session, r, t->mapped != NULL ? t->mapped[index] : r->address);
 	session_send(t->session, "sending RCPT TO", smtp.params.smtp_rcpt_timeout, "%s",
 	    buf_cstr(&line));
 	t->sent[t->count++] = index;
@@ -109,6 +73,37 @@ static bool read_reply(struct transaction *t, const char *doing, int64_t seconds
 		return true;
 	rest_failed(t);
 	return false;
+}
+
+static const struct {
+	const char *doing, *command;
+} xforward[XFORWARD_COMMANDS] = {
+    [XFORWARD_CLIENT] = {"sending XFORWARD name/address", "XFORWARD name/address"},
+    [XFORWARD_SESSION] = {"sending XFORWARD helo/protocol", "XFORWARD helo/protocol"},
+};
+
+/* False: there is nothing to tell. */
+static bool send_xforward(struct transaction *t, enum xforward_command which)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
+	if (!smtp.params.smtp_send_xforward_command || t->session->xforward == 0)
+		return false;
+	envelope_xforward(&line, t->session, t->delivery, which);
+	if (line.len > 0)
+		session_send(t->session, xforward[which].doing,
+		    smtp.params.smtp_xforward_timeout, "%s", buf_cstr(&line));
+	return line.len > 0;
+}
+
+/* Mail goes its way without, too. */
+static bool read_xforward_reply(struct transaction *t, enum xforward_command which)
+{
+	if (!read_reply(t, xforward[which].doing, smtp.params.smtp_xforward_timeout))
+		return false;
+	if (reply_class(&t->reply) != 2)
+		log_warning("host %s said: %s (in reply to %s command)",
+		    t->session->relay, buf_cstr(&t->reply.text), xforward[which].command);
+	return true;
 }
 
 static bool read_mail_reply(struct transaction *t)
@@ -138,7 +133,7 @@ static bool read_rcpt_reply(struct transaction *t, size_t index)
 		return true;
 	if (reply_class(&t->reply) == 2) {
 		t->accepted++;
-		if (t->probe)
+		if (t->extent == TO_RCPT)
 			recipient_sent(t, index);
 		return true;
 	}
@@ -147,37 +142,17 @@ static bool read_rcpt_reply(struct transaction *t, size_t index)
 	return true;
 }
 
-/* The text, dots stuffed, CRLF after each line. 0, -EBADMSG (corrupt file), or the
- * stream's error. */
-static int send_text(struct transaction *t)
-{
-	const struct smtp_params *p = &smtp.params;
-	struct delivery *d = t->delivery;
-	struct stream *stream = t->session->stream;
-	struct data_writer writer;
-	struct str line;
-	bool whole;
-	int more = 0, error = 0;
-	t->session->doing = "sending message body";
-	stream_set_limit(stream, p->smtp_data_xfer_timeout * 1000,
-	    p->smtp_per_request_deadline ? p->smtp_min_data_rate : STREAM_EACH_ANEW);
-	data_writer_init(&writer, stream, (size_t)p->smtp_line_length_limit);
-	queue_file_content_start(&d->file, &d->envelope);
-	while (
-	    error == 0 && (more = queue_file_content_next(&d->file, &line, &whole)) == 1)
-		error = data_write_line(&writer, line, whole);
-	if (error == 0 && more < 0)
-		error = more;
-	return error != 0 ? error : data_write_end(&writer);
-}
-
 /* Closing without the final dot makes the server forget the message. */
 static void text_failed(struct transaction *t, int error)
 {
 	t->session->broken = true;
-	t->session->lost = error != -EBADMSG;
-	(void)(error == -EBADMSG ? why_later(t->why, "4.3.0", "queue file is corrupt")
-				 : trouble_lost(t->why, t->session, error));
+	t->session->lost = error != -EBADMSG && error != -EAGAIN;
+	if (error == -EBADMSG)
+		(void)why_later(t->why, "4.3.0", "queue file is corrupt");
+	else if (error == -EAGAIN)
+		(void)why_later(t->why, "4.3.0", "table lookup error");
+	else
+		(void)trouble_lost(t->why, t->session, error);
 	rest_failed(t);
 }
 
@@ -240,7 +215,9 @@ static void data(struct transaction *t)
 		}
 		return;
 	}
-	if (t->accepted == 0 && smtp.dialect->reply_each) {
+	if (t->extent == TO_DATA)
+		accepted_sent(t);
+	if (t->extent == TO_DATA || (t->accepted == 0 && smtp.dialect->reply_each)) {
 		t->session->broken = true;
 		return;
 	}
@@ -248,7 +225,7 @@ static void data(struct transaction *t)
 		session_send(t->session, "sending end of data",
 		    smtp.params.smtp_data_done_timeout, ".");
 	} else {
-		int error = send_text(t);
+		int error = text_send(t->session, t->delivery);
 		if (error != 0) {
 			text_failed(t, error);
 			return;
@@ -260,6 +237,9 @@ static void data(struct transaction *t)
 /* One command, one reply. */
 static void run_stepwise(struct transaction *t)
 {
+	for (unsigned i = 0; i < XFORWARD_COMMANDS; i++)
+		if (send_xforward(t, i) && !read_xforward_reply(t, i))
+			return;
 	send_mail(t);
 	if (!read_mail_reply(t))
 		return;
@@ -270,7 +250,7 @@ static void run_stepwise(struct transaction *t)
 		if (!read_rcpt_reply(t, i))
 			return;
 	}
-	if (t->accepted == 0 || t->probe)
+	if (t->accepted == 0 || t->extent == TO_RCPT)
 		return;
 	send_data(t);
 	data(t);
@@ -279,29 +259,38 @@ static void run_stepwise(struct transaction *t)
 /* The envelope and DATA in one go (RFC 2920). */
 static void run_pipelined(struct transaction *t)
 {
+	bool told[XFORWARD_COMMANDS];
+	for (unsigned i = 0; i < XFORWARD_COMMANDS; i++)
+		told[i] = send_xforward(t, i);
 	send_mail(t);
 	for (size_t i = 0; i < t->delivery->count; i++)
 		if (is_pending(t, i))
 			send_rcpt(t, i);
-	if (!t->probe)
+	if (t->extent != TO_RCPT)
 		send_data(t);
+	for (unsigned i = 0; i < XFORWARD_COMMANDS; i++)
+		if (told[i] && !read_xforward_reply(t, i))
+			return;
 	if (!read_mail_reply(t))
 		return;
 	for (size_t i = 0; i < t->count; i++)
 		if (!read_rcpt_reply(t, t->sent[i]))
 			return;
-	if (!t->probe)
+	if (t->extent != TO_RCPT)
 		data(t);
 }
 
-/* What the message before left behind. */
+/* What the message before left behind, or a probe. */
 static bool reset(struct transaction *t)
 {
 	struct session *s = t->session;
 	if (!s->unfinished)
 		return true;
 	session_send(s, "sending RSET", smtp.params.smtp_rset_timeout, "RSET");
-	return read_reply(t, "sending RSET", smtp.params.smtp_rset_timeout);
+	if (!read_reply(t, "sending RSET", smtp.params.smtp_rset_timeout))
+		return false;
+	s->unfinished = false;
+	return true;
 }
 
 static bool can_pipeline(const struct transaction *t)
@@ -323,16 +312,40 @@ static bool is_too_big(struct transaction *t)
 	return true;
 }
 
+static bool map_addresses(struct transaction *t)
+{
+	struct delivery *d = t->delivery;
+	if (!generic_is_set())
+		return true;
+	t->mapped = arena_alloc_array(d->arena, d->count + 1, sizeof(*t->mapped));
+	bool good = t->mapped != NULL &&
+	    generic_map(d->request.sender, d->arena, &t->mapped[d->count]);
+	for (size_t i = 0; good && i < d->count; i++)
+		good = generic_map(
+		    d->recipients[i].request->address, d->arena, &t->mapped[i]);
+	return good || why_later(t->why, "4.3.0", "smtp_generic_maps lookup error");
+}
+
+static enum extent extent_of(const struct delivery *d)
+{
+	if ((d->request.flags & DELIVERY_VERIFY) == 0)
+		return WHOLE;
+	return str_is_nocase(str_of(smtp.params.smtp_address_verify_target), "data")
+	    ? TO_DATA
+	    : TO_RCPT;
+}
+
 void message_send(struct session *s, struct delivery *d, struct why *why)
 {
-	struct transaction t = {.session = s, .delivery = d, .why = why};
+	struct transaction t = {
+	    .session = s, .delivery = d, .why = why, .extent = extent_of(d)};
 	t.sent = arena_alloc_array(d->arena, d->count, sizeof(*t.sent));
-	t.probe = (d->request.flags & DELIVERY_VERIFY) != 0;
 	d->reused = ++s->uses;
 	d->peer = s->host.name;
 	d->passes_notify = (s->capabilities & CAPABILITY_DSN) != 0;
-	if (t.sent == NULL) {
+	if (t.sent == NULL)
 		(void)why_later(why, "4.3.0", "out of memory for this request");
+	if (t.sent == NULL || !map_addresses(&t)) {
 		rest_failed(&t);
 		return;
 	}
@@ -345,5 +358,7 @@ void message_send(struct session *s, struct delivery *d, struct why *why)
 		else
 			run_stepwise(&t);
 	}
+	if (t.extent != WHOLE && !s->broken)
+		(void)reset(&t);
 	reply_free(&t.reply);
 }

@@ -1,52 +1,57 @@
-/* A connection to a server: made, greeted, kept for the next message, ended. */
+/* A connection to a server: made, spoken over, ended. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/connect.h"
-#include "run/loop.h"
 #include "smtp/smtp.h"
-#include "smtp_wire/capability.h"
+#include "smtp/source.h"
 #include "smtp_wire/reply_reader.h"
+#include "table/maps.h"
 
-static struct list_link kept = LIST_INIT(kept);
-static struct run_timer *sweep_timer;
+static struct maps *line_filter; /* smtp_reply_filter */
 
-static void session_free(struct session *s)
+void session_before_jail(void)
 {
-	list_remove(&s->link);
-	stream_free(s->stream);
-	free(s->key);
-	free(s->name);
-	free(s->relay);
-	free(s->peer);
-	free(s);
+	line_filter = maps_open("smtp_reply_filter", smtp.params.smtp_reply_filter, 0);
+}
+
+static void replace(char **text, const char *fresh)
+{
+	free(*text);
+	*text = memory_copy_cstr(fresh);
+}
+
+/* A kept session outlives the delivery that the names belong to. */
+void session_identify(struct session *s, const struct host *h, struct str key)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
+	s->host = *h;
+	buf_add_str(&text, h->name);
+	replace(&s->name, buf_cstr(&text));
+	s->host.name = str_of(s->name);
+	buf_clear(&text);
+	host_text(&text, h, false);
+	replace(&s->peer, buf_cstr(&text));
+	buf_clear(&text);
+	host_text(&text, h, true);
+	replace(&s->relay, buf_cstr(&text));
+	buf_clear(&text);
+	buf_add_str(&text, key);
+	replace(&s->key, buf_cstr(&text));
 }
 
 static struct session *session_new(
     const struct host *h, struct str key, struct stream *stream)
 {
 	struct session *s = memory_alloc(sizeof(*s));
-	CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
 	s->stream = stream;
-	/* A kept session outlives the delivery that the name belongs to. */
-	s->host = *h;
-	buf_add_str(&text, h->name);
-	s->name = memory_copy_cstr(buf_cstr(&text));
-	s->host.name = str_of(s->name);
-	buf_clear(&text);
 	s->born = clock_ms();
 	list_init(&s->link);
-	host_text(&text, h, false);
-	s->peer = memory_copy_cstr(buf_cstr(&text));
-	buf_clear(&text);
-	host_text(&text, h, true);
-	s->relay = memory_copy_cstr(buf_cstr(&text));
-	buf_clear(&text);
-	buf_add_str(&text, key);
-	s->key = memory_copy_cstr(buf_cstr(&text));
+	session_identify(s, h, key);
 	return s;
 }
 
@@ -65,6 +70,21 @@ void session_send(
 		s->broken = true;
 }
 
+/* smtp_reply_filter. Trouble with the tables leaves the line as it is. */
+static void filter_line(void *context, struct buf *line)
+{
+	const struct session *s = context;
+	CLEANUP(buf_free) struct buf value = BUF_INIT(REPLY_LINE_MAX);
+	struct str text = str_trim(buf_str(line));
+	if (maps_lookup(line_filter, text, false, &value) != TABLE_FOUND ||
+	    !buf_ok(&value))
+		return;
+	log_info("%s: replacing server reply \"%.*s\" with \"%s\"", s->relay,
+	    STR_ARG(text), buf_cstr(&value));
+	buf_clear(line);
+	buf_add_str(line, buf_str(&value));
+}
+
 bool session_reply(struct session *s, const char *doing, int64_t seconds, struct reply *r,
     struct why *why)
 {
@@ -74,7 +94,8 @@ bool session_reply(struct session *s, const char *doing, int64_t seconds, struct
 	if (error == 0 && s->broken) /* a command did not fit */
 		error = -EMSGSIZE;
 	if (error == 0)
-		error = reply_read(s->stream, r);
+		error = reply_read(
+		    s->stream, r, maps_empty(line_filter) ? NULL : filter_line, s);
 	if (error == 0 && r->code == 421)
 		s->closing = true; /* RFC 5321 3.8 */
 	if (error == 0)
@@ -84,123 +105,33 @@ bool session_reply(struct session *s, const char *doing, int64_t seconds, struct
 	return trouble_lost(why, s, error);
 }
 
-static bool is_myself(struct session *s, struct str name, struct why *why)
+static int64_t connect_deadline(void)
 {
-	if (s->host.other_port || smtp.dialect->local_store ||
-	    !str_is_nocase(name, service_common()->myhostname))
-		return false;
-	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay,
-	    service_common()->myhostname);
-	(void)why_never(why, "5.4.6", "mail for %s loops back to myself", s->key);
-	return true;
+	int64_t seconds = smtp.params.smtp_connect_timeout;
+	return deadline_after_seconds(seconds > 0 ? seconds : 3600);
 }
 
-/* A reply to EHLO or HELO that is welcome. */
-static bool take_hello(
-    struct session *s, const struct reply *r, bool extended, struct why *why)
-{
-	struct ehlo ehlo;
-	ehlo_read(buf_str(&r->lines), &ehlo);
-	if (extended) {
-		s->capabilities = ehlo.capabilities & ~smtp.discard_keywords;
-		s->size_limit = ehlo.size_limit;
-	}
-	return !is_myself(s, ehlo.name, why);
-}
-
-static bool say(struct session *s, const char *verb, const char *doing, struct reply *r,
-    struct why *why)
-{
-	int64_t seconds = smtp.params.smtp_helo_timeout;
-	session_send(s, doing, seconds, "%s %s", verb, smtp.params.smtp_helo_name);
-	return session_reply(s, doing, seconds, r, why);
-}
-
-/* RFC 5321 3.2: a server that refuses EHLO, for whatever reason, may like HELO; LMTP has
- * LHLO alone (RFC 2033 4.1). */
-static bool say_hello(struct session *s, struct reply *r, bool extended, struct why *why)
-{
-	if (extended) {
-		if (!say(s, smtp.dialect->hello, smtp.dialect->greeting, r, why))
-			return false;
-		if (reply_class(r) == 2)
-			return take_hello(s, r, true, why);
-		if (s->closing || smtp.dialect->local_store)
-			return trouble_refused(why, s, r, false);
-	}
-	if (!say(s, "HELO", "performing the HELO handshake", r, why))
-		return false;
-	if (reply_class(r) != 2)
-		return trouble_refused(why, s, r, false);
-	return take_hello(s, r, false, why);
-}
-
-static bool wants_ehlo(const struct reply *greeting)
-{
-	if (smtp.dialect->local_store)
-		return true;
-	if (smtp.params.smtp_never_send_ehlo)
-		return false;
-	return smtp.params.smtp_always_send_ehlo ||
-	    str_find_str(buf_str(&greeting->text), STR("ESMTP")) >= 0;
-}
-
-/* A 5xx greeting concerns this host only (smtp_skip_5xx_greeting). */
-static bool greet(struct session *s, struct reply *r, struct why *why)
-{
-	static const char doing[] = "receiving the initial server greeting";
-	if (!session_reply(s, doing, smtp.params.smtp_helo_timeout, r, why))
-		return false;
-	if (reply_class(r) != 2)
-		return trouble_refused(why, s, r, smtp.params.smtp_skip_5xx_greeting);
-	return say_hello(s, r, wants_ehlo(r), why);
-}
-
-struct session *session_open(
-    const struct host *h, struct str key, bool *reached_r, struct why *why)
+struct session *session_open(const struct host *h, struct str key,
+    const struct delivery *d, bool *reached_r, struct why *why)
 {
 	struct stream *stream;
-	int64_t seconds = smtp.params.smtp_connect_timeout;
-	int error = net_connect(&h->address, NULL,
-	    seconds > 0 ? deadline_after_seconds(seconds) : deadline_after_seconds(3600),
-	    &stream);
-	*reached_r = error == 0;
-	if (error != 0) {
+	const struct net_address *source;
+	int error = 0;
+	*reached_r = false;
+	bool usable = source_choose(&h->address, &source, why);
+	if (usable)
+		error = net_connect(&h->address, source, connect_deadline(), &stream);
+	if (error != 0)
 		(void)trouble_connect(why, h, error);
+	if (!usable || error != 0) {
 		log_info("%s", buf_cstr(&why->text));
 		return NULL;
 	}
+	*reached_r = true;
 	struct session *s = session_new(h, key, stream);
-	struct reply reply;
-	reply_init(&reply);
-	bool good = greet(s, &reply, why);
-	reply_free(&reply);
-	if (good)
+	if (greeting_exchange(s, d, why))
 		return s;
 	session_close(s, false);
-	return NULL;
-}
-
-static bool is_usable(const struct session *s)
-{
-	int64_t limit = smtp.params.smtp_connection_reuse_count_limit;
-	if (clock_ms() - s->born > smtp.params.smtp_connection_reuse_time_limit * 1000)
-		return false;
-	return limit == 0 || (int64_t)s->uses < limit;
-}
-
-/* A server that said or did something meanwhile is not trusted with more. */
-struct session *session_reuse(struct str key)
-{
-	struct session *s, *after;
-	LIST_FOREACH_SAFE (s, after, &kept, struct session, link) {
-		if (!str_equal(str_of(s->key), key))
-			continue;
-		list_remove(&s->link);
-		if (stream_is_quiet(s->stream))
-			return s;
-		session_free(s);
-	}
 	return NULL;
 }
 
@@ -222,42 +153,21 @@ static void say_quit(struct session *s)
 	why_free(&why);
 }
 
-static void sweep(UNUSED void *argument)
+void session_free(struct session *s)
 {
-	struct session *s, *after;
-	int64_t next = CLOCK_NEVER;
-	LIST_FOREACH_SAFE (s, after, &kept, struct session, link) {
-		if (s->idle_until <= clock_ms()) {
-			/* Nobody waits for the reply; what fits into the socket is said.
-			 */
-			static const char quit[] = "QUIT\r\n";
-			if (send(stream_fd(s->stream), quit, sizeof(quit) - 1,
-				MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-				log_debug("%s: the connection went before QUIT", s->peer);
-			session_free(s);
-		} else {
-			next = deadline_earlier(next, s->idle_until);
-		}
-	}
-	run_timer_set(sweep_timer, next);
-}
-
-static void keep_session(struct session *s)
-{
-	s->idle_until =
-	    deadline_after_seconds(smtp.params.smtp_connection_cache_time_limit);
-	list_append(&kept, &s->link);
-	if (sweep_timer == NULL)
-		sweep_timer = run_timer_new(sweep, NULL);
-	sweep(NULL);
+	list_remove(&s->link);
+	stream_free(s->stream);
+	free(s->key);
+	free(s->name);
+	free(s->relay);
+	free(s->peer);
+	free(s);
 }
 
 void session_close(struct session *s, bool keep)
 {
-	if (keep && !s->broken && !s->closing && is_usable(s)) {
-		keep_session(s);
+	if (keep && session_keep(s))
 		return;
-	}
 	if (!s->broken)
 		say_quit(s);
 	session_free(s);

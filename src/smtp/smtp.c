@@ -16,6 +16,10 @@
 #include "base/memory.h"
 #include "lmtp_params.h"
 #include "service/owner.h"
+#include "smtp/edit.h"
+#include "smtp/generic.h"
+#include "smtp/lookup.h"
+#include "smtp/source.h"
 #include "smtp_wire/capability.h"
 
 #define OWN_ADDRESSES_MAX 1024
@@ -36,6 +40,7 @@ struct smtp_state smtp = {.dialect = &dialect_smtp};
 struct course {
 	struct delivery *delivery;
 	struct why why;   /* the last failure */
+	bool keep;        /* connections, for the next message */
 	bool talked;      /* with some server to the end, whatever it said */
 	bool looped;      /* we are among the exchangers: no fallback relay */
 	bool needs_utf8;  /* the envelope or the header: only for servers that take it */
@@ -61,12 +66,6 @@ static bool anybody_left(const struct delivery *d)
 	return false;
 }
 
-static bool keep_connection(const struct delivery *d)
-{
-	return smtp.params.smtp_connection_cache_on_demand &&
-	    (d->request.flags & DELIVERY_KEEP_CONNECTION) != 0;
-}
-
 /* True when the server said all it had to say. */
 static bool run_session(struct course *c, struct session *s)
 {
@@ -75,7 +74,7 @@ static bool run_session(struct course *c, struct session *s)
 	message_send(s, d, &c->why);
 	bool whole = !s->lost && !s->closing;
 	c->talked = c->talked || !s->lost;
-	session_close(s, keep_connection(d));
+	session_close(s, c->keep);
 	return whole;
 }
 
@@ -102,7 +101,9 @@ static bool is_unfit(struct course *c, const struct session *s)
 static bool try_host(struct course *c, struct str key, const struct host *h)
 {
 	bool reached;
-	struct session *s = session_open(h, key, &reached, &c->why);
+	struct session *s = c->keep ? session_reuse(key, h) : NULL;
+	if (s == NULL)
+		s = session_open(h, key, c->delivery, &reached, &c->why);
 	if (s != NULL && is_unfit(c, s)) {
 		c->delivery->connected = wall_microseconds();
 		session_close(s, false);
@@ -130,9 +131,7 @@ static void try_hosts(struct course *c, struct str key, const struct host_list *
     const struct net_address *done)
 {
 	int64_t sessions = 0, limit = smtp.params.smtp_mx_session_limit;
-	size_t most = (size_t)smtp.params.smtp_mx_address_limit;
-	size_t count = most > 0 && list->count > most ? most : list->count;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		if (done != NULL && net_address_equal_host(done, &list->hosts[i].address))
 			continue;
 		if (!delivery_retry(c->delivery))
@@ -142,13 +141,46 @@ static void try_hosts(struct course *c, struct str key, const struct host_list *
 	}
 }
 
-/* No host is known. A name that does not exist ends it only when no next hop is left. */
-static void nowhere_to_go(struct course *c, bool last)
+/* Our own configuration names a host that does not exist: mail waits until it is mended.
+ */
+static void blame_parameter(struct course *c, const char *parameter)
 {
-	if (!last && strcmp(c->why.status, "5.4.4") == 0)
+	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
+	log_warning("%s configuration problem", parameter);
+	buf_add_str(&text, buf_str(&c->why.text));
+	(void)why_later(&c->why, "4.3.5", "%s", buf_cstr(&text));
+}
+
+/* No host is known. A name that does not exist ends it only when no next hop is left. */
+static void nowhere_to_go(struct course *c, struct str nexthop, bool last)
+{
+	if (!why_is_later(&c->why) &&
+	    str_equal_nocase(nexthop, str_of(smtp.params.relayhost)))
+		blame_parameter(c, "relayhost");
+	else if (!why_is_later(&c->why) &&
+	    str_equal_nocase(nexthop, str_of(smtp.params.smtp_fallback_relay)))
+		blame_parameter(c, "smtp_fallback_relay");
+	else if (!last && strcmp(c->why.status, "5.4.4") == 0)
 		why_soften(&c->why);
 	if (delivery_retry(c->delivery))
 		host_failed(c, STR("none"));
+}
+
+/* True when a kept connection led to the end of it; *used_r says where it led, if its
+ * server has had its say. */
+static bool try_kept(struct course *c, struct str nexthop, struct net_address *used_r)
+{
+	struct session *s = session_reuse(nexthop, NULL);
+	if (s == NULL)
+		return false;
+	if (is_unfit(c, s)) {
+		session_close(s, true);
+		return false;
+	}
+	struct net_address address = s->host.address;
+	if (run_session(c, s))
+		*used_r = address;
+	return !anybody_left(c->delivery);
 }
 
 /* One next hop of the list: first a connection that was kept, then its hosts. */
@@ -156,27 +188,20 @@ static void try_destination(struct course *c, struct str nexthop, bool last)
 {
 	struct delivery *d = c->delivery;
 	struct destination destination;
-	struct net_address used;
-	bool whole = false;
-	struct session *s = session_reuse(nexthop);
-	if (s != NULL && is_unfit(c, s)) {
-		session_close(s, true);
-	} else if (s != NULL) {
-		used = s->host.address;
-		whole = run_session(c, s);
-		if (!anybody_left(d))
-			return;
-	}
+	struct net_address used = {.len = 0};
+	bool good = destination_parse(nexthop, &destination, &c->why);
+	c->keep = good && session_wants_cache(d, &destination);
+	if (try_kept(c, nexthop, &used))
+		return;
 	struct host_list *list = arena_alloc(d->arena, sizeof(*list));
 	if (list == NULL)
 		(void)why_later(&c->why, "4.3.0", "out of memory for this request");
-	if (list != NULL && destination_parse(nexthop, &destination, &c->why) &&
-	    hosts_find(&destination, d->arena, list, &c->why)) {
+	if (list != NULL && good && hosts_find(&destination, d->arena, list, &c->why)) {
 		c->looped = c->looped || list->holds_us;
-		try_hosts(c, nexthop, list, whole ? &used : NULL);
+		try_hosts(c, nexthop, list, used.len > 0 ? &used : NULL);
 	} else {
 		c->looped = c->looped || (list != NULL && list->holds_us);
-		nowhere_to_go(c, last || c->looped);
+		nowhere_to_go(c, nexthop, last || c->looped);
 	}
 }
 
@@ -238,12 +263,16 @@ static void exchange(struct ipc_exchange *x)
 
 static void before_jail(void)
 {
-	bool silent;
 	delivery_before_jail(service_common());
-	smtp.discard_keywords =
-	    capability_list(str_of(smtp.params.smtp_discard_ehlo_keywords), &silent);
+	greeting_before_jail();
+	session_before_jail();
+	session_cache_before_jail();
+	generic_before_jail();
+	edit_before_jail();
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
 	const struct common_params *common = service_common();
+	lookup_before_jail();
+	source_before_jail();
 	smtp.own_count = net_listed_addresses(
 	    str_of(common->inet_interfaces), smtp.own, OWN_ADDRESSES_MAX);
 	smtp.own_count += net_listed_addresses(str_of(common->proxy_interfaces),
@@ -256,6 +285,7 @@ static void before_jail(void)
 static void started(void)
 {
 	delivery_open(service_common(), owner_of(service_common()).uid);
+	generic_started();
 }
 
 static const struct service smtp_service = {

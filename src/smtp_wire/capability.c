@@ -32,6 +32,35 @@ uint32_t capability_list(struct str list, bool *silent_r)
 	return found;
 }
 
+static const struct {
+	const char *name, *attribute;
+} xforward[XFORWARD_COUNT] = {
+#define XFORWARD_ROW(name, attribute) [XFORWARD_##name] = {#name, (attribute)},
+    XFORWARD_ATTRIBUTES(XFORWARD_ROW)
+#undef XFORWARD_ROW
+};
+
+const char *xforward_name(enum xforward_attribute i)
+{
+	return xforward[i].name;
+}
+
+const char *xforward_attribute(enum xforward_attribute i)
+{
+	return xforward[i].attribute;
+}
+
+static uint32_t xforward_list(struct str list)
+{
+	uint32_t found = 0;
+	struct str word;
+	while (str_next(&list, " \t", &word))
+		for (unsigned i = 0; i < XFORWARD_COUNT; i++)
+			if (str_is_nocase(word, xforward[i].name))
+				found |= 1U << i;
+	return found;
+}
+
 /* "SIZE 10240000", "AUTH=PLAIN LOGIN" (an old form). */
 static void take_keyword(struct str line, struct ehlo *r)
 {
@@ -42,6 +71,8 @@ static void take_keyword(struct str line, struct ehlo *r)
 	r->capabilities |= bit;
 	if (bit == CAPABILITY_SIZE && !str_to_i64(str_trim(line), &r->size_limit))
 		r->size_limit = 0;
+	if (bit == CAPABILITY_XFORWARD)
+		r->xforward |= xforward_list(line);
 }
 
 void ehlo_read(struct str lines, struct ehlo *r)

@@ -62,7 +62,7 @@ static void say(struct end *e)
 
 static void listen_to_it(struct end *e)
 {
-	e->result = reply_read(e->stream, e->reply);
+	e->result = reply_read(e->stream, e->reply, NULL, NULL);
 }
 
 struct pair {

@@ -151,6 +151,7 @@ static int write_part(struct data_writer *w, struct str part)
 		if (error == 0)
 			error = stream_write(w->stream, "\r\n ", 3);
 		w->column = 1;
+		w->broke = true;
 	}
 	w->column += part.len;
 	return error != 0 ? error : stream_write_str(w->stream, part);
@@ -171,8 +172,13 @@ int data_write_line(struct data_writer *w, struct str line, bool whole)
 	return error != 0 || !whole ? error : write_end_of_line(w);
 }
 
+int data_end_line(struct data_writer *w)
+{
+	return w->column > 0 ? write_end_of_line(w) : 0;
+}
+
 int data_write_end(struct data_writer *w)
 {
-	int error = w->column > 0 ? write_end_of_line(w) : 0;
+	int error = data_end_line(w);
 	return error != 0 ? error : stream_write(w->stream, ".\r\n", 3);
 }

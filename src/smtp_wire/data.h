@@ -42,10 +42,12 @@ size_t data_decode(struct data_decoder *d, struct str in, struct buf *out);
 struct data_writer {
 	struct stream *stream;
 	size_t limit, column; /* column: bytes of the line so far */
+	bool broke;           /* some line was too long */
 };
 void data_writer_init(struct data_writer *w, struct stream *s, size_t limit);
 /* A line, or, without `whole`, a part of one. 0 or the stream's error. */
 MUST_USE int data_write_line(struct data_writer *w, struct str line, bool whole);
+MUST_USE int data_end_line(struct data_writer *w); /* that is not ended yet */
 /* Ends a line that is not ended yet, then ".\r\n". */
 MUST_USE int data_write_end(struct data_writer *w);
 

@@ -36,7 +36,7 @@ int reply_take_line(struct reply *r, struct str line)
 	return starts_with_code(line) ? reply_add_line(r, line) : 1;
 }
 
-int reply_read(struct stream *s, struct reply *r)
+int reply_read(struct stream *s, struct reply *r, reply_filter *filter, void *context)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_LINE_MAX + 1);
 	size_t room = REPLY_BYTES_MAX;
@@ -44,6 +44,8 @@ int reply_read(struct stream *s, struct reply *r)
 	reply_clear(r);
 	do {
 		more = read_line(s, &line, &room);
+		if (more == 0 && filter != NULL)
+			filter(context, &line);
 		if (more == 0)
 			more = reply_take_line(r, buf_str(&line));
 	} while (more > 0);

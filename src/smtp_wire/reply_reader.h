@@ -13,9 +13,13 @@
 #define REPLY_BYTES_MAX \
 	(256 * 1024) /* of one reply, what is cut or passed over included */
 
+/* May change a line before it is looked at; CRLF is there and may be taken away. */
+typedef void reply_filter(void *context, struct buf *line);
+
 /* 0; STREAM_EOF, -ETIMEDOUT, -errno; -EBADMSG: not SMTP, or without end. `r` is cleared
- * first. */
-MUST_USE int reply_read(struct stream *s, struct reply *r);
+ * first. `filter` may be NULL. */
+MUST_USE int reply_read(
+    struct stream *s, struct reply *r, reply_filter *filter, void *context);
 /* What reply_read does with each line (CRLF may still be there). 1: more lines follow, 0:
  * complete, -EBADMSG. */
 MUST_USE int reply_take_line(struct reply *r, struct str line);

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 
-A, NS, CNAME, SOA, MX, AAAA, OPT = 1, 2, 5, 6, 15, 28, 41
+A, NS, CNAME, SOA, MX, AAAA, SRV, OPT = 1, 2, 5, 6, 15, 28, 33, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, REFUSED = 0, 1, 2, 3, 5
 SILENT = -1
 
@@ -41,12 +41,19 @@ class FakeDNS:
         self.port = self.listener.getsockname()[1]
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((host, self.port))
-        for target in self.serve_udp, self.serve_tcp:
-            threading.Thread(target=target, daemon=True).start()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self.serve_udp, self.serve_tcp)]
+        for thread in self.threads:
+            thread.start()
 
     def close(self):
-        self.udp.close()
-        self.listener.close()
+        for one in self.udp, self.listener:
+            try:
+                one.shutdown(socket.SHUT_RDWR)  # wakes who waits there, so that the port is free at once
+            except OSError:
+                pass
+            one.close()
+        for thread in self.threads:
+            thread.join(1)
 
     # --- what it knows ---
 
@@ -56,6 +63,11 @@ class FakeDNS:
     def mx(self, name, *exchangers):
         for preference, host in exchangers:
             self.add(name, MX, struct.pack("!H", preference) + encode_name(host))
+
+    def srv(self, service, *targets):
+        """`service` is "_submission._tcp.a.test"; targets are (priority, weight, port, host), host "" for none."""
+        for priority, weight, port, host in targets:
+            self.add(service, SRV, struct.pack("!HHH", priority, weight, port) + encode_name(host))
 
     def address(self, name, *addresses):
         for text in addresses:
@@ -108,6 +120,8 @@ class FakeDNS:
             try:
                 query, peer = self.udp.recvfrom(4096)
             except OSError:
+                return
+            if not query:  # closed
                 return
             reply = self.answer(query)
             if reply is None:

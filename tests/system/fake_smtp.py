@@ -57,6 +57,10 @@ class Connection:
         self.received = b""  # and not looked at yet
         self.commands, self.texts, self.uses = [], [], {}
         self.started, self.ended = time.monotonic(), None
+        try:
+            self.peer = sock.getpeername()[0]  # "" for a UNIX socket
+        except (OSError, IndexError):
+            self.peer = ""
 
     def run(self):
         try:
@@ -101,7 +105,7 @@ class Connection:
         self.commands.append(line)
         verb, _, argument = line.partition(" ")
         step = verb.lower()
-        if step not in DEFAULTS:
+        if step not in DEFAULTS and step not in self.server.script:
             self.say("500 5.5.2 unknown")
             return
         said = self.perform(step, argument)
@@ -118,7 +122,7 @@ class Connection:
         return self.texts[-1]
 
     def perform(self, step, argument):
-        what = self.server.script.get(step, DEFAULTS[step])
+        what = self.server.script.get(step, DEFAULTS.get(step))
         use = self.uses[step] = self.uses.get(step, 0) + 1
         if isinstance(what, list):
             what = what[min(use, len(what)) - 1]

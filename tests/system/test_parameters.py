@@ -568,7 +568,7 @@ SMTP = [
     Row("bounce_service_name", "nosuch", "bounce", outcome(), "status=deferred .bounce or trace service failure", BOUNCED,
         ["ipc_timeout=2s"], peer={"replies": {"RCPT": "550 5.1.1 no"}}),
     Row("dns_servers", ZONE.split("=")[1], EMPTY_ZONE.split("=")[1], outcome(), SENT, BOUNCED, nexthop="here.test:{port}"),
-    Row("disable_dns_lookups", "yes", "no", outcome(), r"127\.0\.0\.9", SENT, [ZONE], nexthop="here.test:{port}"),
+    Row("disable_dns_lookups", "yes", "no", outcome(), "unable to look up host here.test: ", SENT, [ZONE], nexthop="here.test:{port}"),
     Row("smtp_host_lookup", "native", "dns", outcome(), SENT, BOUNCED, [EMPTY_ZONE], nexthop="[localhost]:{port}"),
     Row("ignore_mx_lookup_error", "yes", "no", outcome(), SENT, DEFERRED, [ZONE], nexthop="broken.test:{port}"),
     Row("smtp_defer_if_no_mx_address_found", "yes", "no", outcome(), DEFERRED, BOUNCED, [ZONE], nexthop="lost.test:{port}"),

@@ -1,6 +1,6 @@
 /* Rewritten address lists, laid out afresh (RFC 5322 2.2.3): an element a piece, lines
  * below FOLD_COLUMNS where elements allow it. */
-#include "cleanup/cleanup.h"
+#include "mail/fold.h"
 
 #define FOLD_COLUMNS 70
 
