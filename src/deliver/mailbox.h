@@ -19,6 +19,7 @@
 #include "deliver/as_user.h"
 #include "deliver/delivery.h"
 #include "deliver/mailbox_lock.h"
+#include "deliver/user_file.h"
 
 struct mailbox_target {
 	const char *path;
@@ -37,12 +38,16 @@ struct mailbox_target {
 	struct mailbox_lock_rules locks;
 	bool strict_ownership;
 	int64_t seconds; /* for the whole delivery */
+	/* NULL: none. Where one of these is there, it is told (mailbox_job.found), and
+	 * nothing is delivered. */
+	const struct user_files *first;
 };
 
 struct mailbox_job {
 	size_t recipient;
 	struct mailbox_target target; /* its strings outlive the call */
 	struct why why;               /* why_init by the caller, who frees it too */
+	struct buf *found;            /* with target.first: for user_file_take */
 };
 
 /*
