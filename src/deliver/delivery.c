@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "deliver/outcome.h"
 #include "mail/dsn.h"
 #include "table/maps.h"
@@ -167,6 +168,12 @@ size_t delivery_part(struct delivery *d, size_t index, struct str address)
 	    .delivered_to = whole->delivered_to,
 	    .part = true};
 	return d->count++;
+}
+
+void delivery_drop_part(struct delivery *d, size_t index)
+{
+	ENSURE(index == d->count - 1 && d->recipients[index].part);
+	d->count--;
 }
 
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why)

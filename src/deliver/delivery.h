@@ -102,6 +102,8 @@ void delivery_divide(struct delivery *d, size_t index);
 /* Another part of a divided recipient, which is called `address` in log and notices. Its
  * index, or SIZE_MAX without memory; moves d->recipients. */
 MUST_USE size_t delivery_part(struct delivery *d, size_t index, struct str address);
+/* Takes back the part that was made last: there is nothing to tell of it. */
+void delivery_drop_part(struct delivery *d, size_t index);
 /* All recipients still PENDING fail with `why`. */
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why);
 /*

@@ -23,6 +23,7 @@ struct errand {
 	size_t recipient;
 	const struct mailbox_target *target;
 	struct as_user maker; /* who makes the file and its lock */
+	bool locked;          /* by name */
 };
 
 static bool is_maildir(const char *path)
@@ -91,6 +92,8 @@ static bool open_failure(int error, struct why *why)
 static bool check_file(
     const struct mailbox_target *t, const struct stat *status, struct why *why)
 {
+	if (t->file && S_ISCHR(status->st_mode))
+		return true;
 	if (!S_ISREG(status->st_mode))
 		return why_never(
 		    why, "5.2.0", "destination %s is not a regular file", t->path);
@@ -132,20 +135,44 @@ static void unlock_or_warn(const struct mailbox_target *t)
 		log_warning("remove lock file %s.lock: %s", t->path, strerror(-error));
 }
 
+static bool is_device(
+    const struct mailbox_target *t, int error, const struct stat *status)
+{
+	return t->file && error == 0 && S_ISCHR(status->st_mode);
+}
+
+/* False: `why`. */
+static bool lock_by_name(struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	e->locked = mailbox_lock_name(t->path, &t->locks, why);
+	if (e->locked || !t->file || why_is_later(why))
+		return e->locked;
+	log_warning("%s", buf_cstr(&why->text));
+	why_clear(why);
+	return true;
+}
+
 /* By the maker: the lock, and the file when there is none. */
-static bool prepare_file(const struct errand *e, struct why *why)
+static bool prepare_file(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
 	struct stat status;
-	if (!mailbox_lock_name(t->path, &t->locks, why))
-		return false;
 	int error = file_stat_at(AT_FDCWD, t->path, &status);
+	if (is_device(t, error, &status))
+		return true;
+	if (!lock_by_name(e, why))
+		return false;
+	error = file_stat_at(AT_FDCWD, t->path, &status);
 	if (error == -ENOENT)
 		error = create(e);
 	if (error == 0 || error == -EEXIST)
 		return true;
-	unlock_or_warn(t);
-	return open_failure(error, why);
+	if (e->locked)
+		unlock_or_warn(t);
+	return t->file ? (is_final(error) ? why_never : why_later)(why, "5.2.0",
+			     "cannot create file exclusively: %s", strerror(-error))
+		       : open_failure(error, why);
 }
 
 static void prepare(void *context, struct why *why, UNUSED struct buf *text)
@@ -214,6 +241,13 @@ static bool write_locked(const struct errand *e, int fd, struct why *why)
 	return append(e, fd, status.st_size, why);
 }
 
+static bool write_device(const struct errand *e, int fd, struct why *why)
+{
+	struct message_style style = {.flags = e->target->copy_flags | COPY_MBOX};
+	int64_t written = message_copy(e->delivery, e->recipient, &style, fd, 0);
+	return written >= 0 || write_failure((int)written, why);
+}
+
 /* With the recipient's rights, which must be enough to open the file. */
 static void write_message(void *context, struct why *why, UNUSED struct buf *text)
 {
@@ -225,6 +259,8 @@ static void write_message(void *context, struct why *why, UNUSED struct buf *tex
 		(void)open_failure(fd, why);
 	else if (fstat(fd, &status) != 0)
 		(void)why_system(why, errno, "look at mailbox");
+	else if (is_device(e->target, 0, &status))
+		(void)write_device(e, fd, why);
 	else if (check_file(e->target, &status, why))
 		(void)write_locked(e, fd, why);
 	file_close(&fd);
@@ -240,7 +276,8 @@ static void deliver_alone(void *context, struct why *why, struct buf *text)
 	if (!prepare_file(e, why))
 		return;
 	write_message(e, why, text);
-	unlock_or_warn(e->target);
+	if (e->locked)
+		unlock_or_warn(e->target);
 }
 
 static void run_as(const struct as_user *user,
@@ -302,7 +339,10 @@ static void report(
 	bool (*put)(struct why *, const char *, const char *, ...) =
 	    why_is_later(inner) ? why_later : why_never;
 	const char *text = buf_cstr(&inner->text);
-	if (t->user != NULL)
+	if (t->file)
+		(void)put(why, inner->status, "cannot append message to file %s: %s",
+		    t->path, text);
+	else if (t->user != NULL)
 		(void)put(why, inner->status, "cannot update mailbox %s for user %s. %s",
 		    t->path, t->user, text);
 	else if (strcmp(inner->status, "5.2.0") == 0) /* the administrator's mistake */
@@ -420,6 +460,10 @@ const char *mailbox_text(const struct delivery *d, const struct mailbox_target *
 {
 	bool maildir = is_maildir(target->path);
 	if (is_probe(d))
-		return maildir ? "delivers to maildir" : "delivers to mailbox";
+		return maildir     ? "delivers to maildir"
+		    : target->file ? "delivers to file: "
+				   : "delivers to mailbox";
+	if (target->file && !maildir)
+		return "delivered to file: ";
 	return maildir ? "delivered to maildir" : "delivered to mailbox";
 }

@@ -27,6 +27,9 @@ struct mailbox_target {
 	 * "delivery failed to mailbox PATH", as virtual says, and then what would
 	 * be 5.2.0 is 4.2.0. */
 	const char *user;
+	/* A file that somebody named (aliases): "cannot append message to file PATH"; a
+	 * device may be one; where no lock file can be made there is none. */
+	bool file;
 	struct as_user owner; /* whose rights the message is written with */
 	/* The directory is shared (mail_spool_directory): when not all the world may
 	 * write to it, file and lock are made by root, with the directory's group where

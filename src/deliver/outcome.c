@@ -93,6 +93,8 @@ static void log_result(const struct delivery *d, size_t index, struct log_delive
 static void mark_done(struct delivery *d, size_t index)
 {
 	const struct delivery_recipient *r = d->recipients[index].request;
+	if (d->request.flags & DELIVERY_PART)
+		return;
 	int error = queue_file_mark_done(&d->file, r->offset);
 	if (error != 0)
 		log_warning("%.*s: cannot mark recipient at offset %lld as done: %s",
@@ -338,7 +340,7 @@ static bool has_part_left(const struct delivery *d, int64_t offset)
 static void finish_divided(struct delivery *d)
 {
 	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].result == DELIVERY_DIVIDED &&
+		if (d->recipients[i].result == DELIVERY_DIVIDED && !d->passed_left &&
 		    !has_part_left(d, d->recipients[i].request->offset))
 			mark_done(d, i);
 }

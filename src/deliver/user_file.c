@@ -10,7 +10,7 @@
 /* The report: 'W' text NUL for each warning, then 'F' path NUL content. */
 #define MARK_WARNING 'W'
 #define MARK_FILE    'F'
-#define READ_BYTES   65536
+#define READ_BYTES   8192
 
 static void PRINTF_LIKE(2, 3) warn(struct buf *report, const char *format, ...)
 {
@@ -39,16 +39,11 @@ static bool is_good(const struct user_files *f, const char *path,
 
 static int read_all(int fd, struct buf *report)
 {
+	char bytes[READ_BYTES];
 	ssize_t got = 0;
-	do {
-		char *room = buf_reserve(report, READ_BYTES);
-		if (room == NULL)
-			return -EFBIG;
-		got = file_read_some(fd, room, READ_BYTES);
-		if (got > 0)
-			buf_advance(report, (size_t)got);
-	} while (got > 0);
-	return (int)got;
+	while (buf_ok(report) && (got = file_read_some(fd, bytes, sizeof(bytes))) > 0)
+		buf_add(report, bytes, (size_t)got);
+	return buf_ok(report) ? (int)got : -EFBIG;
 }
 
 static bool add_content(const char *path, int fd, const char *what, struct buf *report)
@@ -58,12 +53,11 @@ static bool add_content(const char *path, int fd, const char *what, struct buf *
 	buf_add_cstr(report, path);
 	buf_add_char(report, '\0');
 	int error = read_all(fd, report);
-	if (error == 0 && buf_ok(report))
+	if (error == 0)
 		return true;
 	buf_truncate(report, before);
 	report->overflow = false;
-	warn(report, "cannot read %sfile %s: %s", what, path,
-	    strerror(error != 0 ? -error : EFBIG));
+	warn(report, "cannot read %sfile %s: %s", what, path, strerror(-error));
 	return false;
 }
 

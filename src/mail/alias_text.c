@@ -11,7 +11,6 @@ static const struct str include = {":include:", sizeof(":include:") - 1};
 struct walk {
 	alias_text_each *each;
 	void *context;
-	bool direct; /* the item began with a backslash */
 };
 
 static bool give(const struct walk *w, enum alias_kind kind, struct str text)
@@ -24,8 +23,6 @@ static bool give(const struct walk *w, enum alias_kind kind, struct str text)
 static bool classify(void *context, struct str item, UNUSED struct buf *replacement)
 {
 	const struct walk *w = context;
-	if (w->direct)
-		return give(w, ALIAS_DIRECT, item);
 	if (str_starts(item, STR("|")))
 		return give(w, ALIAS_COMMAND, str_skip(item, 1));
 	if (str_starts(item, STR("/")) || str_starts(item, STR("~/")))
@@ -94,9 +91,6 @@ bool alias_text_walk(struct str text, alias_text_each *each, void *context)
 		}
 		bool open;
 		struct str item = take_item(&text, &open);
-		w.direct = str_starts(item, STR("\\"));
-		if (w.direct)
-			item = str_skip(item, 1);
 		go_on = walk_item(&w, item, open);
 	}
 	return go_on;

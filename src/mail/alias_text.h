@@ -10,8 +10,7 @@
 #include "base/str.h"
 
 enum alias_kind {
-	ALIAS_ADDRESS, /* internal form */
-	ALIAS_DIRECT,  /* "\name": without aliases and .forward; internal form, no '\' */
+	ALIAS_ADDRESS, /* internal form; "\name" is the same as "name" */
 	ALIAS_COMMAND, /* without '|' */
 	ALIAS_FILE,    /* begins with '/' or "~/" */
 	ALIAS_INCLUDE, /* what follows ":include:" */

@@ -5,7 +5,7 @@
 
 static bool collect(void *context, enum alias_kind kind, struct str text)
 {
-	buf_printf(context, "%c<%.*s>", "ADCFI"[kind], STR_ARG(text));
+	buf_printf(context, "%c<%.*s>", "ACFI"[kind], STR_ARG(text));
 	return true;
 }
 
@@ -17,7 +17,7 @@ static const struct {
     {"|unquoted", "C<unquoted>"},
     {":include:/etc/list,x", "I</etc/list>A<x>"},
     {"\":include:/etc/a list\"", "I</etc/a list>"},
-    {"\\alice, b", "D<alice>A<b>"},
+    {"\\alice, b", "A<alice>A<b>"},
     {"\"Alice A, B\" <bob>, c (d, e)", "A<bob>A<c>"},
     {"\"x y\"@other.test", "A<x y@other.test>"},
     {"~/mbox, ../x", "F<~/mbox>A<../x>"},
