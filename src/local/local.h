@@ -81,7 +81,7 @@ struct member {
 #define LEVEL_MAX 100
 /* What one step costs: an alias and the recipient that it leads to; a list. */
 #define LEVEL_ALIAS   4
-#define LEVEL_INCLUDE 3
+#define LEVEL_INCLUDE 2
 
 /* local.c: takes the address apart. False: no memory. */
 MUST_USE bool member_name(struct member *m, struct str address);
@@ -101,6 +101,8 @@ MUST_USE size_t member_outcome(const struct member *m);
  * command, 'F' file, 'I' list, 'R' resubmission). Beyond duplicate_filter_limit nothing
  * is remembered. */
 MUST_USE bool member_is_new(const struct member *m, char kind, struct str text);
+/* Was here, by member_is_new. */
+bool member_is_known(const struct member *m, char kind, struct str text);
 bool member_is_probe(const struct member *m);
 
 /* items.c: the items of an alias, a list or a .forward file that `m` led to. `origin` is

@@ -28,18 +28,30 @@ size_t member_outcome(const struct member *m)
 	return part;
 }
 
+static void add_key(struct buf *key, const struct member *m, char kind, struct str text)
+{
+	bool by_user = kind == 'C' || kind == 'F';
+	buf_printf(key, "%c%d %lld ", kind, kind == 'R' && m->owned,
+	    by_user && m->account != NULL ? (long long)m->account->user.uid : -1);
+	buf_add_str(key, text);
+}
+
+bool member_is_known(const struct member *m, char kind, struct str text)
+{
+	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 2);
+	add_key(&key, m, kind, text);
+	return m->tree->seen != NULL && map_get(m->tree->seen, buf_str(&key)) != NULL;
+}
+
 bool member_is_new(const struct member *m, char kind, struct str text)
 {
 	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 2);
 	struct tree *t = m->tree;
-	bool by_user = kind == 'C' || kind == 'F';
-	buf_printf(&key, "%c%d %lld ", kind, kind == 'R' && m->owned,
-	    by_user && m->account != NULL ? (long long)m->account->user.uid : -1);
-	buf_add_str(&key, text);
+	if (member_is_known(m, kind, text))
+		return false;
+	add_key(&key, m, kind, text);
 	if (t->seen == NULL)
 		t->seen = map_new();
-	if (map_get(t->seen, buf_str(&key)) != NULL)
-		return false;
 	if ((int64_t)map_count(t->seen) < local.params.duplicate_filter_limit)
 		(void)map_set(t->seen, buf_str(&key), t);
 	return true;

@@ -263,6 +263,8 @@ static void deliver_to_path(const struct member *m, const struct account *accoun
 		    str_of(mailbox_text(d, &job.target)));
 	else if (m->origin != 0)
 		delivery_drop_part(d, outcome);
+	if (file.path.p == NULL && m->origin != 0)
+		(void)!member_is_new(m, 'M', m->name);
 	why_free(&job.why);
 	if (file.path.p != NULL && !follow(m, account, f, &file)) {
 		f->files.count = 0; /* it is empty */
@@ -307,11 +309,12 @@ static void deliver_to_account(
 	    local.params.mailbox_transport[0] != '\0' ||
 	    !maps_empty(local.mailbox_commands) ||
 	    local.params.mailbox_command[0] != '\0';
-	bool again = m->origin != 0 && !member_is_new(m, 'M', m->base);
+	bool again = m->origin != 0 && member_is_known(m, 'M', m->name);
 	if ((elsewhere || again) && !member_is_probe(m)) {
 		if (forward_first(m, account, f) || again)
 			return;
 		f->files.count = 0;
+		(void)!member_is_new(m, 'M', m->name);
 	}
 	if (pass_deliver(m, local.mailbox_transports, "mailbox_transport_maps",
 		local.params.mailbox_transport))

@@ -66,7 +66,7 @@ static struct str original(const struct scope *s)
 
 static struct str sender(const struct scope *s)
 {
-	return s->member->sender.len > 0 ? s->member->sender : STR("MAILER-DAEMON");
+	return s->member->sender;
 }
 
 static struct str envelope_id(const struct scope *s)
@@ -164,7 +164,8 @@ char **variables_environment(const struct member *m, const struct account *accou
 	for (size_t i = 0; more != NULL && i < ARRAY_SIZE(variables); i++) {
 		const struct variable *v = &variables[i];
 		struct str value = value_of(&s, v);
-		if (v->environment == NULL || value.len == 0)
+		/* A command may rely on it: the empty sender is one too. */
+		if (v->environment == NULL || (value.len == 0 && v->value != sender))
 			continue;
 		const char *name = arena_printf(a, "%s=", v->environment);
 		more[count] = name != NULL ? filtered(&s, name, value) : NULL;
