@@ -324,7 +324,7 @@ def test_local_delivery_status_filter(lab):
 
 def test_virtual_delivery_status_filter(lab):
     lab.write(f"{lab.server.etc}/filter", "/^5\\.1\\.1 unknown user/ 5.1.6 gone\n")
-    lab.start(f"virtual_delivery_status_filter = regexp:{lab.server.etc}/filter", "virtual_mailbox_domains = v.test",
+    lab.start(f"virtual_delivery_status_filter = regexp:{lab.server.etc}/filter", "virtual_mailbox_domains = v.test", f"virtual_mailbox_base = {lab.out}",
               "virtual_uid_maps = static:5000", "virtual_gid_maps = static:5000", "smtpd_reject_unlisted_recipient = no", "virtual_mailbox_maps = inline:{a@v.test=a/}")
     with lab.server.smtp() as client:
         client.sendmail("s@a.test", ["b@v.test"], "x\r\n")
