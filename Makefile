@@ -44,7 +44,7 @@ bench: all
 	@tools/install_packages.sh bench
 	@bench/run.py
 
-# The same SMTP dialogues with Debian's Postfix and with ours; needs root.
+# The same words and worlds for Debian's Postfix and for ours, compared (tests/compat); needs root.
 compat: all
 	@tools/install_packages.sh run
 	@tools/install_packages.sh check

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "base/clock.h"
 
-#define FOLD_WIDTH 78
+#define FOLD_WIDTH 79
 
 /* What differs between the kinds. Which words tools look for is settled (subjects, field
  * names, part names); the explanation is ours. */
@@ -76,7 +76,8 @@ static bool is_wanted(const struct notice *n, const struct bounce_entry *e)
 	return n->to_postmaster || e->notify == 0 || (e->notify & wanted[n->kind]) != 0;
 }
 
-/* Breaks `text` at blanks before column 78; lines after the first begin with four. */
+/* Breaks `text` at blanks so that no line is longer than FOLD_WIDTH; lines after the
+ * first begin with four. */
 static void add_folded(struct buf *out, struct str text)
 {
 	size_t line_start = out->len;
@@ -115,11 +116,11 @@ static void add_part_start(struct notice *n, const char *description, const char
 static void add_header(struct notice *n)
 {
 	struct buf *out = n->out;
-	const char *host = service_common()->myhostname;
 	buf_add_cstr(out, "Date: ");
 	clock_add_rfc5322(out, clock_wall_seconds());
 	buf_printf(out,
-	    "\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nSubject: %s\nTo: ", host,
+	    "\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nSubject: %s\nTo: ",
+	    service_common()->myorigin,
 	    n->to_postmaster ? row(n)->postmaster_subject : row(n)->subject);
 	address_quote(out, n->recipient);
 	buf_printf(out, "\nAuto-Submitted: %s\nMIME-Version: 1.0\n",

@@ -69,8 +69,10 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	CLEANUP(buf_free) struct buf received = BUF_INIT(4096);
 	add_received(&received, cleanup_message_id(m));
 	struct timeval now = clock_wall();
-	struct cleanup_attribute context = {
-	    .name = STR("rewrite_context"), .value = STR("local")};
+	struct cleanup_attribute attributes[] = {
+	    {.name = STR("encoding"), .value = STR("8bit")},
+	    {.name = STR("rewrite_context"), .value = STR("local")},
+	};
 	struct cleanup_recipient recipient = {.address = n->recipient};
 	struct cleanup_submit envelope = {
 	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
@@ -80,8 +82,8 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	    .arrival_microseconds = (uint32_t)now.tv_usec,
 	    .sender = sender,
 	    .received = buf_str(&received),
-	    .attributes = &context,
-	    .attributes_count = 1,
+	    .attributes = attributes,
+	    .attributes_count = ARRAY_SIZE(attributes),
 	    .recipients = &recipient,
 	    .recipients_count = 1,
 	};

@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "cleanup/checks.h"
+#include "cleanup/mapping.h"
 #include "client/service_client.h"
 #include "mail/log_lines.h"
 #include "queue/queue_dir.h"
@@ -125,10 +127,36 @@ static void choose_drops(void)
 	}
 }
 
+/* What is nested too deep is refused where anybody looks at the structure. */
+static struct mime_options mime_options(void)
+{
+	const struct cleanup_params *p = &cleanup.params;
+	unsigned report = 0;
+	if (p->strict_7bit_headers || p->strict_8bitmime)
+		report |= MIME_8BIT_IN_HEADER;
+	if (p->strict_8bitmime_body || p->strict_8bitmime)
+		report |= MIME_8BIT_IN_BODY;
+	if (p->strict_mime_encoding_domain)
+		report |= MIME_ENCODING_DOMAIN;
+	if (report != 0 || cleanup.checks != NULL)
+		report |= MIME_TOO_DEEP;
+	return (struct mime_options){
+	    .nesting_limit = (unsigned)p->mime_nesting_limit,
+	    .boundary_limit = (size_t)p->mime_boundary_length_limit,
+	    .header_limit = (size_t)p->header_size_limit,
+	    .report = report,
+	    .flat = p->disable_mime_input_processing,
+	};
+}
+
 static void before_jail(void)
 {
-	cleanup.virtual_aliases = maps_open(
-	    "virtual_alias_maps", cleanup.params.virtual_alias_maps, TABLE_FOLD);
+	cleanup.virtual_aliases = recipients_open();
+	cleanup.mapping = mapping_open();
+	cleanup.bcc = bcc_open();
+	cleanup.checks = checks_open();
+	cleanup.bytes = bytes_open();
+	cleanup.mime = mime_options();
 	cleanup.mydestination = match_list_open(
 	    "mydestination", service_common()->mydestination, MATCH_DOMAINS, 0);
 	choose_drops();
@@ -155,7 +183,9 @@ static void started(void)
 
 static bool stale(void)
 {
-	return maps_changed(cleanup.virtual_aliases) ||
+	return recipients_changed(cleanup.virtual_aliases) ||
+	    mapping_changed(cleanup.mapping) || bcc_changed(cleanup.bcc) ||
+	    (cleanup.checks != NULL && content_checks_changed(cleanup.checks)) ||
 	    match_list_changed(cleanup.mydestination);
 }
 

@@ -5,10 +5,13 @@
  *	cleanup.c     main: reserved ids, one exchange a message
  *	message.c     the life of one message: envelope, content, end, commit
  *	recipients.c  rewriting, virtual aliases, duplicates
- *	content.c     text into lines, header from body
+ *	lookup.c, mapping.c, bcc.c  (mapping.h) tables of addresses
+ *	content.c     text into lines, lines into fields and body
+ *	checks.c      header and body checks, and what MIME forbids
  *	fold.c        rewritten address lists, in lines
  *	encoded_word.c  names that are not ASCII
- *	header.c      single fields: rewritten, dropped, counted, added when missing
+ *	header.c      single fields: rewritten, dropped, counted
+ *	missing.c     fields that are added
  */
 #ifndef CLEANUP_CLEANUP_H
 #define CLEANUP_CLEANUP_H
@@ -18,6 +21,8 @@
 #include "client/qmgr_client.h"
 #include "client/rewrite_client.h"
 #include "mail/header.h"
+#include "mail/content_checks.h"
+#include "mail/mime_convert.h"
 #include "message/cleanup.h"
 #include "queue/commit.h"
 #include "queue/queue_write.h"
@@ -35,11 +40,23 @@ struct cleanup_state {
 	struct commit *commit;
 	struct rewrite_client *rewrite;
 	struct qmgr_client *qmgr;
-	struct maps *virtual_aliases;
+	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
+	struct mapping *mapping;
+	struct bcc *bcc;
+	struct content_checks *checks;
+	struct bytes_edit *bytes; /* message_strip_characters and _reject_ */
 	struct match_list *mydestination;
 	bool drops[HEADER_COUNT]; /* message_drop_headers */
+	struct mime_options mime;
 };
 extern struct cleanup_state cleanup;
+
+/* What is done to addresses in the header (local_header_rewrite_clients). */
+enum header_rewriting {
+	HEADER_AS_IT_IS = 0,
+	HEADER_REWRITE_LOCAL = REWRITE_LOCAL,
+	HEADER_REWRITE_REMOTE = REWRITE_REMOTE, /* remote_header_rewrite_domain */
+};
 
 struct message {
 	struct arena *arena;
@@ -50,14 +67,25 @@ struct message {
 	int64_t offset;             /* of the end of `out` in the file */
 	struct queue_size size;     /* the C record */
 	struct map *recipients;     /* seen, for duplicates */
+	struct str sender;          /* as it stands in the file */
+	struct str first_recipient; /* for log lines */
+	struct bcc_wanted *bccs;
+	struct str filter, redirect; /* what checks ask for */
+	const char *mime_refusal;    /* said at the end; NULL: none */
+	struct str returned; /* the filter that returns refused mail to its sender */
+	enum header_rewriting rewriting;
 	enum cleanup_status status; /* first trouble */
-	char reason[256];
+	const char *reason;         /* in words of its own, or NULL */
 	/* content.c */
-	struct buf line;  /* the line that is being collected */
-	struct buf field; /* the header field that is being collected, lines with LF */
+	struct mime *mime;
+	struct mime_convert *convert; /* force_mime_input_conversion: owns `mime` */
+	struct buf line;              /* the line that is being collected */
 	bool in_body, first_line_done;
-	bool
-	    line_is_part; /* pieces of the line that is being collected are out already */
+	bool edits_bytes;    /* message_strip_characters and _reject_ apply */
+	bool plain;          /* the rest is body that nobody looks at */
+	bool line_is_part;   /* pieces of the line that is collected are out already */
+	bool unchecked;      /* a check said PASS, or a mistake makes looking useless */
+	bool announces_8bit; /* a Content-Transfer-Encoding: 8bit */
 	int64_t text_size;
 	/* header.c */
 	unsigned hops;
@@ -71,6 +99,9 @@ struct message {
 void message_serve(struct ipc_exchange *x, struct str payload);
 /* Records the first trouble; later ones change nothing. */
 void message_fail(struct message *m, enum cleanup_status status, const char *reason);
+/* Bad content: the client is told, or, when nobody waits for an answer (CLEANUP_BOUNCE),
+ * the message is taken and returned. `reason` begins with an enhanced status. */
+void message_refuse(struct message *m, enum cleanup_status status, const char *reason);
 /* Address or header field: when it needs SMTPUTF8, and it was asked to be found out, the
  * message is marked (smtputf8_autodetect_classes). */
 void message_detect_utf8(struct message *m, struct str text);
@@ -82,16 +113,22 @@ void message_write_out(struct message *m); /* when `out` is full enough */
 struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
 
 /* --- recipients.c --- */
+struct virtual_aliases *recipients_open(void); /* NULL: not set */
+bool recipients_changed(struct virtual_aliases *aliases);
 void recipients_add(
     struct message *m, const struct cleanup_recipient *list, uint32_t count);
-/* Completes a sender or header address; gives it back unchanged when that is sure. */
-struct str address_complete(struct message *m, struct str address);
+void recipients_add_bcc(struct message *m, struct str address);
+/* Completes an address; gives it back unchanged when that is sure. */
+struct str address_complete(
+    struct message *m, struct str address, enum rewrite_context context);
 
 /* --- content.c --- */
 void content_start(struct message *m);
+void content_add_received(struct message *m, struct str fields);
 void content_add(struct message *m, struct str text);
 void content_end(struct message *m);
-/* Lines of a finished field or a received text, without final LF. */
+void content_release(struct message *m);
+/* Lines of a finished field, without final LF. */
 void content_write_lines(struct message *m, struct str text);
 
 /* --- fold.c --- */
@@ -106,7 +143,11 @@ void fold_angle(struct str phrase_line, struct str address, struct buf *out);
 void encoded_words(struct str text, const char *charset, struct buf *out);
 
 /* --- header.c --- */
+/* A field of the message's own header. */
 void header_field(struct message *m, struct str field);
+void header_note_message_id(struct message *m, enum header_id id, struct str body);
+
+/* --- missing.c --- */
 void header_end(struct message *m);
 
 #endif

@@ -1,30 +1,10 @@
 /*
- * Message text: cut into lines, the header collected field by field, the body written as
- * it comes. Long lines are written in pieces, so memory does not depend on what a
- * stranger sends.
+ * Message text: cut into lines, given to the MIME recogniser, what comes out of it
+ * checked and written. Long lines are taken in pieces, so memory does not depend on what
+ * a stranger sends. Body that nobody wants to look at goes straight to the file.
  */
-#include "cleanup/cleanup.h"
-
-void content_start(struct message *m)
-{
-	size_t limit = (size_t)service_common()->line_length_limit;
-	buf_init(&m->line, limit + 1);
-	buf_init(&m->field, (size_t)cleanup.params.header_size_limit + limit + 2);
-}
-
-/* A CR or NUL inside a line would make two lines of it for somebody
- * (cleanup_replace_stray_cr_lf). */
-static void clean_line(const struct message *m, struct buf *line)
-{
-	if (cleanup.params.cleanup_replace_stray_cr_lf && line->len > 0)
-		for (char *cr = memchr(line->p, '\r', line->len); cr != NULL;
-		     cr = memchr(cr, '\r', line->len - (size_t)(cr - line->p)))
-			*cr = ' ';
-	const char *nul =
-	    line->len > 0 && !m->in_body ? memchr(line->p, '\0', line->len) : NULL;
-	if (nul != NULL)
-		buf_truncate(line, (size_t)(nul - line->p));
-}
+#include "cleanup/checks.h"
+#include "queue/queue_write.h"
 
 static void write_line(struct message *m, struct str line)
 {
@@ -46,18 +26,115 @@ void content_write_lines(struct message *m, struct str text)
 	}
 }
 
-static void field_done(struct message *m)
+/* --- what the recogniser gives out --- */
+
+static void on_field(void *context, enum mime_class field_class, struct str field)
 {
-	if (m->field.len > 0)
-		header_field(m, buf_str(&m->field));
-	buf_clear(&m->field);
+	struct message *m = context;
+	CLEANUP(buf_free) struct buf replacement = BUF_INIT(TABLE_VALUE_MAX);
+	switch (checks_header(m, field_class, field, &replacement)) {
+	case CHECK_DROP:
+		return;
+	case CHECK_REPLACE:
+		field = buf_str(&replacement);
+		break;
+	case CHECK_KEEP:
+		break;
+	}
+	if (cleanup.params.detect_8bit_encoding_header && mime_field_says_8bit(field))
+		m->announces_8bit = true;
+	if (m->in_body)
+		content_write_lines(m, field);
+	else
+		header_field(m, field);
 }
 
-static void header_done(struct message *m)
+static void on_header_end(void *context, bool primary)
 {
-	field_done(m);
-	header_end(m);
+	struct message *m = context;
+	if (!primary)
+		return;
+	if (m->status == CLEANUP_OK)
+		header_end(m);
 	m->in_body = true;
+	m->plain = m->convert == NULL && !m->edits_bytes &&
+	    (cleanup.checks == NULL || content_checks_body_empty(cleanup.checks) ||
+		m->unchecked || (m->envelope.flags & CLEANUP_FILTER) == 0) &&
+	    mime_rest_is_plain(m->mime);
+}
+
+/* An empty message stays empty. */
+static void on_text(void *context, const struct mime_text *text)
+{
+	struct message *m = context;
+	struct str line = text->line;
+	CLEANUP(buf_free) struct buf replacement = BUF_INIT(TABLE_VALUE_MAX);
+	if (text->added && m->text_size == 0)
+		return;
+	switch (checks_body(m, text, &replacement)) {
+	case CHECK_DROP:
+		return;
+	case CHECK_REPLACE:
+		line = buf_str(&replacement);
+		break;
+	case CHECK_KEEP:
+		break;
+	}
+	if (text->whole && line.len >= (size_t)service_common()->line_length_limit) {
+		content_write_lines(m, line);
+		return;
+	}
+	record_write(&m->out, text->whole ? RECORD_LINE : RECORD_PART, line);
+	message_write_out(m);
+}
+
+static void on_trouble(void *context, enum mime_trouble trouble, struct str excerpt)
+{
+	checks_mime(context, trouble, excerpt);
+}
+
+static const struct mime_events events = {on_field, on_header_end, on_text, on_trouble};
+
+void content_start(struct message *m)
+{
+	buf_init(&m->line, (size_t)service_common()->line_length_limit + 1);
+	m->edits_bytes =
+	    cleanup.bytes != NULL && (m->envelope.flags & CLEANUP_FILTER) != 0;
+	if (cleanup.params.force_mime_input_conversion)
+		m->convert = mime_convert_new(&cleanup.mime, &events, m);
+	m->mime = m->convert != NULL ? mime_convert_input(m->convert)
+				     : mime_new(&cleanup.mime, &events, m);
+}
+
+void content_release(struct message *m)
+{
+	if (m->convert == NULL)
+		mime_free(m->mime);
+	mime_convert_free(m->convert);
+	buf_free(&m->line);
+}
+
+/* --- lines --- */
+
+/* A CR or NUL inside a line would make two lines of it for somebody
+ * (cleanup_replace_stray_cr_lf). */
+static void clean_line(struct message *m, struct buf *line)
+{
+	if (m->edits_bytes)
+		bytes_edit(m, line);
+	if (cleanup.params.cleanup_replace_stray_cr_lf && line->len > 0)
+		for (char *cr = memchr(line->p, '\r', line->len); cr != NULL;
+		     cr = memchr(cr, '\r', line->len - (size_t)(cr - line->p)))
+			*cr = ' ';
+}
+
+/* In a header nothing counts behind a NUL. */
+static struct str in_header(const struct message *m, struct str line)
+{
+	const char *nul = line.len > 0 && mime_in_header(m->mime)
+	    ? memchr(line.p, '\0', line.len)
+	    : NULL;
+	return nul != NULL ? str_slice(line, 0, (size_t)(nul - line.p)) : line;
 }
 
 /* The first line of an old mailbox copy, "From user date", is kept under a name. */
@@ -69,66 +146,24 @@ static bool is_mailbox_from(struct message *m, struct str line)
 	    (str_starts(line, STR("From ")) || str_starts(line, STR(">From ")));
 }
 
-/* Beyond header_size_limit the rest of a field is dropped. */
-static void extend_field(struct message *m, const char *between, struct str text)
+static void give_line(struct message *m, struct str line, bool whole)
 {
-	if (m->field.len >= (size_t)cleanup.params.header_size_limit)
-		return;
-	buf_add_cstr(&m->field, between);
-	buf_add_str(&m->field, text);
-}
-
-static void header_line(struct message *m, struct str line)
-{
-	bool folded = line.len > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
-	if (is_mailbox_from(m, line)) {
-		extend_field(m, "X-Mailbox-Line: ", line);
-		return;
-	}
-	if (folded && m->field.len > 0) {
-		extend_field(m, "\n", line);
-		return;
-	}
-	field_done(m);
-	if (header_name_length(line) > 0) {
-		buf_add_str(&m->field, line);
-		return;
-	}
-	header_done(m);
-	if (line.len > 0) /* no empty line between header and body: we put one */
-		write_line(m, STR_EMPTY);
-	write_line(m, line);
-}
-
-static void whole_line(struct message *m)
-{
-	clean_line(m, &m->line);
-	if (m->in_body)
-		write_line(m, buf_str(&m->line));
-	else if (m->line_is_part)
-		extend_field(m, "", buf_str(&m->line));
-	else
-		header_line(m, buf_str(&m->line));
-	m->line_is_part = false;
-	buf_clear(&m->line);
-}
-
-/* A line over the limit: in the header the field grows, in the body it is cut into parts.
- */
-static void long_line(struct message *m)
-{
-	clean_line(m, &m->line);
-	if (m->in_body) {
-		record_write(&m->out, RECORD_PART, buf_str(&m->line));
-		m->line_is_part = true;
+	if (m->plain) {
+		record_write(&m->out, whole ? RECORD_LINE : RECORD_PART, line);
 		message_write_out(m);
-	} else {
-		if (m->line_is_part)
-			extend_field(m, "", buf_str(&m->line));
-		else
-			header_line(m, buf_str(&m->line));
-		m->line_is_part = true;
+		return;
 	}
+	if (!m->in_body && is_mailbox_from(m, line))
+		mime_add_line(m->mime, STR("X-Mailbox-Line: "), false);
+	mime_add_line(m->mime, in_header(m, line), whole);
+}
+
+/* What was collected: a line, or, when it is over the limit, a part of one. */
+static void collected(struct message *m, bool whole)
+{
+	clean_line(m, &m->line);
+	give_line(m, buf_str(&m->line), whole);
+	m->line_is_part = !whole;
 	buf_clear(&m->line);
 }
 
@@ -139,20 +174,37 @@ static void add_piece(struct message *m, struct str piece)
 		size_t room = limit - m->line.len;
 		buf_add_str(&m->line, str_slice(piece, 0, room));
 		piece = str_skip(piece, room);
-		long_line(m);
+		collected(m, false);
 	}
 	buf_add_str(&m->line, piece);
 }
 
-/* Body text that has no CR and short lines goes straight to its records. */
-static bool write_directly(struct message *m, struct str line)
+/* A short line that came whole and has nothing to be cleaned is not copied. */
+static bool give_directly(struct message *m, struct str line)
 {
-	if (!m->in_body || m->line.len > 0 || m->line_is_part ||
+	if (m->line.len > 0 || m->line_is_part || m->edits_bytes ||
 	    line.len >= (size_t)service_common()->line_length_limit ||
 	    memchr(line.p, '\r', line.len) != NULL)
 		return false;
-	write_line(m, line);
+	give_line(m, line, true);
 	return true;
+}
+
+static void add_text(struct message *m, struct str text)
+{
+	while (text.len > 0 && m->status == CLEANUP_OK) {
+		const char *end = memchr(text.p, '\n', text.len);
+		if (end == NULL) {
+			add_piece(m, text);
+			return;
+		}
+		struct str line = {text.p, (size_t)(end - text.p)};
+		text = str_skip(text, line.len + 1);
+		if (give_directly(m, line))
+			continue;
+		add_piece(m, line);
+		collected(m, true);
+	}
 }
 
 static bool is_too_big(struct message *m, size_t more)
@@ -164,38 +216,34 @@ static bool is_too_big(struct message *m, size_t more)
 	return m->status != CLEANUP_OK;
 }
 
+/* Fields that a service of ours puts on top: no mailbox line, no part of the size. */
+void content_add_received(struct message *m, struct str fields)
+{
+	m->first_line_done = true;
+	add_text(m, fields);
+	if (m->line.len > 0)
+		collected(m, true);
+	m->first_line_done = false;
+}
+
 void content_add(struct message *m, struct str text)
 {
-	if (is_too_big(m, text.len))
-		return;
-	while (text.len > 0) {
-		const char *end = memchr(text.p, '\n', text.len);
-		if (end == NULL) {
-			add_piece(m, text);
-			return;
-		}
-		struct str line = {text.p, (size_t)(end - text.p)};
-		text = str_skip(text, line.len + 1);
-		if (write_directly(m, line))
-			continue;
-		add_piece(m, line);
-		whole_line(m);
-	}
+	if (!is_too_big(m, text.len))
+		add_text(m, text);
 }
 
 /* A last line without line end stays one: L, then an empty N. */
 void content_end(struct message *m)
 {
-	if (m->in_body && m->line.len > 0) {
-		clean_line(m, &m->line);
-		record_write(&m->out, RECORD_PART, buf_str(&m->line));
-		write_line(m, STR_EMPTY);
-	} else if (m->line.len > 0 || m->line_is_part) {
-		whole_line(m);
-	}
-	if (m->in_body)
+	bool open = m->line.len > 0 || m->line_is_part;
+	bool open_body = open && m->in_body;
+	if (m->line.len > 0)
+		collected(m, !open_body);
+	if (m->status != CLEANUP_OK)
 		return;
-	header_done(m);
-	if (m->text_size > 0)
+	mime_end(m->mime);
+	if (m->convert != NULL)
+		mime_convert_flush(m->convert);
+	if (open_body)
 		write_line(m, STR_EMPTY);
 }

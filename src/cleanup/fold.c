@@ -31,7 +31,8 @@ void fold_addresses(struct str text, struct buf *out)
 		size_t len = element_length(text);
 		struct str element = str_trim(str_slice(text, 0, len));
 		if (!first) {
-			bool fold = column + 2 + element.len >= FOLD_COLUMNS;
+			size_t comma = len < text.len ? 1 : 0;
+			bool fold = column + 2 + element.len + comma >= FOLD_COLUMNS;
 			buf_add_cstr(out, fold && element.len > 0 ? ",\n\t" : ", ");
 			column = fold ? 1 : column + 2;
 		}

@@ -1,18 +1,9 @@
-/* Single header fields: counted, dropped, rewritten; what is missing is added at the end.
- */
-#include "base/clock.h"
+/* Single header fields: counted, dropped, rewritten. */
 #include "base/log.h"
-#include "cleanup/cleanup.h"
+#include "cleanup/mapping.h"
 #include "mail/address_list.h"
-#include "mail/log_lines.h"
-#include "mail/received.h"
 
-static bool is_ours(const struct message *m)
-{
-	return (m->envelope.flags & CLEANUP_COMPLETE) != 0;
-}
-
-static void note_message_id(struct message *m, enum header_id id, struct str body)
+void header_note_message_id(struct message *m, enum header_id id, struct str body)
 {
 	struct str *kept =
 	    id == HEADER_MESSAGE_ID ? &m->message_id : &m->resent_message_id;
@@ -21,26 +12,42 @@ static void note_message_id(struct message *m, enum header_id id, struct str bod
 		*kept = copy;
 }
 
-static bool complete(void *context, struct str internal, struct buf *replacement)
+/* One field whose addresses are rewritten. */
+struct rewriting {
+	struct message *message;
+	enum address_use use;
+	bool changed;
+};
+
+/* Completed (RFC 5322 3.4 wants a domain), then mapped. */
+static bool rewrite_one(void *context, struct str internal, struct buf *replacement)
 {
-	struct str address = address_complete(context, internal);
-	if (!str_equal(address, internal))
+	struct rewriting *r = context;
+	struct message *m = r->message;
+	struct str address =
+	    address_complete(m, internal, (enum rewrite_context)m->rewriting);
+	address = mapping_apply(m, address, r->use);
+	if (!str_equal(address, internal)) {
 		buf_add_str(replacement, address);
+		r->changed = true;
+	}
 	return true;
 }
 
-/* Addresses in the header of our own mail get their domain (RFC 5322 3.4 wants one). */
-static void write_rewritten(struct message *m, struct str field, struct str body)
+/* A changed list is laid out afresh, another stays as it came. */
+static void write_rewritten(
+    struct message *m, struct str field, struct str body, enum address_use use)
 {
-	CLEANUP(buf_free)
-	struct buf text = BUF_INIT((size_t)cleanup.params.header_size_limit * 2);
+	struct rewriting rewriting = {.message = m, .use = use};
+	size_t limit = (size_t)cleanup.params.header_size_limit * 2;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(limit);
 	buf_add_str(&text, str_slice(field, 0, (size_t)(body.p - field.p)));
-	(void)address_list_walk(
-	    body, (size_t)cleanup.params.header_address_token_limit, complete, m, &text);
+	(void)address_list_walk(body, (size_t)cleanup.params.header_address_token_limit,
+	    rewrite_one, &rewriting, &text);
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(text.len * 2 + 16);
 	fold_addresses(buf_str(&text), &folded);
-	content_write_lines(
-	    m, buf_ok(&text) && buf_ok(&folded) ? buf_str(&folded) : field);
+	bool usable = rewriting.changed && buf_ok(&text) && buf_ok(&folded);
+	content_write_lines(m, usable ? buf_str(&folded) : field);
 }
 
 static bool has_bare_address(struct str body)
@@ -58,11 +65,10 @@ static bool has_bare_address(struct str body)
 
 static void count_hop(struct message *m)
 {
-	if (++m->hops < (unsigned)cleanup.params.hopcount_limit ||
-	    m->status != CLEANUP_OK)
+	if (++m->hops != (unsigned)cleanup.params.hopcount_limit)
 		return;
 	log_warning("%s: message rejected: hopcount exceeded", m->id);
-	message_fail(m, CLEANUP_HOPS, "");
+	message_refuse(m, CLEANUP_HOPS, "5.4.0 too many hops");
 }
 
 /* "Subject : x" is known, and written without the blank (RFC 5322 4.5). */
@@ -79,6 +85,13 @@ static struct str without_blank(struct str field, struct buf *tidy)
 	return buf_str(tidy);
 }
 
+static enum address_use use_of(const struct header_row *row)
+{
+	if ((row->flags & HEADER_IS_SENDER) != 0)
+		return USE_HEADER_SENDER;
+	return (row->flags & HEADER_IS_RECIPIENT) != 0 ? USE_HEADER_RECIPIENT : 0;
+}
+
 void header_field(struct message *m, struct str field)
 {
 	CLEANUP(buf_free) struct buf tidy = BUF_INIT(field.len);
@@ -92,104 +105,13 @@ void header_field(struct message *m, struct str field)
 	if (row->id == HEADER_RECEIVED)
 		count_hop(m);
 	if (row->id == HEADER_MESSAGE_ID || row->id == HEADER_RESENT_MESSAGE_ID)
-		note_message_id(m, row->id, body);
+		header_note_message_id(m, row->id, body);
 	if (cleanup.drops[row->id])
 		return;
-	if (is_ours(m) && (row->flags & (HEADER_IS_SENDER | HEADER_IS_RECIPIENT)) != 0 &&
-	    has_bare_address(body))
-		write_rewritten(m, field, body);
+	enum address_use use = use_of(row);
+	if (m->rewriting != HEADER_AS_IT_IS && use != 0 &&
+	    (cleanup.mapping != NULL || has_bare_address(body)))
+		write_rewritten(m, field, body, use);
 	else
 		content_write_lines(m, field);
-}
-
-static void add_message_id(struct message *m)
-{
-	CLEANUP(buf_free) struct buf value = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf line = BUF_INIT(1100);
-	message_id_write(&value, str_of(m->id), str_of(service_common()->myhostname),
-	    clock_wall_seconds());
-	buf_printf(
-	    &line, "%sMessage-Id: %s", m->resent ? "Resent-" : "", buf_cstr(&value));
-	content_write_lines(m, buf_str(&line));
-	note_message_id(
-	    m, m->resent ? HEADER_RESENT_MESSAGE_ID : HEADER_MESSAGE_ID, buf_str(&value));
-}
-
-static void add_date(struct message *m)
-{
-	CLEANUP(buf_free) struct buf line = BUF_INIT(128);
-	buf_add_cstr(&line, m->resent ? "Resent-Date: " : "Date: ");
-	clock_add_rfc5322(&line, m->envelope.arrival_seconds);
-	content_write_lines(m, buf_str(&line));
-}
-
-static bool is_plain_phrase(struct str name)
-{
-	static const char atext[] = "!#$%&'*+-/=?^_`{|}~ ";
-	for (size_t i = 0; i < name.len; i++)
-		if (!ascii_is_alnum(name.p[i]) &&
-		    (name.p[i] == '\0' || strchr(atext, name.p[i]) == NULL))
-			return false;
-	return true;
-}
-
-/* Words stay, others are quoted (RFC 5322 3.2.4). */
-static void add_phrase(struct buf *out, struct str name)
-{
-	if (!str_is_ascii(name)) {
-		encoded_words(
-		    str_trim(name), cleanup.params.full_name_encoding_charset, out);
-		return;
-	}
-	if (is_plain_phrase(name)) {
-		buf_add_str(out, name);
-		return;
-	}
-	buf_add_char(out, '"');
-	for (size_t i = 0; i < name.len; i++) {
-		if (name.p[i] == '"' || name.p[i] == '\\')
-			buf_add_char(out, '\\');
-		buf_add_char(
-		    out, name.p[i] == '\n' || name.p[i] == '\r' ? ' ' : name.p[i]);
-	}
-	buf_add_char(out, '"');
-}
-
-static void add_from(struct message *m)
-{
-	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX * 2 + 4096);
-	struct str sender = m->envelope.sender;
-	buf_add_cstr(&line, m->resent ? "Resent-From: " : "From: ");
-	if (sender.len == 0) {
-		buf_printf(&line, "MAILER-DAEMON@%s", service_common()->myhostname);
-	} else if (m->envelope.full_name.len > 0) {
-		CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX * 2);
-		CLEANUP(buf_free) struct buf folded = BUF_INIT(ADDRESS_MAX * 2 + 8192);
-		add_phrase(&line, m->envelope.full_name);
-		address_quote(&address, address_complete(m, sender));
-		fold_angle(buf_str(&line), buf_str(&address), &folded);
-		content_write_lines(m, buf_str(&folded));
-		return;
-	} else {
-		address_quote(&line, address_complete(m, sender));
-	}
-	content_write_lines(m, buf_str(&line));
-}
-
-/* RFC 6409 8: a submission server may add these; mail from elsewhere stays as it is. */
-void header_end(struct message *m)
-{
-	bool wanted = is_ours(m) || cleanup.params.always_add_missing_headers;
-	enum header_id id = m->resent ? HEADER_RESENT_MESSAGE_ID : HEADER_MESSAGE_ID;
-	if (wanted && !m->seen[id])
-		add_message_id(m);
-	if (wanted && !m->seen[m->resent ? HEADER_RESENT_DATE : HEADER_DATE])
-		add_date(m);
-	if (wanted && !m->seen[m->resent ? HEADER_RESENT_FROM : HEADER_FROM])
-		add_from(m);
-	if (m->envelope.flags & CLEANUP_DISCARD) /* nobody looks for it */
-		return;
-	if (m->resent)
-		log_message_id(str_of(m->id), m->resent_message_id, true);
-	log_message_id(str_of(m->id), m->message_id, false);
 }

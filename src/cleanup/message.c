@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cleanup/cleanup.h"
+#include "cleanup/mapping.h"
 #include "client/service_client.h"
 #include "mail/log_lines.h"
 
@@ -16,9 +16,25 @@ void message_fail(struct message *m, enum cleanup_status status, const char *rea
 	if (m->status != CLEANUP_OK)
 		return;
 	m->status = status;
-	if (!str_to_cstr(str_slice(str_of(reason), 0, sizeof(m->reason) - 1), m->reason,
-		sizeof(m->reason)))
-		m->reason[0] = '\0';
+	m->reason =
+	    arena_cstr(m->arena, str_slice(str_of(reason), 0, CLEANUP_REASON_MAX));
+}
+
+/* What pickup brought cannot be refused to anybody any more: it is kept, and the error
+ * service returns it to its sender. */
+void message_refuse(struct message *m, enum cleanup_status status, const char *reason)
+{
+	m->unchecked = true;
+	if ((m->envelope.flags & CLEANUP_BOUNCE) == 0) {
+		/* For others the row of the status has the words for clients. */
+		message_fail(m, status, status == CLEANUP_CONTENT ? reason : "");
+		return;
+	}
+	const char *filter = arena_printf(m->arena, "error:%s", reason);
+	if (filter == NULL)
+		message_fail(m, CLEANUP_TABLE, "");
+	else if (m->returned.len == 0)
+		m->returned = str_of(filter);
 }
 
 static void fail_write(struct message *m, const struct why *why)
@@ -74,6 +90,15 @@ static void write_attributes(struct message *m, bool first)
 	}
 }
 
+static struct str sender_address(struct message *m)
+{
+	struct str sender = m->envelope.sender;
+	if (sender.len == 0)
+		return STR_EMPTY;
+	sender = address_complete(m, sender, REWRITE_LOCAL);
+	return mapping_apply(m, sender, USE_ENVELOPE_SENDER);
+}
+
 static void write_envelope(struct message *m)
 {
 	const struct cleanup_submit *e = &m->envelope;
@@ -84,6 +109,8 @@ static void write_envelope(struct message *m)
 	queue_time_record(&m->out, arrival);
 	buf_add_i64(&number, clock_wall_seconds());
 	record_attribute(&m->out, "create_time", buf_str(&number));
+	if (e->filter.len > 0)
+		record_write(&m->out, RECORD_FILTER, e->filter);
 	write_attributes(m, true);
 	if (e->envelope_id.len > 0)
 		record_attribute(&m->out, "envelope_id", e->envelope_id);
@@ -92,14 +119,15 @@ static void write_envelope(struct message *m)
 		    &m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
 	if (e->full_name.len > 0)
 		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
-	record_write(&m->out, RECORD_SENDER,
-	    e->sender.len > 0 ? address_complete(m, e->sender) : STR_EMPTY);
+	m->sender = sender_address(m);
+	record_write(&m->out, RECORD_SENDER, m->sender);
 	write_attributes(m, false);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
 		record_printf(&m->out, RECORD_WARN, "%15lld",
 		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);
 	m->size.sendopts = e->sendopts;
 	message_detect_utf8(m, e->sender);
+	bcc_of_sender(m);
 }
 
 static void start_content(struct message *m)
@@ -107,36 +135,32 @@ static void start_content(struct message *m)
 	record_write(&m->out, RECORD_MESSAGE, STR_EMPTY);
 	m->size.content_offset = position(m);
 	content_start(m);
-	if (m->envelope.received.len > 0) {
-		m->hops = 1; /* ours counts */
-		content_write_lines(m, m->envelope.received);
-	}
+	if (m->envelope.received.len > 0)
+		content_add_received(m, m->envelope.received);
 }
 
+/* What checks say of the content counts before what the client's service said: readers
+ * take the last. */
 static void write_extracted(struct message *m)
 {
 	m->size.content_size = position(m) - m->size.content_offset;
 	m->size.message_size = m->size.content_size;
 	record_write(&m->out, RECORD_EXTRACTED, STR_EMPTY);
-	if (m->envelope.filter.len > 0)
-		record_write(&m->out, RECORD_FILTER, m->envelope.filter);
-	if (m->envelope.redirect.len > 0)
-		record_write(&m->out, RECORD_REDIRECT, m->envelope.redirect);
+	if (m->returned.len > 0) {
+		record_write(&m->out, RECORD_FILTER, m->returned);
+	} else {
+		if (m->filter.len > 0)
+			record_write(&m->out, RECORD_FILTER, m->filter);
+		struct str redirect =
+		    m->redirect.len > 0 ? m->redirect : m->envelope.redirect;
+		if (redirect.len > 0)
+			record_write(&m->out, RECORD_REDIRECT, redirect);
+	}
 	record_attribute(&m->out, "message_id", m->message_id);
+	if (m->announces_8bit)
+		record_attribute(&m->out, "encoding", STR("8bit"));
+	bcc_write(m);
 	record_write(&m->out, RECORD_END, STR_EMPTY);
-}
-
-/* What pickup brought cannot be refused to anybody any more: it is kept, and the error
- * service returns it to its sender. */
-static void bounce_instead(struct message *m)
-{
-	if (!(m->envelope.flags & CLEANUP_BOUNCE) ||
-	    (m->status != CLEANUP_HOPS && m->status != CLEANUP_CONTENT))
-		return;
-	const char *text = m->status == CLEANUP_HOPS ? "error:5.4.0 too many hops"
-						     : "error:5.7.1 content rejected";
-	m->envelope.filter = str_of(text);
-	m->status = CLEANUP_OK;
 }
 
 /* Without log each message is synced by itself: slower, and as safe. */
@@ -174,9 +198,10 @@ static void commit_message(struct message *m)
 static void finish(struct message *m)
 {
 	content_end(m);
+	if (m->mime_refusal != NULL)
+		message_refuse(m, CLEANUP_CONTENT, m->mime_refusal);
 	if (m->status == CLEANUP_OK && m->size.recipients == 0)
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
-	bounce_instead(m);
 	write_extracted(m);
 	flush_out(m);
 	if (m->status == CLEANUP_OK && !(m->envelope.flags & CLEANUP_DISCARD))
@@ -236,6 +261,15 @@ static void slow_down(void)
 		fiber_sleep_ms(cleanup.params.in_flow_delay * 1000);
 }
 
+static enum header_rewriting header_rewriting(const struct message *m)
+{
+	if ((m->envelope.flags & CLEANUP_COMPLETE) != 0)
+		return HEADER_REWRITE_LOCAL;
+	return cleanup.params.remote_header_rewrite_domain[0] != '\0'
+	    ? HEADER_REWRITE_REMOTE
+	    : HEADER_AS_IT_IS;
+}
+
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
 	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
@@ -251,6 +285,7 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		return true;
 	}
 	memcpy(m->id, commit_id(m->slot), strlen(commit_id(m->slot)) + 1);
+	m->rewriting = header_rewriting(m);
 	return true;
 }
 
@@ -258,8 +293,7 @@ static void message_release(struct message *m)
 {
 	commit_cancel(m->slot);
 	buf_free(&m->out);
-	buf_free(&m->line);
-	buf_free(&m->field);
+	content_release(m);
 	map_free(m->recipients);
 	arena_free(m->arena);
 }

@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "cleanup/cleanup.h"
+#include "base/memory.h"
+#include "cleanup/mapping.h"
 #include "mail/address_list.h"
-#include "mail/address_maps.h"
 
 #define ALIAS_TOKENS_MAX 100000
 
@@ -19,13 +19,14 @@ static bool is_complete(struct str address)
 	    parts.domain.p[parts.domain.len - 1] != '.';
 }
 
-struct str address_complete(struct message *m, struct str address)
+struct str address_complete(
+    struct message *m, struct str address, enum rewrite_context context)
 {
 	struct str result;
 	if (is_complete(address))
 		return address;
-	int error = rewrite_addresses(
-	    cleanup.rewrite, REWRITE_LOCAL, &address, 1, m->arena, &result);
+	int error =
+	    rewrite_addresses(cleanup.rewrite, context, &address, 1, m->arena, &result);
 	if (error == 0)
 		return result;
 	log_warning("%s: rewrite service: %s", m->id, strerror(-error));
@@ -33,24 +34,24 @@ struct str address_complete(struct message *m, struct str address)
 	return address;
 }
 
-static void table_trouble(struct message *m)
+struct virtual_aliases {
+	struct address_table table;
+};
+
+struct virtual_aliases *recipients_open(void)
 {
-	log_warning("%s: virtual_alias_maps: lookup problem in %s", m->id,
-	    maps_last_name(cleanup.virtual_aliases));
-	message_fail(m, CLEANUP_DEFER, "");
+	struct virtual_aliases *aliases = memory_alloc(sizeof(*aliases));
+	lookup_open(&aliases->table, "virtual_alias_maps",
+	    cleanup.params.virtual_alias_maps, "virtual");
+	if (aliases->table.maps != NULL)
+		return aliases;
+	free(aliases);
+	return NULL;
 }
 
-/* Not knowing is trouble: a bare-user alias must not be missed because a table was
- * silent. */
-static bool is_local_domain(void *context, struct str domain)
+bool recipients_changed(struct virtual_aliases *aliases)
 {
-	struct message *m = context;
-	enum table_result found = match_list_string(cleanup.mydestination, domain);
-	if (found == TABLE_TRY_LATER || found == TABLE_BROKEN) {
-		log_warning("%s: mydestination: lookup problem", m->id);
-		message_fail(m, CLEANUP_DEFER, "");
-	}
-	return found == TABLE_FOUND || str_is_nocase(domain, service_common()->myorigin);
+	return aliases != NULL && lookup_changed(&aliases->table);
 }
 
 /* One recipient and everything that it expands to. */
@@ -58,30 +59,47 @@ struct expansion {
 	struct message *message;
 	const struct cleanup_recipient *source;
 	struct str original;
+	bool is_copy; /* BCC */
 	unsigned depth;
 	unsigned count;
 	struct str extension; /* unmatched, of the alias that is being expanded */
 	struct str parent;    /* its address */
 };
 
+/* The same address for the same reason comes once. */
+static bool is_duplicate(struct expansion *x, struct str address, struct str orcpt)
+{
+	struct map *seen = x->message->recipients;
+	if ((int64_t)map_count(seen) >= cleanup.params.duplicate_filter_limit)
+		return false;
+	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 4);
+	table_fold(&key, address);
+	buf_add_char(&key, '\0');
+	table_fold(&key, x->original);
+	buf_add_char(&key, '\0');
+	buf_add_str(&key, orcpt);
+	return map_set(seen, buf_str(&key), x->message) != NULL;
+}
+
+static void add_orcpt(const struct expansion *x, struct buf *orcpt)
+{
+	if (x->is_copy)
+		return;
+	if (x->source->dsn_orcpt.len > 0) {
+		buf_add_str(orcpt, x->source->dsn_orcpt);
+		return;
+	}
+	buf_add_cstr(orcpt, "rfc822;");
+	address_quote(orcpt, x->original);
+}
+
 static void write_recipient(struct expansion *x, struct str address)
 {
 	struct message *m = x->message;
-	if ((int64_t)map_count(m->recipients) < cleanup.params.duplicate_filter_limit) {
-		CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 2 + 1);
-		table_fold(&key, address);
-		buf_add_char(&key, '\0');
-		table_fold(&key, x->original);
-		if (map_set(m->recipients, buf_str(&key), m) != NULL)
-			return;
-	}
 	CLEANUP(buf_free) struct buf orcpt = BUF_INIT(ADDRESS_MAX * 2);
-	if (x->source->dsn_orcpt.len > 0) {
-		buf_add_str(&orcpt, x->source->dsn_orcpt);
-	} else {
-		buf_add_cstr(&orcpt, "rfc822;");
-		address_quote(&orcpt, x->original);
-	}
+	add_orcpt(x, &orcpt);
+	if (is_duplicate(x, address, buf_str(&orcpt)))
+		return;
 	struct queue_write_recipient r = {
 	    .address = address,
 	    .original =
@@ -96,6 +114,17 @@ static void write_recipient(struct expansion *x, struct str address)
 	message_write_out(m);
 }
 
+static void expansion_trouble(
+    const struct expansion *x, const char *what, struct str address)
+{
+	log_warning(
+	    "%s: unreasonable virtual_alias_maps %s %.*s%s -- message not accepted, "
+	    "try again later",
+	    x->message->id, what, STR_ARG(str_slice(address, 0, 100)),
+	    str_is(str_of(what), "result") ? "..." : "");
+	message_fail(x->message, CLEANUP_DEFER, "4.6.0 Alias expansion error");
+}
+
 static void expand(struct expansion *x, struct str address);
 
 /* An alias's member; an extension that the alias did not match goes along. */
@@ -105,24 +134,17 @@ static bool expand_member(
 	struct expansion *x = context;
 	struct message *m = x->message;
 	if (++x->count > (unsigned)cleanup.params.virtual_alias_expansion_limit) {
-		log_warning(
-		    "%s: unreasonable virtual_alias_maps map expansion size for %.*s",
-		    m->id, STR_ARG(x->original));
-		message_fail(m, CLEANUP_DEFER, "");
+		expansion_trouble(x, "map expansion size for", x->original);
 		return false;
 	}
-	struct str address = arena_str(m->arena, internal);
+	struct str address = lookup_result(m, internal, x->parent, x->extension);
 	if (address.p == NULL) {
-		message_fail(m, CLEANUP_DEFER, "");
+		message_fail(m, CLEANUP_TABLE, "");
 		return false;
 	}
-	address = address_complete(m, address);
-	struct address_parts parts = address_split(address);
-	if (x->extension.len > 0 && parts.domain.p != NULL) {
-		const char *extended = arena_printf(m->arena, "%.*s%.*s@%.*s",
-		    STR_ARG(parts.local), STR_ARG(x->extension), STR_ARG(parts.domain));
-		if (extended != NULL)
-			address = str_of(extended);
+	if ((int64_t)address.len > cleanup.params.virtual_alias_address_length_limit) {
+		expansion_trouble(x, "result", address);
+		return false;
 	}
 	if (str_equal_nocase(address, x->parent)) /* an alias that names itself */
 		write_recipient(x, address);
@@ -138,55 +160,70 @@ static void expand_value(
 	inner.depth++;
 	inner.parent = address;
 	inner.extension = extension;
-	if (inner.depth > (unsigned)cleanup.params.virtual_alias_recursion_limit) {
-		log_warning("%s: unreasonable virtual_alias_maps map nesting for %.*s",
-		    x->message->id, STR_ARG(x->original));
-		message_fail(x->message, CLEANUP_DEFER, "");
-		return;
-	}
-	(void)address_list_walk(value, ALIAS_TOKENS_MAX, expand_member, &inner, NULL);
+	if (inner.depth >= (unsigned)cleanup.params.virtual_alias_recursion_limit)
+		expansion_trouble(&inner, "map nesting for", x->original);
+	else
+		(void)address_list_walk(
+		    value, ALIAS_TOKENS_MAX, expand_member, &inner, NULL);
 	x->count = inner.count;
 }
 
+/* Trouble was recorded by the lookup. */
 static void expand(struct expansion *x, struct str address)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
-	struct address_maps_query query = {
-	    .maps = cleanup.virtual_aliases,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
-	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
-	    .is_local = is_local_domain,
-	    .context = x->message,
-	};
-	switch (address_maps_lookup(&query, address, &value, &extension)) {
-	case TABLE_ABSENT:
+	enum table_result found = lookup_address(
+	    x->message, &cleanup.virtual_aliases->table, address, &value, &extension);
+	if (found == TABLE_ABSENT)
 		write_recipient(x, address);
-		break;
-	case TABLE_FOUND:
+	else if (found == TABLE_FOUND)
 		expand_value(x, address, buf_str(&value), buf_str(&extension));
-		break;
-	case TABLE_TRY_LATER:
-	case TABLE_BROKEN:
-		table_trouble(x->message);
-	}
+}
+
+static void add_expanded(struct expansion *x, struct str address)
+{
+	struct message *m = x->message;
+	if (m->status != CLEANUP_OK)
+		return;
+	if (m->first_recipient.len == 0)
+		m->first_recipient = address;
+	if (!(m->envelope.flags & CLEANUP_MAP) || cleanup.virtual_aliases == NULL)
+		write_recipient(x, address);
+	else
+		expand(x, address);
+}
+
+static struct str recipient_address(struct message *m, struct str address)
+{
+	address = address_complete(m, address, REWRITE_LOCAL);
+	return mapping_apply(m, address, USE_ENVELOPE_RECIPIENT);
 }
 
 static void add_one(struct message *m, const struct cleanup_recipient *r)
 {
-	struct str address = address_complete(m, r->address);
+	struct str address = recipient_address(m, r->address);
 	struct expansion x = {
 	    .message = m,
 	    .source = r,
 	    .original = r->original.len > 0 ? r->original : r->address,
 	};
-	if (m->status != CLEANUP_OK)
+	add_expanded(&x, address);
+	bcc_of_recipient(m, address);
+}
+
+void recipients_add_bcc(struct message *m, struct str address)
+{
+	const struct cleanup_recipient r = {
+	    .address = arena_str(m->arena, address), .notify = DSN_NOTIFY_NEVER};
+	if (r.address.p == NULL || r.address.len > ADDRESS_MAX) {
+		message_fail(m, CLEANUP_TABLE, "");
 		return;
-	if (!(m->envelope.flags & CLEANUP_MAP) || maps_empty(cleanup.virtual_aliases))
-		write_recipient(&x, address);
-	else
-		expand(&x, address);
+	}
+	struct str complete = recipient_address(m, r.address);
+	struct expansion x = {
+	    .message = m, .source = &r, .original = complete, .is_copy = true};
+	add_expanded(&x, complete);
 }
 
 void recipients_add(

@@ -1,6 +1,7 @@
 #include "client/cleanup_client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/memory.h"
@@ -374,6 +375,43 @@ uint32_t cleanup_detect_utf8(const char *classes, const char *mail_class)
 		if (str_is_nocase(word, mail_class) || str_is_nocase(word, "all"))
 			return CLEANUP_DETECT_UTF8;
 	return 0;
+}
+
+uint32_t cleanup_receive_flags(const char *options)
+{
+	static const struct {
+		const char *name;
+		uint32_t off;
+	} rows_off[] = {
+	    {"no_address_mappings", CLEANUP_MAP | CLEANUP_BCC},
+	    {"no_header_body_checks", CLEANUP_FILTER},
+	};
+	uint32_t flags = CLEANUP_EXTERNAL;
+	struct str rest = str_of(options), word;
+	while (str_next(&rest, " \t\r\n,", &word))
+		for (size_t i = 0; i < ARRAY_SIZE(rows_off); i++)
+			if (str_is_nocase(word, rows_off[i].name))
+				flags &= ~rows_off[i].off;
+	return flags;
+}
+
+struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r)
+{
+	struct cleanup_reply reply = {.code = cleanup_status_code(r->status),
+	    .text = r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status)};
+	struct str reason = str_of(r->reason);
+	size_t length = dsn_status_at(reason);
+	struct str dsn = length > 0 ? str_slice(reason, 0, length)
+				    : str_of(cleanup_status_dsn(r->status));
+	(void)snprintf(reply.dsn, sizeof(reply.dsn), "%.*s", STR_ARG(dsn));
+	if (length == 0)
+		return reply;
+	reply.text += length;
+	while (*reply.text == ' ')
+		reply.text++;
+	if (reply.dsn[0] == '4' && reply.code >= 500)
+		reply.code = 451;
+	return reply;
 }
 
 int cleanup_status_code(enum cleanup_status status)

@@ -42,7 +42,7 @@ MUST_USE int cleanup_message_add(
 struct cleanup_result {
 	enum cleanup_status status;
 	char id[64];
-	char reason[2049];
+	char reason[CLEANUP_REASON_MAX + 1];
 	int64_t size;
 };
 /* 0: cleanup answered (look at status). -errno: nothing is known; callers answer 451. */
@@ -53,6 +53,18 @@ void cleanup_message_free(struct cleanup_message *m);
 /* CLEANUP_DETECT_UTF8 when `classes` (smtputf8_autodetect_classes) names this class of
  * mail or "all", else 0. */
 uint32_t cleanup_detect_utf8(const char *classes, const char *mail_class);
+
+/* CLEANUP_EXTERNAL without what receive_override_options switches off. */
+uint32_t cleanup_receive_flags(const char *options);
+
+/* What a client is told. A reason that begins with an enhanced status has its own: 4.x.x
+ * makes a refusal temporary. `text` points into `r` or is constant. */
+struct cleanup_reply {
+	int code;
+	char dsn[12];
+	const char *text;
+};
+struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r);
 
 /* SMTP code, enhanced status and text of a status. */
 int cleanup_status_code(enum cleanup_status status);

@@ -72,11 +72,12 @@ int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
 	return 0;
 }
 
-int rewrite_resolve(struct rewrite_client *c, struct str sender,
+int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
     const struct str *addresses, size_t count, struct arena *a, struct resolved *out)
 {
 	struct resolve_request request = {
-	    .sender = sender,
+	    .how = q.how,
+	    .sender = q.sender,
 	    .addresses = address_records(addresses, count, a),
 	    .addresses_count = (uint32_t)count,
 	};

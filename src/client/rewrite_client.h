@@ -16,7 +16,12 @@ void rewrite_client_free(struct rewrite_client *c);
 MUST_USE int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
     const struct str *addresses, size_t count, struct arena *a, struct str *out);
 
-MUST_USE int rewrite_resolve(struct rewrite_client *c, struct str sender,
+/* Where mail from `sender` to each address goes. */
+struct resolve_question {
+	struct str sender;
+	uint8_t how; /* enum resolve_how */
+};
+MUST_USE int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
     const struct str *addresses, size_t count, struct arena *a, struct resolved *out);
 
 #endif

@@ -94,8 +94,9 @@ static int resolve_all(struct items *s)
 			in[at++] = s->list[i].text;
 	int error = rewrite_addresses(local.rewrite, REWRITE_LOCAL, in, at, a, out);
 	if (error == 0)
-		error =
-		    rewrite_resolve(local.rewrite, s->parent->sender, out, at, a, where);
+		error = rewrite_resolve(local.rewrite,
+		    (struct resolve_question){.sender = s->parent->sender}, out, at, a,
+		    where);
 	for (size_t i = 0; error == 0 && i < s->count; i++) {
 		if (!is_address(&s->list[i]))
 			continue;

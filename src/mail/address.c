@@ -49,7 +49,7 @@ static bool is_atext(char c)
 	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-static bool is_dot_string(struct str s)
+bool address_local_is_plain(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		if (is_atext(s.p[i]))
@@ -65,7 +65,7 @@ void address_quote(struct buf *out, struct str internal)
 	struct address_parts parts = address_split(internal);
 	if (internal.len == 0)
 		return;
-	if (is_dot_string(parts.local)) {
+	if (address_local_is_plain(parts.local)) {
 		buf_add_str(out, internal);
 		return;
 	}
@@ -175,7 +175,7 @@ bool address_literal_parse(struct str domain, struct net_address *r)
 	return true;
 }
 
-bool address_envelope_valid(struct str internal, bool utf8)
+bool address_envelope_valid(struct str internal, struct address_path_rules rules)
 {
 	if (internal.len > ADDRESS_MAX || str_has_control(internal))
 		return false;
@@ -185,10 +185,13 @@ bool address_envelope_valid(struct str internal, bool utf8)
 	struct net_address literal;
 	if (domain.len > 0 && domain.p[0] == '[')
 		return address_literal_parse(domain, &literal);
+	if (domain.len == 0)
+		return rules.null_domain_ok;
 	/* "user@example.com." is taken; rewriting removes the dot. */
 	if (domain.len > 1 && domain.p[domain.len - 1] == '.')
 		domain.len--;
-	return address_domain_valid(domain, utf8, NULL);
+	return address_domain_valid(domain, rules.utf8_ok, NULL) ||
+	    (rules.numeric_domain_ok && net_address_parse(domain, 0, &literal));
 }
 
 void address_add_log(struct buf *out, struct str internal)

@@ -23,6 +23,9 @@ void address_unquote(struct buf *out, struct str external);
 /* Quotes the local part when it is not a dot-atom (RFC 5321 4.1.2); 8-bit stays. */
 void address_quote(struct buf *out, struct str internal);
 
+/* A dot-atom, which needs no quotes. */
+bool address_local_is_plain(struct str local);
+
 /*
  * The path of MAIL FROM or RCPT TO (RFC 5321 4.1.2), as lenient as Postfix: angle
  * brackets optional unless `strict` (strict_rfc821_envelopes); a source route is
@@ -32,6 +35,8 @@ void address_quote(struct buf *out, struct str internal);
  */
 struct address_path_rules {
 	bool strict, null_ok, utf8_ok;
+	bool null_domain_ok;    /* "user@" (resolve_null_domain) */
+	bool numeric_domain_ok; /* "user@1.2.3.4" (resolve_numeric_domain) */
 };
 MUST_USE bool address_path_parse(struct str text, struct address_path_rules rules,
     struct buf *internal, struct str *rest_r);
@@ -51,8 +56,10 @@ struct address_extension address_split_extension(
 MUST_USE bool address_domain_valid(struct str domain, bool utf8, const char **reason_r);
 /* "[1.2.3.4]" "[IPv6:...]" (RFC 5321 4.1.3). */
 MUST_USE bool address_literal_parse(struct str domain, struct net_address *r);
-/* Domain, literal, or empty local part: good enough to accept in an envelope. */
-MUST_USE bool address_envelope_valid(struct str internal, bool utf8);
+/* Domain, literal, or empty local part: good enough to accept in an envelope by these
+ * rules. */
+MUST_USE bool address_envelope_valid(
+    struct str internal, struct address_path_rules rules);
 
 /* For log lines and replies: "<" + quoted + ">" is up to the caller; this adds the form
  * that info_log_address_format asks for (external or internal). */

@@ -15,6 +15,7 @@ struct walk {
 	size_t copied; /* bytes of `text` that are in `out` or were replaced */
 	size_t
 	    previous; /* where the address before this one ends, '>' included; 0: none */
+	struct str leading; /* comments before a bare address; len 0: none */
 	address_list_each *each;
 	void *context;
 	struct buf *out;
@@ -35,36 +36,52 @@ static size_t offset_of(const struct walk *w, const char *p)
 	return (size_t)(p - w->text.p);
 }
 
-/*
- * Offers the address that stands in `span`, and puts what comes back in its place. When
- * only blanks part it from the address before, a comma is set there, as rewritten lists
- * should be readable by all.
- */
-static void offer(struct walk *w, struct str span)
+static struct str span_between(struct str first, struct str last)
 {
-	if (w->internal.len == 0 || !buf_ok(&w->internal))
-		return;
-	buf_clear(&w->replacement);
-	if (!w->each(w->context, buf_str(&w->internal), &w->replacement)) {
-		w->stopped = true;
-		return;
+	return (struct str){first.p, (size_t)(last.p + last.len - first.p)};
+}
+
+/* Comments inside an address go behind it. */
+static void write_comments(struct buf *out, struct str span)
+{
+	struct address_token t;
+	while ((t = address_token_next(&span)).kind != ADDRESS_TOKEN_END) {
+		if (t.kind != ADDRESS_TOKEN_COMMENT)
+			continue;
+		buf_add_char(out, ' ');
+		buf_add_str(out, t.text);
 	}
-	if (w->out == NULL || w->replacement.len == 0 || !buf_ok(&w->replacement))
-		return;
+}
+
+/* Puts the address in the place of `span`. When only blanks part it from the address
+ * before, a comma is set there, as rewritten lists should be readable by all. */
+static void write_address(struct walk *w, struct str span)
+{
 	if (w->previous > 0) {
 		buf_add_str(w->out, str_slice(w->text, w->copied, w->previous));
 		buf_add_char(w->out, ',');
 		w->copied = w->previous;
 	}
 	size_t start = offset_of(w, span.p);
-	buf_add_str(w->out, str_slice(w->text, w->copied, start));
-	address_quote(w->out, buf_str(&w->replacement));
+	size_t before = w->leading.len > 0 ? offset_of(w, w->leading.p) : start;
+	buf_add_str(w->out, str_slice(w->text, w->copied, before));
+	address_quote(
+	    w->out, buf_str(w->replacement.len > 0 ? &w->replacement : &w->internal));
+	write_comments(w->out, w->leading);
+	write_comments(w->out, span);
 	w->copied = start + span.len;
 }
 
-static struct str span_between(struct str first, struct str last)
+/* Offers the address that stands in `span`. */
+static void offer(struct walk *w, struct str span)
 {
-	return (struct str){first.p, (size_t)(last.p + last.len - first.p)};
+	if (w->internal.len == 0 || !buf_ok(&w->internal))
+		return;
+	buf_clear(&w->replacement);
+	if (!w->each(w->context, buf_str(&w->internal), &w->replacement))
+		w->stopped = true;
+	else if (w->out != NULL && buf_ok(&w->replacement))
+		write_address(w, span);
 }
 
 /* Behind '<', up to '>' or the end; a route before ':' is dropped. */
@@ -82,6 +99,19 @@ static void angle_address(struct walk *w)
 	}
 	if (t.kind != ADDRESS_TOKEN_END && b.ok)
 		offer(w, str_slice(inside, 0, (size_t)(t.text.p - inside.p)));
+}
+
+/* Behind '>' a comment stands without a blank between. */
+static void join_comment(struct walk *w)
+{
+	struct str rest = w->rest;
+	struct address_token blank = address_token_next(&rest);
+	struct address_token comment = address_token_next(&rest);
+	if (w->out == NULL || blank.kind != ADDRESS_TOKEN_SPACE ||
+	    comment.kind != ADDRESS_TOKEN_COMMENT)
+		return;
+	buf_add_str(w->out, str_slice(w->text, w->copied, offset_of(w, blank.text.p)));
+	w->copied = offset_of(w, comment.text.p);
 }
 
 static bool is_word(const struct address_token *t)
@@ -142,6 +172,7 @@ static void bare_address(struct walk *w, struct address_token first)
 static void element(struct walk *w)
 {
 	w->previous = 0;
+	w->leading = STR_EMPTY;
 	bool phrase = is_phrase(w->rest, w->tokens_left);
 	while (!w->stopped) {
 		struct address_token t = next(w);
@@ -149,12 +180,18 @@ static void element(struct walk *w)
 			return;
 		if (address_token_is(&t, '<')) {
 			angle_address(w);
+			join_comment(w);
 			w->previous = offset_of(w, w->rest.p);
 			phrase = is_phrase(w->rest, w->tokens_left);
 		} else if (!phrase &&
 		    (is_word(&t) || address_token_is(&t, '@') ||
 			address_token_is(&t, '.'))) {
 			bare_address(w, t);
+			w->leading = STR_EMPTY;
+		} else if (!phrase && w->previous == 0 &&
+		    t.kind == ADDRESS_TOKEN_COMMENT) {
+			w->leading = w->leading.len > 0 ? span_between(w->leading, t.text)
+							: t.text;
 		}
 	}
 }

@@ -10,15 +10,17 @@
 #include "base/buf.h"
 
 /* For each address: internal form in; the callback adds the internal form to put in its
- * place (nothing: kept as it is). Return false to stop. */
+ * place (nothing: the address stays, written anew). Return false to stop. */
 typedef bool address_list_each(
     void *context, struct str internal, struct buf *replacement);
 
 /*
  * Walks `text` (a field body, folded lines allowed). With `out`, the rewritten list is
- * added there, wrapped like Postfix does (", \n\t" after 78 columns is up to the caller's
- * folding); NULL only walks. At most `token_limit` tokens (header_address_token_limit),
- * the rest is kept as it is. False: the callback stopped.
+ * added there, tidied as Postfix does (no source routes, quotes only where they are
+ * needed, the comments before a bare address behind it, none parted from '>' by blanks),
+ * wrapped like Postfix does (", \n\t" after 78 columns is up to the caller's folding);
+ * NULL only walks. At most `token_limit` tokens (header_address_token_limit), the rest is
+ * kept as it is. False: the callback stopped.
  */
 bool address_list_walk(struct str text, size_t token_limit, address_list_each *each,
     void *context, struct buf *out);

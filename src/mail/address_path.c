@@ -99,7 +99,7 @@ bool address_path_parse(struct str text, struct address_path_rules rules,
 		return false;
 	/* Whatever builds an empty address ("" or a comment) is not the null path. */
 	if (!build(without_route(address), internal) || internal->len == 0 ||
-	    !address_envelope_valid(buf_str(internal), rules.utf8_ok)) {
+	    !address_envelope_valid(buf_str(internal), rules)) {
 		buf_clear(internal);
 		return false;
 	}

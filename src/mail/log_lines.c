@@ -149,3 +149,22 @@ void log_reject(const struct log_reject *r)
 		buf_printf(&line, "%s helo=<%.*s>", separator, STR_ARG(r->helo));
 	put(&line);
 }
+
+void log_content(const struct log_content *c)
+{
+	struct buf line = BUF_INIT(LINE_MAX_BYTES);
+	buf_add_str(&line, c->queue_id);
+	buf_printf(&line, ": %s: %s ", c->action, c->what);
+	buf_add_str(&line, str_slice(c->excerpt, 0, LOG_EXCERPT_MAX));
+	buf_printf(&line, " from %.*s;", STR_ARG(c->client));
+	add_address(&line, " from=", c->sender);
+	if (c->recipient.len > 0)
+		add_address(&line, " to=", c->recipient);
+	if (c->protocol.len > 0)
+		buf_printf(&line, " proto=%.*s", STR_ARG(c->protocol));
+	if (c->helo.len > 0)
+		buf_printf(&line, " helo=<%.*s>", STR_ARG(c->helo));
+	if (c->text.len > 0)
+		buf_printf(&line, ": %.*s", STR_ARG(c->text));
+	put(&line);
+}

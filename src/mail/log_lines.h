@@ -47,4 +47,18 @@ struct log_reject {
 };
 void log_reject(const struct log_reject *r);
 
+/* QID: reject: header EXCERPT from S; from=<> to=<> proto=P helo=<h>: text */
+struct log_content {
+	struct str queue_id;
+	const char *action;           /* reject, warning, hold ... */
+	const char *what;             /* header, body, content */
+	struct str excerpt;           /* at most LOG_EXCERPT_MAX bytes of it are shown */
+	struct str client;            /* host[addr], or local */
+	struct str sender, recipient; /* recipient empty: not known */
+	struct str protocol, helo;    /* empty: left out */
+	struct str text;              /* empty: left out */
+};
+#define LOG_EXCERPT_MAX 200
+void log_content(const struct log_content *c);
+
 #endif

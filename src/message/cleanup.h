@@ -32,7 +32,7 @@ IPC_MESSAGE(cleanup_reserved, 2, NEVER, CLEANUP_RESERVED_FIELDS)
 IPC_MESSAGE(cleanup_release, 3, NEVER, CLEANUP_RELEASE_FIELDS)
 
 enum cleanup_flags {
-	CLEANUP_MAP = 1,    /* canonical and virtual maps, BCC */
+	CLEANUP_MAP = 1,    /* canonical and virtual maps, masquerading */
 	CLEANUP_FILTER = 2, /* header and body checks */
 	CLEANUP_BOUNCE =
 	    4, /* pickup: a message with bad content is kept, and bounced to its sender */
@@ -41,7 +41,10 @@ enum cleanup_flags {
 	CLEANUP_DETECT_UTF8 = 32, /* find out whether SMTPUTF8 is needed */
 	CLEANUP_COMPLETE =
 	    64, /* local origin: rewrite header addresses, add missing fields */
+	CLEANUP_BCC = 128, /* new mail: copies for always_bcc, *_bcc_maps */
 };
+/* Mail from outside, before receive_override_options. */
+#define CLEANUP_EXTERNAL (CLEANUP_MAP | CLEANUP_FILTER | CLEANUP_BCC)
 
 /* In `sendopts`, as in the queue file: MAIL ... SMTPUTF8 (RFC 6531 3.4). */
 #define CLEANUP_SENDOPT_SMTPUTF8 1u
@@ -107,10 +110,11 @@ enum cleanup_status {
 
 /* `reason` replaces the text of the row when not empty (it may start with an enhanced
  * code). `size` is the logged message size. */
-#define CLEANUP_DONE_FIELDS(F) \
-	F(U32, status, 0)      \
-	F(STR, id, 64)         \
-	F(STR, reason, 2048)   \
+#define CLEANUP_REASON_MAX 2048
+#define CLEANUP_DONE_FIELDS(F)             \
+	F(U32, status, 0)                  \
+	F(STR, id, 64)                     \
+	F(STR, reason, CLEANUP_REASON_MAX) \
 	F(I64, size, 0)
 IPC_MESSAGE(cleanup_done, 7, NEVER, CLEANUP_DONE_FIELDS)
 

@@ -23,9 +23,15 @@ IPC_MESSAGE(rewrite_request, 1, SAFE, REWRITE_REQUEST_FIELDS)
 #define REWRITE_REPLY_FIELDS(F) F(LIST, addresses, rewrite_address)
 IPC_MESSAGE(rewrite_reply, 2, SAFE, REWRITE_REPLY_FIELDS)
 
-/* Where does it go: transport, next hop, recipient as the agent shall see it. */
+enum resolve_how {
+	RESOLVE_COMPLETE = 1, /* the addresses were not completed for the local context */
+	RESOLVE_PROBE = 2,    /* where a probe goes (address_verify_...) */
+};
+
+/* Where does it go: transport, next hop, recipient as the agent shall see it. `how`: of
+ * enum resolve_how. */
 #define RESOLVE_REQUEST_FIELDS(F)   \
-	F(U8, verify, 0)            \
+	F(U8, how, 0)               \
 	F(STR, sender, ADDRESS_MAX) \
 	F(LIST, addresses, rewrite_address)
 IPC_MESSAGE(resolve_request, 3, SAFE, RESOLVE_REQUEST_FIELDS)

@@ -123,26 +123,14 @@ static bool busy(void)
 	return scan.under_way;
 }
 
-/* receive_override_options switches off what would be done twice around a filter. */
-static uint32_t cleanup_flags(void)
-{
-	uint32_t flags = CLEANUP_MAP | CLEANUP_FILTER | CLEANUP_COMPLETE | CLEANUP_BOUNCE;
-	struct str options = str_of(pickup.params.receive_override_options), word;
-	while (str_next(&options, " \t\r\n,", &word)) {
-		if (str_is_nocase(word, "no_address_mappings"))
-			flags &= ~(uint32_t)CLEANUP_MAP;
-		else if (str_is_nocase(word, "no_header_body_checks"))
-			flags &= ~(uint32_t)CLEANUP_FILTER;
-	}
-	return flags;
-}
-
 static void started(void)
 {
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 	pickup.mail_owner = owner_of(common).uid;
-	pickup.cleanup_flags = cleanup_flags() |
+	pickup.cleanup_flags =
+	    cleanup_receive_flags(pickup.params.receive_override_options) |
+	    CLEANUP_COMPLETE | CLEANUP_BOUNCE |
 	    cleanup_detect_utf8(
 		service_common()->smtputf8_autodetect_classes, "sendmail");
 	pickup.cleanup = cleanup_client_new(

@@ -206,14 +206,16 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	return NULL;
 }
 
-/* A content filter ("transport:next hop" of the message) takes all mail but what cannot
+/* A content filter ("transport:next hop" of the message) takes all mail but what is
+ * redirected, and what cannot
  * be delivered anyhow. */
 static void apply_filter(
     const struct message *m, struct str *transport, struct str *nexthop)
 {
 	struct str filter = m->envelope.filter;
 	ptrdiff_t colon = str_find(filter, ':');
-	if (colon <= 0 || str_is(*transport, service_common()->error_service_name) ||
+	if (colon <= 0 || m->envelope.redirect.len > 0 ||
+	    str_is(*transport, service_common()->error_service_name) ||
 	    str_is(*transport, "retry"))
 		return;
 	*transport = str_slice(filter, 0, (size_t)colon);
@@ -254,8 +256,9 @@ static int resolve(struct message *m, struct portion *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->count; i++)
 		addresses[i] = p->recipients[i].address;
-	int error = rewrite_resolve(
-	    qmgr.rewrite, m->envelope.sender, addresses, p->count, p->arena, results);
+	struct resolve_question q = {.sender = m->envelope.sender};
+	int error =
+	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
 	for (size_t i = 0; error == 0 && i < p->count; i++)
 		enqueue(m, p, i, &results[i]);
 	return error;

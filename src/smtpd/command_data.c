@@ -58,8 +58,7 @@ static void add_attributes(struct session *s, struct attributes *a)
 	CLEANUP(buf_free) struct buf server = BUF_INIT(NET_ADDRESS_TEXT_MAX * 4);
 	net_address_add_text(&server, local);
 	attribute(a, "log_ident", session_queue_id(s));
-	attribute(
-	    a, "rewrite_context", s->own || s->trusted ? STR("local") : STR("remote"));
+	attribute(a, "rewrite_context", s->completes ? STR("local") : STR("remote"));
 	attribute(a, "encoding", s->transaction->body_8bit ? STR("8bit") : STR_EMPTY);
 	attribute(a, "log_client_name", s->name);
 	attribute(a, "log_client_address", s->address);
@@ -93,15 +92,15 @@ static int begin(struct session *s)
 	add_received(s, &received);
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
-	    .flags = t->cleanup_flags | CLEANUP_MAP | CLEANUP_FILTER |
-		(s->own || s->trusted ? CLEANUP_COMPLETE : 0) |
+	    .flags = t->cleanup_flags | smtpd.receive_flags |
+		(s->completes ? CLEANUP_COMPLETE : 0) |
 		cleanup_detect_utf8(
 		    service_common()->smtputf8_autodetect_classes, "smtpd"),
 	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
 	    .sender = t->sender,
-	    .filter = t->filter,
+	    .filter = t->filter.len > 0 ? t->filter : str_of(smtpd.params.content_filter),
 	    .redirect = t->redirect,
 	    .envelope_id = t->envelope_id,
 	    .ret = t->ret,
@@ -161,15 +160,13 @@ static int receive(struct upload *u)
 
 static void reply_result(struct session *s, const struct cleanup_result *r)
 {
-	int code = cleanup_status_code(r->status);
-	const char *dsn = cleanup_status_dsn(r->status);
+	struct cleanup_reply reply = cleanup_result_reply(r);
 	if (r->status == CLEANUP_OK) {
-		session_reply(s, code, dsn, "Ok: queued as %s", r->id);
+		session_reply(s, reply.code, reply.dsn, "Ok: queued as %s", r->id);
 		/* Who delivers mail is forgiven what went before. */
 		s->errors = s->junk = 0;
 	} else
-		session_error(s, code, dsn, "%s",
-		    r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status));
+		session_error(s, reply.code, reply.dsn, "%s", reply.text);
 }
 
 static void finish(struct session *s, struct upload *u)

@@ -144,11 +144,12 @@ static bool parse(struct session *s, struct transaction *t, struct str arguments
 		return refuse(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
 	struct address_path_rules rules = {.strict = smtpd.params.strict_rfc821_envelopes,
 	    .null_ok = true,
-	    .utf8_ok = true};
+	    .utf8_ok = true,
+	    .null_domain_ok = smtpd.params.resolve_null_domain,
+	    .numeric_domain_ok = smtpd.params.resolve_numeric_domain};
 	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	struct str rest = STR_EMPTY, name, value;
 	if (!address_path_parse(str_skip(arguments, 5), rules, &sender, &rest) ||
-	    (sender.len > 0 && !address_envelope_valid(buf_str(&sender), true)) ||
 	    (!smtpd.params.allow_min_user && str_starts(buf_str(&sender), STR("-")))) {
 		session_log_bad_address(s, "MAIL", str_skip(arguments, 5));
 		return refuse(s, 501, "5.1.7", "Bad sender address syntax");

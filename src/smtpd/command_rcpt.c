@@ -52,12 +52,13 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 	struct transaction *t = s->transaction;
 	if (!str_starts_nocase(arguments, STR("TO:")) || arguments.len == 3)
 		return refuse(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
-	struct address_path_rules rules = {
-	    .strict = smtpd.params.strict_rfc821_envelopes, .utf8_ok = true};
+	struct address_path_rules rules = {.strict = smtpd.params.strict_rfc821_envelopes,
+	    .utf8_ok = true,
+	    .null_domain_ok = smtpd.params.resolve_null_domain,
+	    .numeric_domain_ok = smtpd.params.resolve_numeric_domain};
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
 	struct str rest = STR_EMPTY, name, value;
-	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest) ||
-	    !address_envelope_valid(buf_str(&address), true)) {
+	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest)) {
 		session_log_bad_address(s, "RCPT", str_skip(arguments, 3));
 		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
 	}

@@ -8,7 +8,8 @@
 int recipient_resolve(
     struct str sender, struct str address, struct arena *a, struct resolved *r)
 {
-	return rewrite_resolve(smtpd.rewrite, sender, &address, 1, a, r);
+	struct resolve_question q = {.sender = sender, .how = RESOLVE_COMPLETE};
+	return rewrite_resolve(smtpd.rewrite, q, &address, 1, a, r);
 }
 
 /* Whose bare-user keys count: everything that resolved to this machine. */

@@ -181,6 +181,7 @@ enum verdict refuse(
 	if (!str_to_cstr(str_of(status), e->refusal.status, sizeof(e->refusal.status)))
 		e->refusal.status[0] = '\0';
 	buf_clear(&e->refusal.text);
+	buf_clear(&e->malformed);
 	va_start(args, format);
 	buf_vprintf(&e->refusal.text, format, args);
 	va_end(args);
@@ -320,6 +321,7 @@ static void evaluation_init(struct evaluation *e, struct session *s,
 {
 	*e = (struct evaluation){.session = s, .stage = stage, .recipient = recipient};
 	buf_init(&e->refusal.text, 4096);
+	buf_init(&e->malformed, (size_t)2 * ADDRESS_MAX);
 	buf_init(&e->deferred.text, 4096);
 	buf_init(&e->deferred_reject.text, 4096);
 }
@@ -327,6 +329,7 @@ static void evaluation_init(struct evaluation *e, struct session *s,
 static void evaluation_free(struct evaluation *e)
 {
 	buf_free(&e->refusal.text);
+	buf_free(&e->malformed);
 	buf_free(&e->deferred.text);
 	buf_free(&e->deferred_reject.text);
 }
@@ -336,7 +339,10 @@ static enum verdict conclude(
 {
 	if (verdict != VERDICT_REJECT)
 		return verdict;
-	log_refusal(e, "reject");
+	if (e->malformed.len > 0)
+		session_log_bad_address(e->session, "RCPT", buf_str(&e->malformed));
+	else
+		log_refusal(e, "reject");
 	reply_write(reply, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
 	return VERDICT_REJECT;
 }

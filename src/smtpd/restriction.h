@@ -30,6 +30,7 @@ struct evaluation {
 	enum restriction_stage stage;
 	const struct str *recipient; /* NULL before RCPT */
 	struct refusal refusal;
+	struct buf malformed; /* the refusal is about this address's syntax */
 	bool defer_if_permit, defer_if_reject;
 	struct refusal deferred;        /* what defer_if_permit will say */
 	struct refusal deferred_reject; /* what a refusal becomes by defer_if_reject */

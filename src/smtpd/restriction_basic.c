@@ -143,6 +143,16 @@ static enum verdict refuse_line(struct evaluation *e, struct str line)
 	return refuse(e, code, status, "%.*s", STR_ARG(text));
 }
 
+/* What the resolver finds to be no address is logged as what the parser does. */
+static enum verdict malformed(struct evaluation *e, struct str address)
+{
+	enum verdict verdict = refuse(e, 501, "5.1.3", "Bad recipient address syntax");
+	buf_add_char(&e->malformed, '<');
+	address_quote(&e->malformed, address);
+	buf_add_char(&e->malformed, '>');
+	return verdict;
+}
+
 static enum verdict unlisted(struct evaluation *e, struct str address)
 {
 	struct arena *a = arena_new(65536);
@@ -154,7 +164,7 @@ static enum verdict unlisted(struct evaluation *e, struct str address)
 		verdict = refuse(e, 451, "4.3.0", "<%.*s>: Temporary lookup failure",
 		    STR_ARG(address));
 	else if (resolved.flags & RESOLVE_ERROR)
-		verdict = refuse(e, 501, "5.1.3", "Bad recipient address syntax");
+		verdict = malformed(e, address);
 	else if (!recipient_is_listed(address, &resolved, &line))
 		verdict = refuse_line(e, buf_str(&line));
 	arena_free(a);

@@ -169,11 +169,12 @@ static void classify(struct session *s)
 {
 	const struct net_address *peer = &s->client->peer;
 	if (service_stands_alone()) {
-		s->trusted = s->own = s->bare_newline_allowed = true;
+		s->trusted = s->own = s->completes = s->bare_newline_allowed = true;
 		return;
 	}
 	s->trusted = match_list_host(smtpd.mynetworks, s->name, peer) == TABLE_FOUND;
 	s->own = is_own_address(peer);
+	s->completes = header_rewriting_wanted(smtpd.header_rewriting, s);
 	s->bare_newline_allowed =
 	    match_list_host(smtpd.bare_newline_exclusions, s->name, peer) == TABLE_FOUND;
 }

@@ -74,6 +74,7 @@ static void open_access(void)
 	const struct common_params *common = service_common();
 	smtpd.mynetworks =
 	    match_list_open("mynetworks", common->mynetworks, MATCH_HOSTS, 0);
+	smtpd.header_rewriting = header_rewriting_open();
 	smtpd.bare_newline_exclusions =
 	    match_list_open("smtpd_forbid_bare_newline_exclusions",
 		p->smtpd_forbid_bare_newline_exclusions, MATCH_HOSTS, 0);
@@ -98,6 +99,7 @@ static void before_jail(void)
 	bool silent;
 	smtpd.forbidden_commands = match_list_open(
 	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
+	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =
 	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);
@@ -127,7 +129,9 @@ static bool stale(void)
 		return false;
 	return maps_changed(smtpd.local_recipients) ||
 	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
-	    maps_changed(smtpd.virtual_mailboxes) || match_list_changed(smtpd.mynetworks);
+	    maps_changed(smtpd.virtual_mailboxes) ||
+	    match_list_changed(smtpd.mynetworks) ||
+	    header_rewriting_changed(smtpd.header_rewriting);
 }
 
 static const struct service smtpd_service = {

@@ -58,11 +58,13 @@ struct smtpd_state {
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
 	    *virtual_mailboxes;
 	struct restriction_list *restrictions[STAGE_COUNT];
+	struct header_rewriting *header_rewriting;
 	struct restriction_class *classes;
 	size_t class_count;
 	struct net_prefix *own_addresses;
 	size_t own_address_count;
 	uint32_t discard_keywords;
+	uint32_t receive_flags; /* of cleanup, by receive_override_options */
 	enum bare_newline bare_newline;
 	int64_t space;       /* free in the queue, bytes, or -errno */
 	int64_t space_until; /* when to ask again, monotonic ms */
@@ -114,6 +116,7 @@ struct session {
 	bool denied; /* may not connect: hears so at each command (smtpd_delay_reject =
 			no) */
 	bool trusted, own; /* in mynetworks; this machine itself */
+	bool completes;    /* headers of its mail (local_header_rewrite_clients) */
 	bool bare_newline_allowed;
 	struct transaction *transaction; /* NULL outside one */
 	unsigned errors, junk;
@@ -154,6 +157,11 @@ void session_log_bad_address(
 /* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
 void session_log_action(const struct session *s, const char *action, const char *where,
     struct str text, const struct str *recipient);
+
+/* --- header_rewriting.c --- */
+struct header_rewriting *header_rewriting_open(void);
+bool header_rewriting_changed(const struct header_rewriting *r);
+bool header_rewriting_wanted(const struct header_rewriting *r, const struct session *s);
 
 /* --- transaction.c --- */
 struct transaction *transaction_new(void);

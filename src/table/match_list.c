@@ -190,7 +190,7 @@ static enum table_result match_text(
 	if (l->kind == MATCH_STRINGS || name.len <= text.len || !str_ends(name, text))
 		return TABLE_ABSENT;
 	if (text.len > 0 && text.p[0] == '.')
-		return TABLE_FOUND;
+		return l->flags & MATCH_PARENTS ? TABLE_ABSENT : TABLE_FOUND;
 	return l->flags & MATCH_PARENTS && name.p[name.len - text.len - 1] == '.'
 	    ? TABLE_FOUND
 	    : TABLE_ABSENT;

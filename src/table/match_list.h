@@ -14,9 +14,10 @@ struct match_list;
 
 enum match_kind {
 	MATCH_STRINGS,
-	MATCH_DOMAINS, /* "dom" and ".dom"; with MATCH_PARENTS "dom" includes subdomains
-			*/
-	MATCH_HOSTS,   /* names and network patterns */
+	/* "dom" and, for its subdomains, ".dom"; with MATCH_PARENTS "dom" includes them
+	 * and ".dom" matches nothing */
+	MATCH_DOMAINS,
+	MATCH_HOSTS, /* names and network patterns */
 };
 #define MATCH_PARENTS 1u
 

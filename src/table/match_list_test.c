@@ -33,6 +33,7 @@ TEST(match_list_of_strings_and_domains)
 	    {"example.com", MATCH_DOMAINS, MATCH_PARENTS, "badexample.com", TABLE_ABSENT},
 	    {".example.com", MATCH_DOMAINS, 0, "a.b.example.com", TABLE_FOUND},
 	    {".example.com", MATCH_DOMAINS, 0, "example.com", TABLE_ABSENT},
+	    {".example.com", MATCH_DOMAINS, MATCH_PARENTS, "a.example.com", TABLE_ABSENT},
 	    {"!a.example.com .example.com", MATCH_DOMAINS, 0, "a.example.com",
 		TABLE_ABSENT},
 	    {"!a.example.com .example.com", MATCH_DOMAINS, 0, "b.example.com",

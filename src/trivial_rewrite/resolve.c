@@ -5,10 +5,16 @@
 
 #define PEEL_MAX 100
 
-static bool matches(struct match_list *list, struct str domain, bool *trouble)
+bool resolve_is_in_class(
+    struct question *q, const struct domain_class *class, struct str domain)
 {
-	enum table_result result = match_list_string(list, domain);
-	*trouble = *trouble || result == TABLE_TRY_LATER || result == TABLE_BROKEN;
+	if (class->empty)
+		return false;
+	enum table_result result = match_list_string(class->list, domain);
+	if (result == TABLE_TRY_LATER || result == TABLE_BROKEN) {
+		log_warning("%s lookup failure", class->title);
+		q->trouble = true;
+	}
 	return result == TABLE_FOUND;
 }
 
@@ -18,59 +24,81 @@ static bool is_own_literal(struct str domain)
 	if (!address_literal_parse(domain, &literal))
 		return false;
 	for (size_t i = 0; i < rewriter.own_count; i++)
-		if (net_address_equal_host(&rewriter.own[i].address, &literal))
+		if (net_address_equal_host(&rewriter.own[i], &literal))
 			return true;
 	return false;
 }
 
-static bool is_local(struct str domain, bool *trouble)
+bool resolve_is_local(struct question *q, struct str domain)
 {
-	return matches(rewriter.local_domains, domain, trouble) || is_own_literal(domain);
+	return resolve_is_in_class(q, &rewriter.classes[CLASS_LOCAL], domain) ||
+	    is_own_literal(domain);
 }
 
-static bool has_route(struct str local)
+/* A name without domain belongs to the domain that was peeled off last, or to this host;
+ * "user@" too with resolve_null_domain. */
+static struct str with_domain(struct arena *a, struct str address, struct str own)
 {
-	if (str_find(local, '@') >= 0)
-		return true;
-	return (rewriter.params.allow_percent_hack && str_find(local, '%') > 0) ||
-	    (rewriter.params.swap_bangpath && str_find(local, '!') > 0);
+	struct address_parts parts = address_split(address);
+	if (parts.domain.len > 0 ||
+	    (parts.domain.p != NULL && !rewriter.params.resolve_null_domain))
+		return address;
+	return str_of(arena_printf(a, "%.*s@%.*s", STR_ARG(parts.local), STR_ARG(own)));
+}
+
+/* "user@1.2.3.4" with resolve_numeric_domain is "user@[1.2.3.4]". */
+static struct str with_literal(struct arena *a, struct str address)
+{
+	struct address_parts parts = address_split(address);
+	struct net_address numeric;
+	if (!rewriter.params.resolve_numeric_domain ||
+	    !net_address_parse(parts.domain, 0, &numeric))
+		return address;
+	return str_of(
+	    arena_printf(a, "%.*s@[%.*s]", STR_ARG(parts.local), STR_ARG(parts.domain)));
+}
+
+/* With resolve_dequoted_address even quotes do not keep a local part from being a route.
+ */
+static bool is_route(struct str local)
+{
+	return rewrite_has_route(local) &&
+	    (rewriter.params.resolve_dequoted_address || address_local_is_plain(local));
 }
 
 /* "user%elsewhere@here" is mail for user@elsewhere: our own domain is peeled off as long
- * as something is left that names another. */
-static struct str peel(struct arena *a, struct str address, bool *trouble)
+ * as something is left that names another. NULL p: the arena is full. */
+static struct str peel(struct question *q, struct str address)
 {
+	struct str own = str_of(service_common()->myhostname);
 	for (unsigned i = 0; i < PEEL_MAX; i++) {
+		address = with_domain(q->arena, address, own);
+		if (address.p != NULL)
+			address = with_literal(q->arena, address);
 		struct address_parts parts = address_split(address);
-		if (parts.domain.p == NULL || !has_route(parts.local) ||
-		    !is_local(parts.domain, trouble))
+		if (parts.domain.len == 0 || !resolve_is_local(q, parts.domain))
 			break;
-		struct str inner = rewrite_address_text(a, REWRITE_LOCAL, parts.local);
-		if (inner.p == NULL)
+		own = parts.domain;
+		if (parts.local.len == 0)
+			return str_of(arena_printf(q->arena, "%s@%.*s",
+			    rewriter.params.empty_address_recipient, STR_ARG(own)));
+		if (!is_route(parts.local))
 			break;
-		address = inner;
+		address = rewrite_route(q->arena, parts.local);
 	}
 	return address;
 }
 
 /* Whether the domain part can be one at all. */
-static bool has_valid_domain(struct str domain)
-{
-	struct net_address literal;
-	if (domain.len > 0 && domain.p[0] == '[')
-		return address_literal_parse(domain, &literal);
-	if (rewriter.params.resolve_numeric_domain &&
-	    net_address_parse(domain, 0, &literal))
-		return true;
-	return address_domain_valid(domain, true, NULL);
-}
-
 static bool is_valid(struct str address)
 {
-	struct address_parts parts = address_split(address);
+	struct str domain = address_split(address).domain;
+	struct net_address literal;
 	if (!rewriter.params.allow_min_user && str_starts(address, STR("-")))
 		return false;
-	return parts.domain.p == NULL || has_valid_domain(parts.domain);
+	if (domain.len > 0 && domain.p[0] == '[')
+		return address_literal_parse(domain, &literal);
+	return address_domain_valid(domain, true, NULL);
 }
 
 static struct str lower_case(struct arena *a, struct str domain)
@@ -84,94 +112,132 @@ static struct str lower_case(struct arena *a, struct str domain)
 
 /* A class: its transport parameter ("local:$myhostname"), and the next hop when that
  * names none. */
-static void set_class(struct arena *a, struct resolved *r, uint32_t class,
+static void set_class(struct question *q, struct resolved *r, uint32_t class,
     struct str transport, struct str nexthop)
 {
 	r->flags |= class;
 	r->nexthop = nexthop;
-	transport_split(a, transport, &r->transport, &r->nexthop);
+	transport_split(q->arena, transport, &r->transport, &r->nexthop);
 }
 
 /* Where mail for other systems goes when nothing else says so: what the sender's tables
  * give, else relayhost, else the recipient's domain. */
-static struct str relay_of(
-    struct arena *a, struct str sender, struct str domain, bool *trouble)
+static struct str relay_of(struct question *q, struct str domain)
 {
-	const struct trivial_rewrite_params *p = &rewriter.params;
-	struct str relay = sender_lookup(a, rewriter.sender_relayhosts,
-	    p->empty_address_relayhost_maps_lookup_key, sender, trouble);
+	struct str relay = sender_lookup(q, q->routing->sender_relayhosts,
+	    rewriter.params.empty_address_relayhost_maps_lookup_key);
 	if (relay.len == 0)
-		relay = str_of(p->relayhost);
+		relay = str_of(q->routing->relayhost);
 	return relay.len > 0 ? relay : domain;
 }
 
-static struct str default_transport_of(struct arena *a, struct str sender, bool *trouble)
+static struct str default_transport_of(struct question *q)
 {
-	const struct trivial_rewrite_params *p = &rewriter.params;
-	struct str transport = sender_lookup(a, rewriter.sender_transports,
-	    p->empty_address_default_transport_maps_lookup_key, sender, trouble);
-	return transport.len > 0 ? transport : str_of(p->default_transport);
+	struct str transport = sender_lookup(q, q->routing->sender_transports,
+	    rewriter.params.empty_address_default_transport_maps_lookup_key);
+	return transport.len > 0 ? transport : str_of(q->routing->default_transport);
 }
 
-static void classify(struct arena *a, struct resolved *r, struct str sender,
-    struct str domain, bool *trouble)
+static void set_local(struct question *q, struct resolved *r, struct str domain)
 {
-	const struct trivial_rewrite_params *p = &rewriter.params;
-	struct str folded = lower_case(a, domain);
-	if (is_local(domain, trouble)) {
-		set_class(a, r, RESOLVE_CLASS_LOCAL, str_of(p->local_transport), folded);
-	} else if (matches(rewriter.virtual_alias_domains, domain, trouble)) {
-		/* What is left after alias expansion is nobody. */
-		set_class(a, r, RESOLVE_CLASS_VIRTUAL_ALIAS, STR("error"), STR_EMPTY);
-		r->nexthop = p->show_user_unknown_table_name
-		    ? STR("5.1.1 User unknown in virtual alias table")
-		    : STR("5.1.1 User unknown");
-	} else if (matches(rewriter.virtual_mailbox_domains, domain, trouble)) {
-		set_class(a, r, RESOLVE_CLASS_VIRTUAL_MAILBOX,
-		    str_of(p->virtual_transport), folded);
-	} else if (matches(rewriter.relay_domains, domain, trouble)) {
-		set_class(a, r, RESOLVE_CLASS_RELAY, str_of(p->relay_transport),
-		    relay_of(a, sender, folded, trouble));
-	} else {
-		set_class(a, r, RESOLVE_CLASS_DEFAULT,
-		    default_transport_of(a, sender, trouble),
-		    relay_of(a, sender, folded, trouble));
-	}
+	set_class(q, r, RESOLVE_CLASS_LOCAL, str_of(q->routing->local_transport), domain);
+}
+
+/* What is left after alias expansion is nobody. */
+static void set_virtual_alias(
+    UNUSED struct question *q, struct resolved *r, UNUSED struct str domain)
+{
+	r->flags |= RESOLVE_CLASS_VIRTUAL_ALIAS;
+	r->transport = STR("error");
+	r->nexthop = rewriter.params.show_user_unknown_table_name
+	    ? STR("5.1.1 User unknown in virtual alias table")
+	    : STR("5.1.1 User unknown");
+}
+
+static void set_virtual_mailbox(struct question *q, struct resolved *r, struct str domain)
+{
+	set_class(q, r, RESOLVE_CLASS_VIRTUAL_MAILBOX,
+	    str_of(q->routing->virtual_transport), domain);
+}
+
+static void set_relay(struct question *q, struct resolved *r, struct str domain)
+{
+	set_class(q, r, RESOLVE_CLASS_RELAY, str_of(q->routing->relay_transport),
+	    relay_of(q, domain));
+}
+
+static void set_default(struct question *q, struct resolved *r, struct str domain)
+{
+	set_class(
+	    q, r, RESOLVE_CLASS_DEFAULT, default_transport_of(q), relay_of(q, domain));
+}
+
+/* What is in no class is the default; the last row. */
+static const struct class_row {
+	void (*set)(struct question *q, struct resolved *r, struct str domain);
+	unsigned clashes; /* classes in which its domains must not be too */
+} class_rows[CLASS_COUNT + 1] = {
+    [CLASS_LOCAL] = {set_local, 1u << CLASS_VIRTUAL_ALIAS | 1u << CLASS_VIRTUAL_MAILBOX},
+    [CLASS_VIRTUAL_ALIAS] = {set_virtual_alias,
+	1u << CLASS_VIRTUAL_MAILBOX | 1u << CLASS_RELAY},
+    [CLASS_VIRTUAL_MAILBOX] = {set_virtual_mailbox, 1u << CLASS_RELAY},
+    [CLASS_RELAY] = {set_relay, 0},
+    [CLASS_COUNT] = {set_default, 0},
+};
+
+static void warn_of_clashes(struct question *q, size_t found, struct str domain)
+{
+	for (size_t i = found + 1; i < CLASS_COUNT; i++)
+		if (class_rows[found].clashes & 1u << i &&
+		    resolve_is_in_class(q, &rewriter.classes[i], domain))
+			log_warning("do not list domain %.*s in BOTH %s and %s",
+			    STR_ARG(domain), rewriter.classes[found].title,
+			    rewriter.classes[i].title);
+}
+
+static void classify(struct question *q, struct resolved *r)
+{
+	struct address_parts parts = address_split(r->recipient);
+	struct str folded = lower_case(q->arena, parts.domain);
+	size_t found = CLASS_LOCAL;
+	if (!resolve_is_local(q, parts.domain))
+		for (found++; found < CLASS_COUNT; found++)
+			if (resolve_is_in_class(
+				q, &rewriter.classes[found], parts.domain))
+				break;
+	class_rows[found].set(q, r, folded);
+	warn_of_clashes(q, found, parts.domain);
 	/* A route that ends elsewhere than where we deliver ourselves. */
-	if (!(r->flags & RESOLVE_CLASS_LOCAL) &&
-	    has_route(address_split(r->recipient).local))
+	if (found != CLASS_LOCAL && rewrite_has_route(parts.local))
 		r->flags |= RESOLVE_ROUTED;
 }
 
-static void apply_tables(struct arena *a, struct resolved *r, bool *trouble)
+/* Mail for an address class without own recipients stays with its error text. */
+static void apply_tables(struct question *q, struct resolved *r)
 {
-	if (*trouble || relocated_apply(a, r->recipient, r, trouble))
-		return;
-	/* Mail for an address class without own recipients stays with its error text. */
-	if (!*trouble && !(r->flags & RESOLVE_CLASS_VIRTUAL_ALIAS))
-		(void)transport_apply(a, r->recipient, r, trouble);
+	if (!q->trouble && !relocated_apply(q, r) && !q->trouble &&
+	    !(r->flags & RESOLVE_CLASS_VIRTUAL_ALIAS))
+		transport_apply(q, r);
 }
 
-struct resolved resolve_address(struct arena *a, struct str sender, struct str address)
+struct resolved resolve_address(struct question *q, struct str address)
 {
 	struct resolved r = {.flags = 0, .transport = STR_EMPTY, .nexthop = STR_EMPTY};
-	bool trouble = false;
-	if (address.len == 0)
+	bool empty = address.len == 0;
+	if (empty)
 		address = str_of(rewriter.params.empty_address_recipient);
-	address = rewrite_address_text(a, REWRITE_LOCAL, address);
+	if (q->complete || empty)
+		address = rewrite_address_text(q->arena, REWRITE_LOCAL, address);
 	if (address.p != NULL)
-		address = peel(a, address, &trouble);
+		address = peel(q, address);
 	if (address.p == NULL || !is_valid(address)) {
 		r.flags = RESOLVE_ERROR;
 		return r;
 	}
-	struct address_parts parts = address_split(address);
 	r.recipient = address;
-	classify(a, &r, sender,
-	    parts.domain.p != NULL ? parts.domain : str_of(service_common()->myorigin),
-	    &trouble);
-	apply_tables(a, &r, &trouble);
-	if (trouble)
+	classify(q, &r);
+	apply_tables(q, &r);
+	if (q->trouble)
 		r.flags |= RESOLVE_TRY_LATER;
 	return r;
 }

@@ -22,22 +22,35 @@ static struct str join(struct arena *a, struct str local, struct str domain)
 	return str_of(arena_printf(a, "%.*s@%.*s", STR_ARG(local), STR_ARG(domain)));
 }
 
-/* No '@': the routing forms of old networks. */
-static struct str bare(struct arena *a, struct str address)
+/* The routing forms of old networks, where there is no '@'. */
+static ptrdiff_t bang_of(struct str local)
 {
-	ptrdiff_t bang = str_find(address, '!'), percent = str_find_last(address, '%');
-	if (rewriter.params.swap_bangpath && bang > 0)
-		return join(a, str_skip(address, (size_t)bang + 1),
-		    str_slice(address, 0, (size_t)bang));
-	if (rewriter.params.allow_percent_hack && percent > 0)
-		return join(a, str_slice(address, 0, (size_t)percent),
-		    str_skip(address, (size_t)percent + 1));
-	if (rewriter.params.append_at_myorigin)
-		return join(a, address, str_of(service_common()->myorigin));
-	return address;
+	return rewriter.params.swap_bangpath ? str_find(local, '!') : -1;
 }
 
-static struct str complete_domain(struct arena *a, struct str address)
+static ptrdiff_t percent_of(struct str local)
+{
+	return rewriter.params.allow_percent_hack ? str_find_last(local, '%') : -1;
+}
+
+bool rewrite_has_route(struct str local)
+{
+	return str_find(local, '@') >= 0 || bang_of(local) >= 0 || percent_of(local) >= 0;
+}
+
+/* A local part with a route, but without '@'. */
+static struct str swap(struct arena *a, struct str local)
+{
+	ptrdiff_t bang = bang_of(local), percent = percent_of(local);
+	if (bang >= 0)
+		return join(a, str_skip(local, (size_t)bang + 1),
+		    str_slice(local, 0, (size_t)bang));
+	return join(a, str_slice(local, 0, (size_t)percent),
+	    str_skip(local, (size_t)percent + 1));
+}
+
+static struct str complete_domain(
+    struct arena *a, struct str address, const char *mydomain)
 {
 	struct address_parts parts = address_split(address);
 	if (parts.domain.p == NULL || parts.domain.len == 0 || parts.domain.p[0] == '[')
@@ -45,9 +58,17 @@ static struct str complete_domain(struct arena *a, struct str address)
 	if (str_ends(parts.domain, STR(".")))
 		return str_slice(address, 0, address.len - 1);
 	if (rewriter.params.append_dot_mydomain && str_find(parts.domain, '.') < 0)
-		return str_of(arena_printf(
-		    a, "%.*s.%s", STR_ARG(address), service_common()->mydomain));
+		return str_of(arena_printf(a, "%.*s.%s", STR_ARG(address), mydomain));
 	return address;
+}
+
+struct str rewrite_route(struct arena *a, struct str local)
+{
+	struct str address = strip_route(local);
+	if (address_split(address).domain.p == NULL && rewrite_has_route(address))
+		address = swap(a, address);
+	return address.p != NULL ? complete_domain(a, address, service_common()->mydomain)
+				 : address;
 }
 
 static struct str complete(
@@ -56,14 +77,20 @@ static struct str complete(
 	/* Header addresses of strangers stay as they are, unless
 	 * remote_header_rewrite_domain. */
 	const char *remote = rewriter.params.remote_header_rewrite_domain;
-	if (address.len == 0 || (context == REWRITE_REMOTE && remote[0] == '\0'))
+	bool local = context == REWRITE_LOCAL;
+	const char *origin = local ? service_common()->myorigin : remote;
+	const char *mydomain = local ? service_common()->mydomain : remote;
+	if (address.len == 0 || (!local && remote[0] == '\0'))
 		return address;
 	address = strip_route(address);
-	if (address_split(address).domain.p != NULL)
-		return complete_domain(a, address);
-	if (context == REWRITE_REMOTE)
-		return join(a, address, str_of(remote));
-	return complete_domain(a, bare(a, address));
+	if (address_split(address).domain.p == NULL) {
+		/* What must be quoted is a name, whatever bytes it is made of. */
+		if (address_local_is_plain(address) && rewrite_has_route(address))
+			address = swap(a, address);
+		else if (rewriter.params.append_at_myorigin || !local)
+			address = join(a, address, str_of(origin));
+	}
+	return address.p != NULL ? complete_domain(a, address, mydomain) : address;
 }
 
 /* What would become longer than an address may be stays as it is; it is found to be

@@ -15,33 +15,31 @@ void transport_split(
 		*nexthop = arena_str(a, str_trim(right));
 }
 
-/* FOUND, ABSENT, or trouble, which is logged. */
-static enum table_result ask(
-    struct maps *maps, struct str key, bool partial, struct buf *value)
+static bool is_trouble(enum table_result result)
 {
-	enum table_result result = maps_lookup(maps, key, partial, value);
-	if (result == TABLE_TRY_LATER || result == TABLE_BROKEN)
-		log_warning(
-		    "%s: lookup of %.*s failed", maps_last_name(maps), STR_ARG(key));
-	return result;
+	return result == TABLE_TRY_LATER || result == TABLE_BROKEN;
 }
 
-/* ".example.com" for every parent; the domain itself with its dot does not count. */
-static enum table_result ask_parents(struct str domain, struct buf *value)
+/* Every parent of the domain: ".example.com", or "example.com" when
+ * parent_domain_matches_subdomains says so. */
+static enum table_result ask_parents(
+    const struct routing *routing, struct str domain, struct buf *value)
 {
 	enum table_result result = TABLE_ABSENT;
-	while (result == TABLE_ABSENT) {
+	while (result == TABLE_ABSENT && domain.len > 0) {
 		ptrdiff_t dot = str_find(str_skip(domain, 1), '.');
 		if (dot < 0)
 			break;
 		domain = str_skip(domain, (size_t)dot + 1);
-		result = ask(rewriter.transports, domain, true, value);
+		result = maps_lookup(routing->transports,
+		    rewriter.transport_parents ? str_skip(domain, 1) : domain, true,
+		    value);
 	}
 	return result;
 }
 
 static enum table_result ask_without_extension(
-    struct address_parts parts, struct buf *value)
+    const struct routing *routing, struct address_parts parts, struct buf *value)
 {
 	struct address_extension split =
 	    address_split_extension(parts.local, service_common()->recipient_delimiter,
@@ -50,47 +48,64 @@ static enum table_result ask_without_extension(
 		return TABLE_ABSENT;
 	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX);
 	buf_printf(&key, "%.*s@%.*s", STR_ARG(split.base), STR_ARG(parts.domain));
-	return ask(rewriter.transports, buf_str(&key), true, value);
+	return maps_lookup(routing->transports, buf_str(&key), true, value);
 }
 
 /* user+ext@domain, user@domain, domain, parents, "*". */
-static enum table_result search(struct str address, struct buf *value)
+static enum table_result search(
+    const struct routing *routing, struct str address, struct buf *value)
 {
 	struct address_parts parts = address_split(address);
-	enum table_result result = ask(rewriter.transports, address, false, value);
-	if (result == TABLE_ABSENT && parts.domain.p != NULL)
-		result = ask_without_extension(parts, value);
-	if (result == TABLE_ABSENT && parts.domain.p != NULL)
-		result = ask(rewriter.transports, parts.domain, true, value);
-	if (result == TABLE_ABSENT && parts.domain.p != NULL)
-		result = ask_parents(parts.domain, value);
+	enum table_result result =
+	    maps_lookup(routing->transports, address, false, value);
 	if (result == TABLE_ABSENT)
-		result = ask(rewriter.transports, STR("*"), true, value);
+		result = ask_without_extension(routing, parts, value);
+	if (result == TABLE_ABSENT)
+		result = maps_lookup(routing->transports, parts.domain, true, value);
+	if (result == TABLE_ABSENT)
+		result = ask_parents(routing, parts.domain, value);
+	if (result == TABLE_ABSENT)
+		result = maps_lookup(routing->transports, STR("*"), true, value);
 	return result;
 }
 
-bool transport_apply(
-    struct arena *a, struct str address, struct resolved *r, bool *trouble)
+/* "smtp" and "smtp:" mean the recipient's own domain, not relayhost; ":" changes nothing.
+ */
+static void apply(struct question *q, struct str value, struct resolved *r)
 {
-	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
-	if (maps_empty(rewriter.transports))
-		return false;
-	enum table_result result = search(address, &value);
-	*trouble = result == TABLE_TRY_LATER || result == TABLE_BROKEN;
-	if (result != TABLE_FOUND)
-		return false;
-	/* "smtp:" means the recipient's own domain, not relayhost; ":" changes nothing.
-	 */
-	struct str text = buf_str(&value);
-	struct str domain = address_split(r->recipient).domain;
-	if (str_find(text, ':') > 0 && str_ends(text, STR(":")) && domain.p != NULL)
-		r->nexthop = domain;
-	transport_split(a, text, &r->transport, &r->nexthop);
-	return true;
+	struct str transport = STR_EMPTY, nexthop = STR_EMPTY;
+	transport_split(q->arena, value, &transport, &nexthop);
+	if (transport.len > 0) {
+		r->transport = transport;
+		r->nexthop = str_is(transport, "error") || str_is(transport, "retry")
+		    ? STR("Address is undeliverable")
+		    : address_split(r->recipient).domain;
+	}
+	if (nexthop.len > 0)
+		r->nexthop = nexthop;
 }
 
-struct str sender_lookup(struct arena *a, struct maps *maps, const char *null_key,
-    struct str sender, bool *trouble)
+void transport_apply(struct question *q, struct resolved *r)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	if (maps_empty(q->routing->transports))
+		return;
+	enum table_result result = search(q->routing, r->recipient, &value);
+	if (is_trouble(result)) {
+		log_warning("transport_maps lookup failure");
+		q->trouble = true;
+	} else if (result == TABLE_FOUND) {
+		apply(q, buf_str(&value), r);
+	}
+}
+
+/* Bare-user keys count for our own domains. */
+static bool is_local(void *context, struct str domain)
+{
+	return resolve_is_local(context, domain);
+}
+
+struct str sender_lookup(struct question *q, struct maps *maps, const char *null_key)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
@@ -102,22 +117,20 @@ struct str sender_lookup(struct arena *a, struct maps *maps, const char *null_ke
 	    .double_bounce = service_common()->double_bounce_sender,
 	    .flags = ADDRESS_MAPS_DOMAIN,
 	};
-	enum table_result result = sender.len > 0
-	    ? address_maps_lookup(&query, sender, &value, &extension)
+	enum table_result result = q->sender.len > 0
+	    ? address_maps_lookup(&query, q->sender, &value, &extension)
 	    : maps_lookup(maps, str_of(null_key), false, &value);
-	if (result == TABLE_TRY_LATER || result == TABLE_BROKEN) {
-		log_warning(
-		    "%s: lookup of <%.*s> failed", maps_last_name(maps), STR_ARG(sender));
-		*trouble = true;
+	if (is_trouble(result)) {
+		log_warning("%s lookup failure", maps_last_name(maps));
+		q->trouble = true;
 	}
 	if (result != TABLE_FOUND || str_is_nocase(str_trim(buf_str(&value)), "DUNNO"))
 		return STR_EMPTY;
-	struct str text = arena_str(a, str_trim(buf_str(&value)));
+	struct str text = arena_str(q->arena, str_trim(buf_str(&value)));
 	return text.p != NULL ? text : STR_EMPTY;
 }
 
-bool relocated_apply(
-    struct arena *a, struct str address, struct resolved *r, bool *trouble)
+bool relocated_apply(struct question *q, struct resolved *r)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
@@ -127,16 +140,21 @@ bool relocated_apply(
 	    .maps = rewriter.relocated,
 	    .delimiters = service_common()->recipient_delimiter,
 	    .double_bounce = service_common()->double_bounce_sender,
-	    .flags = ADDRESS_MAPS_DOMAIN,
+	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
+	    .is_local = is_local,
+	    .context = q,
 	};
 	enum table_result result =
-	    address_maps_lookup(&query, address, &value, &extension);
-	*trouble = result == TABLE_TRY_LATER || result == TABLE_BROKEN;
+	    address_maps_lookup(&query, r->recipient, &value, &extension);
+	if (is_trouble(result)) {
+		log_warning("relocated_maps lookup failure");
+		q->trouble = true;
+	}
 	if (result != TABLE_FOUND)
 		return false;
 	const char *prefix =
 	    rewriter.params.relocated_prefix_enable ? "5.1.6 User has moved to " : "";
 	r->transport = STR("error");
-	r->nexthop = str_of(arena_printf(a, "%s%s", prefix, buf_cstr(&value)));
+	r->nexthop = str_of(arena_printf(q->arena, "%s%s", prefix, buf_cstr(&value)));
 	return true;
 }

@@ -50,9 +50,16 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 	};
 	if (reply.results == NULL)
 		return false;
-	for (uint32_t i = 0; i < request.addresses_count; i++)
-		reply.results[i] =
-		    resolve_address(a, request.sender, request.addresses[i].address);
+	for (uint32_t i = 0; i < request.addresses_count; i++) {
+		struct question q = {
+		    .arena = a,
+		    .routing =
+			request.how & RESOLVE_PROBE ? &rewriter.probes : &rewriter.mail,
+		    .complete = (request.how & RESOLVE_COMPLETE) != 0,
+		    .sender = request.sender,
+		};
+		reply.results[i] = resolve_address(&q, request.addresses[i].address);
+	}
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
 	resolve_reply_write(&bytes, &reply);
 	return buf_ok(&bytes) && ipc_reply(x, resolve_reply_type, buf_str(&bytes)) == 0;
@@ -75,70 +82,133 @@ static void exchange(struct ipc_exchange *x)
 	arena_free(a);
 }
 
-static unsigned parents_match(const char *list)
+static bool has_parents(const char *title)
 {
 	struct str names = str_of(service_common()->parent_domain_matches_subdomains),
 		   name;
 	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, list))
-			return MATCH_PARENTS;
-	return 0;
+		if (str_is(name, title))
+			return true;
+	return false;
 }
 
-static struct match_list *open_domains(const char *title, const char *text)
+/* Only relay_domains includes subdomains; the other lists name each domain. */
+static void open_class(enum domain_class_index i, const char *title, const char *text)
 {
-	return match_list_open(title, text, MATCH_DOMAINS, parents_match(title));
+	enum match_kind kind = i == CLASS_RELAY ? MATCH_DOMAINS : MATCH_STRINGS;
+	rewriter.classes[i] = (struct domain_class){
+	    .title = title,
+	    .list = match_list_open(
+		title, text, kind, has_parents(title) ? MATCH_PARENTS : 0),
+	    .empty = str_trim(str_of(text)).len == 0,
+	};
 }
 
-/* inet_interfaces and proxy_interfaces: "all", or numeric addresses. */
+/* A table may choose among destinations; it must not make them of what strangers say. */
+#define ROUTING_TABLE (TABLE_FOLD | TABLE_NO_SUBSTITUTE)
+
+static void open_routings(void)
+{
+	const struct trivial_rewrite_params *p = &rewriter.params;
+	rewriter.mail = (struct routing){
+	    .local_transport = p->local_transport,
+	    .virtual_transport = p->virtual_transport,
+	    .relay_transport = p->relay_transport,
+	    .default_transport = p->default_transport,
+	    .relayhost = p->relayhost,
+	    .transports = maps_open("transport_maps", p->transport_maps, ROUTING_TABLE),
+	    .sender_relayhosts = maps_open("sender_dependent_relayhost_maps",
+		p->sender_dependent_relayhost_maps, ROUTING_TABLE),
+	    .sender_transports = maps_open("sender_dependent_default_transport_maps",
+		p->sender_dependent_default_transport_maps, ROUTING_TABLE),
+	};
+}
+
+static struct maps *open_or_share(
+    const char *title, const char *text, const char *mail_text, struct maps *mail)
+{
+	return strcmp(text, mail_text) == 0 ? mail
+					    : maps_open(title, text, ROUTING_TABLE);
+}
+
+static void open_probes(void)
+{
+	const struct trivial_rewrite_params *p = &rewriter.params;
+	rewriter.probes = (struct routing){
+	    .local_transport = p->address_verify_local_transport,
+	    .virtual_transport = p->address_verify_virtual_transport,
+	    .relay_transport = p->address_verify_relay_transport,
+	    .default_transport = p->address_verify_default_transport,
+	    .relayhost = p->address_verify_relayhost,
+	    .transports = open_or_share("address_verify_transport_maps",
+		p->address_verify_transport_maps, p->transport_maps,
+		rewriter.mail.transports),
+	    .sender_relayhosts =
+		open_or_share("address_verify_sender_dependent_relayhost_maps",
+		    p->address_verify_sender_dependent_relayhost_maps,
+		    p->sender_dependent_relayhost_maps, rewriter.mail.sender_relayhosts),
+	    .sender_transports =
+		open_or_share("address_verify_sender_dependent_default_transport_maps",
+		    p->address_verify_sender_dependent_default_transport_maps,
+		    p->sender_dependent_default_transport_maps,
+		    rewriter.mail.sender_transports),
+	};
+}
+
+static bool is_spoken(const struct net_address *a)
+{
+	struct str protocols = str_of(service_common()->inet_protocols), word;
+	while (str_next(&protocols, " \t\r\n,", &word))
+		if (str_is_nocase(word, "all") ||
+		    str_is_nocase(
+			word, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4"))
+			return true;
+	return false;
+}
+
+/* The addresses of a list, of the protocols that we speak. */
 static void add_own(const char *list)
 {
-	struct str words = str_of(list), word;
-	while (rewriter.own_count < OWN_MAX && str_next(&words, " \t\r\n,", &word)) {
-		struct net_prefix *next = &rewriter.own[rewriter.own_count];
-		if (str_is_nocase(word, "all")) {
-			int count = net_own_addresses(next, OWN_MAX - rewriter.own_count);
-			rewriter.own_count += count > 0 ? (size_t)count : 0;
-		} else if (str_is_nocase(word, "loopback-only") ||
-		    str_is_nocase(word, "localhost")) {
-			rewriter.own_count +=
-			    net_address_parse(STR("127.0.0.1"), 0, &next->address);
-		} else if (net_address_parse(word, 0, &next->address)) {
-			rewriter.own_count++;
-		}
-	}
+	struct net_address *listed = memory_alloc_array(OWN_MAX, sizeof(*listed));
+	size_t count = net_listed_addresses(str_of(list), listed, OWN_MAX);
+	for (size_t i = 0; i < count && rewriter.own_count < OWN_MAX; i++)
+		if (is_spoken(&listed[i]))
+			rewriter.own[rewriter.own_count++] = listed[i];
+	free(listed);
 }
 
 static void before_jail(void)
 {
 	const struct trivial_rewrite_params *p = &rewriter.params;
 	const struct common_params *common = service_common();
-	rewriter.local_domains = open_domains("mydestination", common->mydestination);
-	rewriter.virtual_alias_domains =
-	    open_domains("virtual_alias_domains", p->virtual_alias_domains);
-	rewriter.virtual_mailbox_domains =
-	    open_domains("virtual_mailbox_domains", p->virtual_mailbox_domains);
-	rewriter.relay_domains = open_domains("relay_domains", common->relay_domains);
-	rewriter.transports = maps_open("transport_maps", p->transport_maps, TABLE_FOLD);
+	open_class(CLASS_LOCAL, "mydestination", common->mydestination);
+	open_class(
+	    CLASS_VIRTUAL_ALIAS, "virtual_alias_domains", p->virtual_alias_domains);
+	open_class(
+	    CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", p->virtual_mailbox_domains);
+	open_class(CLASS_RELAY, "relay_domains", common->relay_domains);
+	rewriter.transport_parents = has_parents("transport_maps");
+	open_routings();
+	open_probes();
 	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
-	rewriter.sender_relayhosts = maps_open("sender_dependent_relayhost_maps",
-	    p->sender_dependent_relayhost_maps, TABLE_FOLD);
-	rewriter.sender_transports = maps_open("sender_dependent_default_transport_maps",
-	    p->sender_dependent_default_transport_maps, TABLE_FOLD);
 	rewriter.own = memory_alloc_array(OWN_MAX, sizeof(*rewriter.own));
 	add_own(common->inet_interfaces);
 	add_own(common->proxy_interfaces);
 }
 
+static bool routing_changed(const struct routing *r)
+{
+	return maps_changed(r->transports) || maps_changed(r->sender_relayhosts) ||
+	    maps_changed(r->sender_transports);
+}
+
 static bool stale(void)
 {
-	return match_list_changed(rewriter.local_domains) ||
-	    match_list_changed(rewriter.virtual_alias_domains) ||
-	    match_list_changed(rewriter.virtual_mailbox_domains) ||
-	    match_list_changed(rewriter.relay_domains) ||
-	    maps_changed(rewriter.transports) || maps_changed(rewriter.relocated) ||
-	    maps_changed(rewriter.sender_relayhosts) ||
-	    maps_changed(rewriter.sender_transports);
+	for (size_t i = 0; i < CLASS_COUNT; i++)
+		if (match_list_changed(rewriter.classes[i].list))
+			return true;
+	return routing_changed(&rewriter.mail) || routing_changed(&rewriter.probes) ||
+	    maps_changed(rewriter.relocated);
 }
 
 static const struct service rewrite_service = {

@@ -1,182 +1,71 @@
 #!/usr/bin/python3
-"""The same SMTP dialogues with Debian's Postfix and with ours; see dialogue/README.md.
+"""Debian's Postfix and ours told the same, and compared: dialogues (dialogue/README.md) and scenarios (scenario/README.md).
 
-    tests/compat/run.py [-v] [WORD ...]     groups whose name contains a word; -v shows each reply
+    tests/compat/run.py [-v] [-j PAIRS] [WORD ...]     those whose name contains a word; -v shows what was compared
 """
 import argparse
-import glob
 import os
-import re
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
-from instance import Wire  # noqa: E402
+import dialogues  # noqa: E402
+import scenarios  # noqa: E402
 from reference import Ours, Reference  # noqa: E402
-
-FIRST_PORT = 2500
-REPLY_SECONDS = 5
-
-MAIN = [
-    "myhostname = mx.lab.test",
-    "mydestination = mx.lab.test localhost lab.test",
-    "myorigin = lab.test",
-    "mynetworks = 127.0.0.1/32",
-    "recipient_delimiter = +",
-    "relay_domains = relay.test err.test retry.test",
-    "relay_recipient_maps =",
-    "alias_maps = inline:{fwd=bob}",
-    "local_recipient_maps = unix:passwd.byname $alias_maps",
-    "virtual_alias_domains = valias.test",
-    "virtual_alias_maps = inline:{info@valias.test=alice@lab.test}",
-    "virtual_mailbox_domains = vmail.test",
-    "virtual_mailbox_base = /var/mailboxes",
-    "virtual_mailbox_maps = inline:{v1@vmail.test=v1/}",
-    "transport_maps = inline:{ {err.test = error:5.7.1 administratively closed} {retry.test = retry:4.7.1 try later please} }",
-    "default_transport = discard:", "relay_transport = discard:",
-    "message_size_limit = 20000",
-    "smtpd_error_sleep_time = 0",
-    "smtpd_hard_error_limit = 1000",
-    "smtpd_peername_lookup = no",
-    "smtputf8_enable = yes",
-    "smtpd_discard_ehlo_keywords = starttls, chunking, etrn, auth",
-]
+from scenario_file import ASPECTS, scenarios as all_scenarios  # noqa: E402
 
 
-class Group:
-    def __init__(self, path):
-        self.name = os.path.basename(path)[:-len(".txt")]
-        self.options, self.steps, self.intended = [], [], {}
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                self.add_line(number, line.rstrip("\n"))
-
-    def add_line(self, number, line):
-        word, _, rest = line.partition(" ")
-        if line == "" or line.startswith("#"):
-            return
-        if word == "-o":
-            self.options.append(rest)
-        elif word == "D:":
-            self.intended[number + 1] = rest
-        elif word in ("C:", "S:", "R:", "wait", "connect"):
-            self.steps.append((number, word, rest))
-        else:
-            raise ValueError(f"{self.name}.txt: line {number}: {line!r} is no step")
-
-    def service(self, port):
-        options = "".join(f" -o {{ {text.replace('=', ' = ', 1)} }}" for text in self.options)
-        return f"{port} inet n - n - - smtpd{options}"
-
-
-def groups(words=()):
-    found = [Group(path) for path in sorted(glob.glob(f"{HERE}/dialogue/*.txt"))]
-    return found, [g for g in found if not words or any(word in g.name for word in words)]
-
-
-def decode(text):
-    """Escapes into bytes."""
-    text = re.sub(r"\\\{(\d+),((?:[^\\}]|\\.)*)\}", lambda m: m[2] * int(m[1]), text)
-    names = {"t": b"\t", "r": b"\r", "n": b"\n", "0": b"\0", "\\": b"\\"}
-    out, at = b"", 0
-    while at < len(text):
-        if text[at] != "\\":
-            end = text.find("\\", at)
-            end = len(text) if end < 0 else end
-            out, at = out + text[at:end].encode(), end
-        elif text[at + 1] == "x":
-            out, at = out + bytes([int(text[at + 2:at + 4], 16)]), at + 4
-        else:
-            out, at = out + names[text[at + 1]], at + 2
-    return out
-
-
-def mask(reply):
-    return re.sub(r"queued as [0-9A-Za-z]+", "queued as QID", reply)
-
-
-def read_reply(wire):
+def run_dialogues(words, verbose):
+    """How many groups were run, and how many of them differ."""
+    all_groups, chosen = dialogues.groups(words)
+    servers, failed = [], 0
     try:
-        return mask(wire.reply()) or "<closed>"
-    except TimeoutError:
-        return "<nothing>"
-    except OSError:
-        return "<closed>"
-
-
-def speak(server, port, group):
-    """All replies of a group: (line number, what was said, reply)."""
-    wire, heard = None, []
-    server.port = port
-    for number, word, text in group.steps:
-        if word == "connect":
-            if wire:
-                wire.close()
-            wire = Wire(server.open_socket(text or "127.0.0.1"))
-            wire.socket.settimeout(REPLY_SECONDS)
-            heard.append((number, "connect", wire.greeting))
-        elif word == "wait":
-            time.sleep(float(text))
-        else:
-            if word != "R:":
-                try:
-                    wire.raw(decode(text) + (b"\r\n" if word == "C:" else b""))
-                except OSError:
-                    pass  # the reply tells
-            if word != "S:":
-                heard.append((number, text if word == "C:" else "(more)", read_reply(wire)))
-    if wire:
-        wire.close()
-    return heard
-
-
-def start(kind, all_groups):
-    server = kind()
-    try:
-        server.configure(MAIN, [g.service(FIRST_PORT + i) for i, g in enumerate(all_groups)])
-        server.start()
-    except BaseException:
-        server.destroy()
-        raise
-    return server
-
-
-def compare(servers, all_groups, group):
-    """Exchanges, and the differences among them that are not intended: (line number, said, Postfix's reply, ours). An intended
-    one that is none any more is a difference too."""
-    port = FIRST_PORT + all_groups.index(group)
-    theirs, ours = (speak(server, port, group) for server in servers)
-    return theirs, [(a[0], a[1], a[2], b[2]) for a, b in zip(theirs, ours)
-                    if (a[2] != b[2]) != (a[0] in group.intended)]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("-v", action="store_true")
-    parser.add_argument("words", nargs="*")
-    arguments = parser.parse_args()
-    all_groups, chosen = groups(arguments.words)
-    servers = []
-    exchanges = different = 0
-    try:
-        for kind in (Reference, Ours):
-            servers.append(start(kind, all_groups))
-        print(f"reference: Postfix {servers[0].version}")
+        for kind in (Reference, Ours) if chosen else ():
+            servers.append(dialogues.start(kind, all_groups))
         for group in chosen:
-            heard, differences = compare(servers, all_groups, group)
-            exchanges, different = exchanges + len(heard), different + len(differences)
-            print(f"{group.name}: {len(heard)} exchanges, {len(differences)} different")
-            if arguments.v:
-                for number, said, reply in heard:
-                    print(f"  {number}: {said[:100]}\n      {reply[:300]!r}")
+            heard, differences = dialogues.compare(servers, all_groups, group)
+            failed += bool(differences)
+            print(f"{'FAILED' if differences else 'ok':6} dialogue {group.name}: {len(heard)} exchanges, {len(differences)} different")
+            for number, said, reply in heard if verbose else ():
+                print(f"  {number}: {said[:100]}\n      {reply[:300]!r}")
             for number, said, theirs, ours in differences:
                 print(f"  line {number}: {said[:100]}\n    Postfix {theirs[:400]!r}\n    ours    {ours[:400]!r}")
     finally:
         for server in servers:
             server.destroy()
-    print(f"{exchanges} exchanges, {different} different")
-    return 1 if different else 0
+    return len(chosen), failed
+
+
+def run_scenarios(words, verbose, jobs):
+    chosen, failed = all_scenarios(words), 0
+    if not chosen:
+        return 0, 0
+    runner = scenarios.Runner(min(jobs, len(chosen)))
+    try:
+        for scenario, both in runner.each(chosen):
+            wrong = [repr(both)] if isinstance(both, Exception) else scenarios.differences(scenario, both)
+            failed += bool(wrong)
+            print(f"{'FAILED' if wrong else 'ok':6} {scenario.name}: {scenario.title}", flush=True)
+            for aspect in ASPECTS if verbose and isinstance(both, list) else ():
+                print(f"  == {aspect} (Postfix) ==\n    " + both[0][aspect].replace("\n", "\n    "))
+            print("".join(f"    {line}\n" for line in wrong), end="")
+    finally:
+        runner.destroy()
+    return len(chosen), failed
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-v", action="store_true")
+    parser.add_argument("-j", type=int, default=2, help="pairs of private roots that work at once")
+    parser.add_argument("words", nargs="*")
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    done = [run_dialogues(arguments.words, arguments.v), run_scenarios(arguments.words, arguments.v, arguments.j)]
+    run, failed = (sum(pair) for pair in zip(*done))
+    print(f"{run - failed} passed, {failed} failed in {time.monotonic() - start:.0f} s")
+    return 1 if failed or not run else 0
 
 
 if __name__ == "__main__":

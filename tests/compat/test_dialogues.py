@@ -1,9 +1,9 @@
 """Every reply of every dialogue (dialogue/*.txt) is Postfix's: code, enhanced code and text."""
 import pytest
-import run
+import dialogues
 from reference import Ours, Reference
 
-ALL, _ = run.groups()
+ALL, _ = dialogues.groups()
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +11,7 @@ def servers():
     made = []
     try:
         for kind in (Reference, Ours):
-            made.append(run.start(kind, ALL))
+            made.append(dialogues.start(kind, ALL))
         print(f"reference: Postfix {made[0].version}")
         yield made
     finally:
@@ -21,7 +21,7 @@ def servers():
 
 @pytest.mark.parametrize("group", ALL, ids=lambda group: group.name)
 def test_replies_are_postfixs(servers, group):
-    heard, differences = run.compare(servers, ALL, group)
+    heard, differences = dialogues.compare(servers, ALL, group)
     assert heard and not any(reply == "<nothing>" and "more" not in said for _, said, reply in heard)
     assert differences == []
 
