@@ -69,7 +69,7 @@ def test_arguments_tell_of_message_and_recipients(lab):
     given = arguments(lines)
     assert given[:8] == ["s@a.test", "A+e@all.test", "b@all.test", "-xe", "-x", "A=A+e@all.test", "b=b@all.test", "Hop.all"]
     assert int(given[8]) > 100 and given[9:12] == ["a b", "", "$"] and given[12].startswith("127.0.0.1/") and given[12].endswith("/ESMTP")
-    assert re.search(rf"{given[13]}: to=<A\+e@all.test>, relay=all, .*status=sent \(delivered via all service\)", lab.server.log())
+    lab.server.wait_log(rf"{given[13]}: to=<A\+e@all.test>, relay=all, .*status=sent \(delivered via all service\)")
 
 
 def test_what_strangers_write_stays_one_argument(lab):
