@@ -28,6 +28,8 @@ local
 virtual
 discard
 error
+pipe
+spawn
 bounce
 pickup
 showq

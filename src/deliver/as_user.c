@@ -2,48 +2,87 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
 #include "deliver/errand_report.h"
+#include "run/fiber.h"
+#include "run/wait.h"
 
 struct errand {
-	void (*action)(void *context, struct why *whys);
-	void *context;
-	struct why *whys;
-	size_t count;
+	const struct as_user_errand *what;
 	int report; /* the child's end of the pipe */
 };
 
 /* In the child. */
 static int errand_run(void *argument)
 {
-	struct errand *e = argument;
+	const struct errand *e = argument;
+	const struct as_user_errand *what = e->what;
 	CLEANUP(buf_free) struct buf report = BUF_INIT(ERRAND_REPORT_MAX + 1);
-	e->action(e->context, e->whys);
-	errand_report_write(&report, e->whys, e->count);
-	return file_write_all(e->report, report.p, report.len) == 0 ? 0 : 1;
+	what->action(what->context, what->whys, what->text);
+	errand_report_write(&report, what->whys, what->count);
+	int error = file_write_all(e->report, report.p, report.len);
+	if (error == 0 && what->text != NULL)
+		error = file_write_all(e->report, what->text->p, what->text->len);
+	return error == 0 ? 0 : 1;
 }
 
-static void read_report(int fd, struct buf *report)
+/* In a fiber it waits on the loop; elsewhere the process has nothing else to do. */
+static int wait_readable(struct run_watch *watch, int fd, int64_t deadline)
 {
-	char bytes[1024];
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	if (watch != NULL)
+		return run_wait_readable(watch, deadline);
+	int64_t left = deadline_left_ms(deadline);
+	int ready = poll(&poll_fd, 1, left < INT32_MAX ? (int)left : INT32_MAX);
+	return ready > 0 ? 0 : ready == 0 ? -ETIMEDOUT : -errno;
+}
+
+/* Bytes, 0 at the end, or -errno. */
+static ssize_t read_some(
+    struct run_watch *watch, int fd, int64_t deadline, char *bytes, size_t size)
+{
+	for (;;) {
+		ssize_t got = read(fd, bytes, size);
+		if (got >= 0)
+			return got;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		int error = wait_readable(watch, fd, deadline);
+		if (error != 0 && error != -EINTR)
+			return error;
+	}
+}
+
+int as_user_read(int fd, int64_t deadline, struct buf *out)
+{
+	struct run_watch *watch = fiber_self() != NULL ? run_watch_new(fd) : NULL;
+	char bytes[4096];
 	ssize_t got;
-	while ((got = file_read_some(fd, bytes, sizeof(bytes))) > 0)
-		buf_add(report, bytes, (size_t)got);
+	while ((got = read_some(watch, fd, deadline, bytes, sizeof(bytes))) > 0) {
+		size_t room = out->ceiling - out->len;
+		buf_add(out, bytes, (size_t)got < room ? (size_t)got : room);
+	}
+	run_watch_free(watch);
+	return (int)got;
 }
 
 /* Root is effective from here to the fork only. */
-pid_t as_user_start(const struct as_user *user, const struct child_plan *plan)
+static pid_t start(
+    const struct as_user *user, const struct child_plan *plan, bool take_ids)
 {
 	struct child_plan whole = *plan;
 	uid_t before = geteuid();
+	if (!user->switch_ids)
+		return child_start(&whole);
 	whole.uid = user->uid;
 	whole.gid = user->gid;
-	whole.set_ids = true;
+	whole.set_ids = take_ids;
 	if (seteuid(0) != 0)
 		return -errno;
 	pid_t pid = child_start(&whole);
@@ -52,13 +91,34 @@ pid_t as_user_start(const struct as_user *user, const struct child_plan *plan)
 	return pid;
 }
 
+pid_t as_user_start(const struct as_user *user, const struct child_plan *plan)
+{
+	return start(user, plan, true);
+}
+
+pid_t as_user_start_early(const struct as_user *user, const struct child_plan *plan)
+{
+	return start(user, plan, false);
+}
+
+int as_user_become(const struct as_user *user, const char *root)
+{
+	if (root != NULL && (chroot(root) != 0 || chdir("/") != 0))
+		return -errno;
+	if (user->switch_ids &&
+	    (setgroups(1, &user->gid) != 0 || setgid(user->gid) != 0 ||
+		setuid(user->uid) != 0))
+		_exit(1);
+	return 0;
+}
+
 /* It has the user's ids: only root may end it. */
 void as_user_end(pid_t pid)
 {
 	uid_t before = geteuid();
-	if (seteuid(0) == 0)
-		(void)kill(pid, SIGKILL);
-	if (seteuid(before) != 0)
+	bool root = seteuid(0) == 0;
+	(void)kill(pid, SIGKILL);
+	if (root && seteuid(before) != 0)
 		_exit(1);
 }
 
@@ -75,67 +135,74 @@ static pid_t start_errand(const struct as_user *user, struct errand *errand)
 	    });
 }
 
-/* 0 and the report, or `why`. */
+static bool took_too_long(pid_t pid, int64_t seconds, struct why *why)
+{
+	int status;
+	as_user_end(pid);
+	int error = child_wait(pid, CLOCK_NEVER, &status);
+	return why_later(why, "4.3.0", "delivery process took more than %lld seconds%s",
+	    (long long)seconds, error != 0 ? " and cannot be ended" : "");
+}
+
+/* The report, or `why`. */
 static bool wait_for_child(
     pid_t pid, int report_fd, int64_t seconds, struct buf *report, struct why *why)
 {
 	int status;
-	int error = child_wait(pid, deadline_after_seconds(seconds), &status);
-	if (error != 0) {
-		as_user_end(pid);
-		error = child_wait(pid, CLOCK_NEVER, &status);
-		return why_later(why, "4.3.0",
-		    "delivery process took more than %lld seconds%s", (long long)seconds,
-		    error != 0 ? " and cannot be ended" : "");
-	}
+	int64_t deadline = deadline_after_seconds(seconds);
+	if (as_user_read(report_fd, deadline, report) == -ETIMEDOUT ||
+	    child_wait(pid, deadline, &status) != 0)
+		return took_too_long(pid, seconds, why);
 	if (WIFSIGNALED(status))
 		return why_later(why, "4.3.0", "delivery process died with signal %d",
 		    WTERMSIG(status));
-	read_report(report_fd, report);
 	return true;
 }
 
-static bool run_in_child(const struct as_user *user, struct errand *errand, int report_fd,
-    int64_t seconds, struct why *why)
+static bool run_in_child(
+    const struct as_user *user, struct errand *errand, int report_fd, struct why *why)
 {
+	const struct as_user_errand *what = errand->what;
+	size_t room =
+	    ERRAND_REPORT_MAX + 1 + (what->text != NULL ? what->text->ceiling : 0);
 	pid_t pid = start_errand(user, errand);
 	file_close(&errand->report);
 	if (pid < 0)
 		return why_system(why, (int)-pid, "cannot start a delivery process");
-	CLEANUP(buf_free) struct buf report = BUF_INIT(ERRAND_REPORT_MAX + 1);
-	if (!wait_for_child(pid, report_fd, seconds, &report, why))
+	CLEANUP(buf_free) struct buf report = BUF_INIT(room);
+	if (!wait_for_child(pid, report_fd, what->seconds, &report, why))
 		return false;
-	errand_report_read(buf_str(&report), errand->whys, errand->count);
+	struct str rest = errand_report_read(buf_str(&report), what->whys, what->count);
+	if (what->text != NULL)
+		buf_add_str(what->text, rest);
 	return true;
 }
 
 static bool run_elsewhere_as(
-    const struct as_user *user, struct errand *errand, int64_t seconds, struct why *why)
+    const struct as_user *user, struct errand *errand, struct why *why)
 {
 	int pipe_fds[2];
 	if (pipe2(pipe_fds, O_CLOEXEC) != 0)
 		return why_system(why, errno, "cannot make a pipe");
 	errand->report = pipe_fds[1];
-	bool done = run_in_child(user, errand, pipe_fds[0], seconds, why);
+	bool done = file_set_nonblocking(pipe_fds[0], true) == 0 &&
+	    run_in_child(user, errand, pipe_fds[0], why);
 	file_close(&errand->report);
 	file_close(&pipe_fds[0]);
 	return done;
 }
 
-void as_user_run(const struct as_user *user,
-    void (*action)(void *context, struct why *whys), void *context, int64_t seconds,
-    struct why *whys, size_t count)
+void as_user_run(const struct as_user *user, const struct as_user_errand *what)
 {
-	struct errand errand = {
-	    .action = action, .context = context, .whys = whys, .count = count};
+	struct errand errand = {.what = what};
 	struct why why;
 	if (!user->switch_ids) {
-		action(context, whys);
+		what->action(what->context, what->whys, what->text);
 		return;
 	}
 	why_init(&why);
-	if (!run_elsewhere_as(user, &errand, seconds, &why))
-		for (size_t i = 0; i < count; i++)
-			why_copy(&whys[i], &why);
+	if (!run_elsewhere_as(user, &errand, &why))
+		for (size_t i = 0; i < what->count; i++)
+			why_copy(&what->whys[i], &why);
 	why_free(&why);
 }

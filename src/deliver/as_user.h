@@ -18,19 +18,39 @@ struct as_user {
 	bool switch_ids; /* false: single-user instance */
 };
 
-/*
- * Runs action(context, whys): `count` outcomes, those that failed set. The child touches
- * neither loop, tables nor fibers, only what is reachable from `context` and its
- * descriptors; it is killed after `seconds`. When it died, all `whys` say so. A text is
- * cut when all of them together would not fit into a pipe.
- */
-void as_user_run(const struct as_user *user,
-    void (*action)(void *context, struct why *whys), void *context, int64_t seconds,
-    struct why *whys, size_t count);
+struct as_user_errand {
+	/*
+	 * Runs in the child: `count` outcomes, those that failed set, and, where the
+	 * caller wants one, a text. It touches neither loop, tables nor fibers, only what
+	 * is reachable from `context` and its descriptors.
+	 */
+	void (*action)(void *context, struct why *whys, struct buf *text);
+	void *context;
+	int64_t seconds; /* then it is killed */
+	/* When it died, all say so. They are cut when all together pass
+	 * ERRAND_REPORT_MAX. */
+	struct why *whys;
+	size_t count;
+	struct buf *text; /* NULL: none; else up to its ceiling; gossip of the child */
+};
+
+void as_user_run(const struct as_user *user, const struct as_user_errand *errand);
 
 /* A child of one's own plan, with the user's ids. Pid or -errno. */
 MUST_USE pid_t as_user_start(const struct as_user *user, const struct child_plan *plan);
-/* Kills it. The caller waits for its end (run/child.h). */
+/* The same for a child that must see to something as root first; its function then calls
+ * as_user_become before all else. */
+MUST_USE pid_t as_user_start_early(
+    const struct as_user *user, const struct child_plan *plan);
+/* In that child: into `root` (NULL: no jail), then the user's ids for good. 0 or -errno
+ * of chroot; where the ids cannot be taken the child ends. */
+MUST_USE int as_user_become(const struct as_user *user, const char *root);
+/* Kills it, or with a negative pid its group. The caller waits for its end
+ * (run/child.h). */
 void as_user_end(pid_t pid);
+
+/* Reads what a child writes, up to its end; what passes the ceiling of `out` is dropped.
+ * `fd` does not block. 0, -ETIMEDOUT, -errno. */
+MUST_USE int as_user_read(int fd, int64_t deadline, struct buf *out);
 
 #endif

@@ -5,10 +5,18 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "deliver/outcome.h"
+#include "mail/dsn.h"
+#include "table/maps.h"
 
 #define DELIVERY_ARENA \
 	(8 * 1024 * 1024) /* a frame's worth of recipients and all their failures */
+
+static struct {
+	struct maps *maps; /* NULL: none */
+	const char *title;
+} filter;
 
 static struct str keep(struct delivery *d, struct str s)
 {
@@ -16,7 +24,66 @@ static struct str keep(struct delivery *d, struct str s)
 	return copy.p != NULL ? copy : STR_EMPTY;
 }
 
+void delivery_filter(const char *title, const char *maps)
+{
+	filter.maps = maps[0] != '\0' ? maps_open(title, maps, 0) : NULL;
+	filter.title = title;
+}
+
+bool delivery_filter_changed(void)
+{
+	return filter.maps != NULL && maps_changed(filter.maps);
+}
+
+/* False: there is nothing in the table for this, or nothing good. */
+static bool filtered(const struct why *from, struct why *to)
+{
+	CLEANUP(buf_free) struct buf key = BUF_INIT(TABLE_KEY_MAX);
+	CLEANUP(buf_free) struct buf value = BUF_INIT(WHY_TEXT_MAX);
+	if (filter.maps == NULL)
+		return false;
+	buf_printf(&key, "%s %s", from->status, buf_cstr(&from->text));
+	if (maps_lookup(filter.maps, buf_str(&key), false, &value) != TABLE_FOUND)
+		return false;
+	struct str text = buf_str(&value);
+	size_t status = dsn_status_at(text);
+	char code[DSN_STATUS_MAX];
+	if (status == 0 || (text.p[0] == '2') != (from->status[0] == '2') ||
+	    !str_to_cstr(str_slice(text, 0, status), code, sizeof(code))) {
+		log_warning("%s: bad result: %s", filter.title, buf_cstr(&value));
+		return false;
+	}
+	text = str_trim(str_skip(text, status));
+	why_copy(to, from);
+	buf_clear(&to->text);
+	buf_add_str(&to->text, text);
+	memcpy(to->status, code, sizeof(code));
+	return true;
+}
+
+static void success(struct delivery *d, size_t index, struct str relay, unsigned reused,
+    const char *status, struct str text);
+
 void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned reused,
+    const char *status, struct str text)
+{
+	struct why plain, changed;
+	if (filter.maps == NULL) {
+		success(d, index, relay, reused, status, text);
+		return;
+	}
+	why_init(&plain);
+	why_init(&changed);
+	(void)why_never(&plain, status, "%.*s", STR_ARG(text));
+	plain.status[0] = '2';
+	const struct why *use = filtered(&plain, &changed) ? &changed : &plain;
+	success(
+	    d, index, relay, reused, keep(d, str_of(use->status)).p, buf_str(&use->text));
+	why_free(&plain);
+	why_free(&changed);
+}
+
+static void success(struct delivery *d, size_t index, struct str relay, unsigned reused,
     const char *status, struct str text)
 {
 	struct delivery_rcpt *rcpt = &d->recipients[index];
@@ -39,7 +106,7 @@ void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned 
 	}
 }
 
-void delivery_failed(
+static void failure(
     struct delivery *d, size_t index, struct str relay, const struct why *why)
 {
 	struct delivery_rcpt *rcpt = &d->recipients[index];
@@ -60,6 +127,53 @@ void delivery_failed(
 		    d->arena, "4%.*s", STR_ARG(str_skip(rcpt->failure.status, 1)));
 		rcpt->failure.status = str_of(soft);
 	}
+}
+
+void delivery_failed(
+    struct delivery *d, size_t index, struct str relay, const struct why *why)
+{
+	struct why changed;
+	why_init(&changed);
+	failure(d, index, relay, filtered(why, &changed) ? &changed : why);
+	why_free(&changed);
+}
+
+void delivery_divide(struct delivery *d, size_t index)
+{
+	d->recipients[index].result = DELIVERY_DIVIDED;
+}
+
+size_t delivery_part(struct delivery *d, size_t index, struct str address)
+{
+	struct delivery_recipient *request = arena_alloc(d->arena, sizeof(*request));
+	if (d->count >= d->room) {
+		size_t room = d->count * 2;
+		struct delivery_rcpt *more =
+		    arena_alloc_array(d->arena, room, sizeof(*more));
+		if (more == NULL)
+			return SIZE_MAX;
+		memcpy(more, d->recipients, d->count * sizeof(*more));
+		d->recipients = more;
+		d->room = room;
+	}
+	if (request == NULL)
+		return SIZE_MAX;
+	const struct delivery_rcpt *whole = &d->recipients[index];
+	*request = *whole->request;
+	request->address = address;
+	if (request->original.len == 0)
+		request->original = whole->request->address;
+	d->recipients[d->count] = (struct delivery_rcpt){.request = request,
+	    .sender = whole->sender,
+	    .delivered_to = whole->delivered_to,
+	    .part = true};
+	return d->count++;
+}
+
+void delivery_drop_part(struct delivery *d, size_t index)
+{
+	ENSURE(index == d->count - 1 && d->recipients[index].part);
+	d->count--;
 }
 
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why)
@@ -113,7 +227,10 @@ static bool request_read(struct delivery *d, struct ipc_exchange *x)
 	d->count = r->recipients_count;
 	d->recipients = arena_alloc_array(d->arena, d->count, sizeof(*d->recipients));
 	for (size_t i = 0; d->recipients != NULL && i < d->count; i++)
-		d->recipients[i].request = &r->recipients[i];
+		d->recipients[i] = (struct delivery_rcpt){.request = &r->recipients[i],
+		    .sender = r->sender,
+		    .delivered_to = r->recipients[i].address};
+	d->room = d->count;
 	return d->recipients != NULL;
 }
 
@@ -145,8 +262,8 @@ static void reply(struct ipc_exchange *x, const struct delivery *d)
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WHY_TEXT_MAX + 256);
 	delivery_reply_write(&bytes,
 	    &(struct delivery_reply){
-		.left = any(d, DELIVERY_DEFERRED),
-		.bounced = any(d, DELIVERY_BOUNCED),
+		.left = d->passed_left || any(d, DELIVERY_DEFERRED),
+		.bounced = d->passed_bounced || any(d, DELIVERY_BOUNCED),
 		.hop_status = str_of(d->hop.status),
 		.hop_text = buf_str(&d->hop.text),
 	    });

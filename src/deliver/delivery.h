@@ -25,7 +25,9 @@ enum delivery_result {
 	DELIVERY_PENDING,
 	DELIVERY_SENT,
 	DELIVERY_BOUNCED,
-	DELIVERY_DEFERRED
+	DELIVERY_DEFERRED,
+	DELIVERY_DIVIDED, /* its parts tell (delivery_divide) */
+	DELIVERY_PASSED,  /* another agent saw to it, its log line and its mark too */
 };
 
 /* What came out and waits for its entry in the bounce, defer or trace log; strings in the
@@ -40,7 +42,11 @@ struct delivery_rcpt {
 	const struct delivery_recipient *request;
 	enum delivery_result result;
 	struct delivery_failure failure; /* when not pending */
-	bool untold; /* deferred because a log could not take what came out */
+	struct str
+	    sender; /* of Return-Path and From_: the request's, or a list's owner */
+	struct str delivered_to; /* of Delivered-To: its own address, or the list's */
+	bool part;               /* of a recipient that was divided */
+	bool untold;             /* deferred because a log could not take what came out */
 };
 
 struct delivery {
@@ -49,21 +55,32 @@ struct delivery {
 	struct queue_envelope envelope;
 	struct arena *arena; /* everything above; for the agent too */
 	struct delivery_rcpt *recipients;
-	size_t count;
+	size_t count; /* the request's, and behind them all parts */
+	size_t room;  /* of `recipients` */
 	int64_t started,
 	    connected; /* wall clock, microseconds; the agent sets `connected` */
 	struct str
 	    peer; /* the remote server, "" for agents that are the end of the way */
-	bool passes_notify; /* it takes over the sender's wish for notices (RFC 3461) */
-	const char *relay;  /* relay= when the agent names none: "local", "virtual" */
-	unsigned reused;    /* the agent's connection; kept with each failure */
-	struct why hop;     /* set by the agent: the destination as a whole failed */
+	const char *success; /* what notices call success; NULL: "relayed" with a peer */
+	bool passes_notify;  /* it takes over the sender's wish for notices (RFC 3461) */
+	const char *relay;   /* relay= when the agent names none: "local", "virtual" */
+	unsigned reused;     /* the agent's connection; kept with each failure */
+	bool passed_left, passed_bounced; /* DELIVERY_PASSED: what the other agent says */
+	struct why hop; /* set by the agent: the destination as a whole failed */
 };
 
 /* Once, before the jail: the tables of fast_flush_domains. */
 void delivery_before_jail(const struct common_params *common);
 /* Once, before the first request: how to reach bounce and defer, who owns queue files. */
 void delivery_open(const struct common_params *common, uid_t queue_owner);
+
+/*
+ * Once, before the jail: a table that changes status code and text of what came out
+ * (default_delivery_status_filter). Key: "5.1.1 text"; value the same. Success stays
+ * success, failure failure. `title` names the parameter.
+ */
+void delivery_filter(const char *title, const char *maps);
+bool delivery_filter_changed(void); /* for service.stale */
 
 /*
  * One whole exchange of an agent's service. `deliver` sets a result for every recipient;
@@ -79,6 +96,14 @@ void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned 
  * later. */
 void delivery_failed(
     struct delivery *d, size_t index, struct str relay, const struct why *why);
+/* The recipient has members (an alias): each outcome of theirs is one of a part. It is
+ * marked when all parts are done; when one is deferred, all are tried again. */
+void delivery_divide(struct delivery *d, size_t index);
+/* Another part of a divided recipient, which is called `address` in log and notices. Its
+ * index, or SIZE_MAX without memory; moves d->recipients. */
+MUST_USE size_t delivery_part(struct delivery *d, size_t index, struct str address);
+/* Takes back the part that was made last: there is nothing to tell of it. */
+void delivery_drop_part(struct delivery *d, size_t index);
 /* All recipients still PENDING fail with `why`. */
 void delivery_failed_rest(struct delivery *d, struct str relay, const struct why *why);
 /*

@@ -27,7 +27,7 @@ static bool take_outcome(struct str line, struct why *why)
 	return why_later(why, text, "%.*s", STR_ARG(reason));
 }
 
-void errand_report_read(struct str report, struct why *whys, size_t count)
+struct str errand_report_read(struct str report, struct why *whys, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		ptrdiff_t end = str_find(report, '\0');
@@ -35,4 +35,5 @@ void errand_report_read(struct str report, struct why *whys, size_t count)
 		(void)take_outcome(line, &whys[i]);
 		report = end < 0 ? STR_EMPTY : str_skip(report, (size_t)end + 1);
 	}
+	return report;
 }

@@ -8,10 +8,11 @@
 
 #include "mail/why.h"
 
-#define ERRAND_REPORT_MAX 60000 /* a pipe takes 64 KB without a reader */
+#define ERRAND_REPORT_MAX 60000 /* fits into one packet of a socket */
 
 /* Texts are cut when all of them together would not fit. */
 void errand_report_write(struct buf *out, const struct why *whys, size_t count);
-void errand_report_read(struct str report, struct why *whys, size_t count);
+/* What stands behind the outcomes. */
+struct str errand_report_read(struct str report, struct why *whys, size_t count);
 
 #endif

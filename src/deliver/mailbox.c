@@ -23,6 +23,7 @@ struct errand {
 	size_t recipient;
 	const struct mailbox_target *target;
 	struct as_user maker; /* who makes the file and its lock */
+	bool locked;          /* by name */
 };
 
 static bool is_maildir(const char *path)
@@ -91,6 +92,8 @@ static bool open_failure(int error, struct why *why)
 static bool check_file(
     const struct mailbox_target *t, const struct stat *status, struct why *why)
 {
+	if (t->file && S_ISCHR(status->st_mode))
+		return true;
 	if (!S_ISREG(status->st_mode))
 		return why_never(
 		    why, "5.2.0", "destination %s is not a regular file", t->path);
@@ -132,28 +135,52 @@ static void unlock_or_warn(const struct mailbox_target *t)
 		log_warning("remove lock file %s.lock: %s", t->path, strerror(-error));
 }
 
+static bool is_device(
+    const struct mailbox_target *t, int error, const struct stat *status)
+{
+	return t->file && error == 0 && S_ISCHR(status->st_mode);
+}
+
+/* False: `why`. */
+static bool lock_by_name(struct errand *e, struct why *why)
+{
+	const struct mailbox_target *t = e->target;
+	e->locked = mailbox_lock_name(t->path, &t->locks, why);
+	if (e->locked || !t->file || why_is_later(why))
+		return e->locked;
+	log_warning("%s", buf_cstr(&why->text));
+	why_clear(why);
+	return true;
+}
+
 /* By the maker: the lock, and the file when there is none. */
-static bool prepare_file(const struct errand *e, struct why *why)
+static bool prepare_file(struct errand *e, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
 	struct stat status;
-	if (!mailbox_lock_name(t->path, &t->locks, why))
-		return false;
 	int error = file_stat_at(AT_FDCWD, t->path, &status);
+	if (is_device(t, error, &status))
+		return true;
+	if (!lock_by_name(e, why))
+		return false;
+	error = file_stat_at(AT_FDCWD, t->path, &status);
 	if (error == -ENOENT)
 		error = create(e);
 	if (error == 0 || error == -EEXIST)
 		return true;
-	unlock_or_warn(t);
-	return open_failure(error, why);
+	if (e->locked)
+		unlock_or_warn(t);
+	return t->file ? (is_final(error) ? why_never : why_later)(why, "5.2.0",
+			     "cannot create file exclusively: %s", strerror(-error))
+		       : open_failure(error, why);
 }
 
-static void prepare(void *context, struct why *why)
+static void prepare(void *context, struct why *why, UNUSED struct buf *text)
 {
 	(void)prepare_file(context, why);
 }
 
-static void release(void *context, UNUSED struct why *why)
+static void release(void *context, UNUSED struct why *why, UNUSED struct buf *text)
 {
 	const struct errand *e = context;
 	unlock_or_warn(e->target);
@@ -182,10 +209,10 @@ static bool append(const struct errand *e, int fd, off_t size, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
 	int64_t room = t->limit > 0 ? t->limit - size : 0;
+	struct message_style style = {.flags = t->copy_flags | COPY_MBOX};
 	int64_t written = t->limit > 0 && room <= 0
 	    ? -EFBIG
-	    : message_copy(
-		  e->delivery, e->recipient, t->copy_flags | COPY_MBOX, fd, room);
+	    : message_copy(e->delivery, e->recipient, &style, fd, room);
 	int error = written < 0 ? (int)written : file_sync(fd);
 	if (error == 0)
 		return true;
@@ -214,8 +241,15 @@ static bool write_locked(const struct errand *e, int fd, struct why *why)
 	return append(e, fd, status.st_size, why);
 }
 
+static bool write_device(const struct errand *e, int fd, struct why *why)
+{
+	struct message_style style = {.flags = e->target->copy_flags | COPY_MBOX};
+	int64_t written = message_copy(e->delivery, e->recipient, &style, fd, 0);
+	return written >= 0 || write_failure((int)written, why);
+}
+
 /* With the recipient's rights, which must be enough to open the file. */
-static void write_message(void *context, struct why *why)
+static void write_message(void *context, struct why *why, UNUSED struct buf *text)
 {
 	const struct errand *e = context;
 	struct stat status;
@@ -225,34 +259,74 @@ static void write_message(void *context, struct why *why)
 		(void)open_failure(fd, why);
 	else if (fstat(fd, &status) != 0)
 		(void)why_system(why, errno, "look at mailbox");
+	else if (is_device(e->target, 0, &status))
+		(void)write_device(e, fd, why);
 	else if (check_file(e->target, &status, why))
 		(void)write_locked(e, fd, why);
 	file_close(&fd);
 }
 
 /* All of it in one process: the maker is the recipient. */
-static void deliver_alone(void *context, struct why *why)
+static void deliver_alone(void *context, struct why *why, struct buf *text)
 {
 	struct errand *e = context;
+	const struct user_files *first = e->target->first;
+	if (first != NULL && user_file_find(first, text))
+		return;
 	if (!prepare_file(e, why))
 		return;
-	write_message(e, why);
-	unlock_or_warn(e->target);
+	write_message(e, why, text);
+	if (e->locked)
+		unlock_or_warn(e->target);
+}
+
+static void run_as(const struct as_user *user,
+    void (*action)(void *context, struct why *whys, struct buf *text), struct errand *e,
+    struct buf *text, struct why *why)
+{
+	as_user_run(user,
+	    &(struct as_user_errand){.action = action,
+		.context = e,
+		.seconds = e->target->seconds,
+		.whys = why,
+		.count = 1,
+		.text = text});
+}
+
+static void look_first(void *context, UNUSED struct why *why, struct buf *text)
+{
+	const struct errand *e = context;
+	(void)user_file_find(e->target->first, text);
+}
+
+/* True: a file of the user's says where the mail goes, or `why` is set. */
+static bool goes_elsewhere(struct errand *e, struct buf *found, struct why *why)
+{
+	const struct user_files *first = e->target->first;
+	struct user_file file;
+	if (first == NULL)
+		return false;
+	run_as(&e->target->owner, look_first, e, found, why);
+	if (why_is_set(why))
+		return true;
+	return !user_file_take(buf_str(found), first, &file) || file.path.p != NULL;
 }
 
 /* The maker locks, the recipient writes, the maker takes the lock away. */
-static void deliver_divided(struct errand *e, struct why *why)
+static void deliver_divided(struct errand *e, struct buf *found, struct why *why)
 {
 	const struct mailbox_target *t = e->target;
 	struct why trouble;
-	as_user_run(&e->maker, prepare, e, t->seconds, why, 1);
+	if (goes_elsewhere(e, found, why))
+		return;
+	run_as(&e->maker, prepare, e, NULL, why);
 	if (why_is_set(why))
 		return;
-	as_user_run(&t->owner, write_message, e, t->seconds, why, 1);
+	run_as(&t->owner, write_message, e, NULL, why);
 	if (!(t->locks.styles & MAILBOX_LOCK_DOTLOCK))
 		return;
 	why_init(&trouble);
-	as_user_run(&e->maker, release, e, t->seconds, &trouble, 1);
+	run_as(&e->maker, release, e, NULL, &trouble);
 	if (why_is_set(&trouble))
 		log_warning(
 		    "remove lock file %s.lock: %s", t->path, buf_cstr(&trouble.text));
@@ -265,7 +339,10 @@ static void report(
 	bool (*put)(struct why *, const char *, const char *, ...) =
 	    why_is_later(inner) ? why_later : why_never;
 	const char *text = buf_cstr(&inner->text);
-	if (t->user != NULL)
+	if (t->file)
+		(void)put(why, inner->status, "cannot append message to file %s: %s",
+		    t->path, text);
+	else if (t->user != NULL)
 		(void)put(why, inner->status, "cannot update mailbox %s for user %s. %s",
 		    t->path, t->user, text);
 	else if (strcmp(inner->status, "5.2.0") == 0) /* the administrator's mistake */
@@ -284,9 +361,9 @@ static void deliver_file(struct delivery *d, struct mailbox_job *job)
 	why_init(&inner);
 	if (choose_maker(&e, &inner)) {
 		if (e.maker.uid == t->owner.uid)
-			as_user_run(&t->owner, deliver_alone, &e, t->seconds, &inner, 1);
+			run_as(&t->owner, deliver_alone, &e, job->found, &inner);
 		else
-			deliver_divided(&e, &inner);
+			deliver_divided(&e, job->found, &inner);
 	}
 	if (why_is_set(&inner))
 		report(t, &inner, &job->why);
@@ -299,11 +376,14 @@ struct group {
 	struct maildir_job jobs[GROUP_MAX];
 	struct why whys[GROUP_MAX];
 	size_t count;
+	const struct user_files *first; /* then there is one job */
 };
 
-static void maildir_errand(void *context, struct why *whys)
+static void maildir_errand(void *context, struct why *whys, struct buf *text)
 {
 	struct group *g = context;
+	if (g->first != NULL && user_file_find(g->first, text))
+		return;
 	maildir_deliver(g->delivery, g->jobs, whys, g->count);
 }
 
@@ -324,8 +404,9 @@ static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t
 {
 	struct group *g = memory_alloc(sizeof(*g));
 	const struct mailbox_target *first = &jobs[0].target;
-	size_t limit = group_limit(d);
+	size_t limit = first->first != NULL ? 1 : group_limit(d);
 	g->delivery = d;
+	g->first = first->first;
 	while (g->count < limit && g->count < count) {
 		const struct mailbox_target *t = &jobs[g->count].target;
 		if (!is_maildir(t->path) || !has_same_owner(&t->owner, &first->owner))
@@ -338,10 +419,16 @@ static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t
 			    .limit = t->limit}};
 		why_init(&g->whys[g->count++]);
 	}
-	const struct scribe_jobs jobs_of_group = {g->jobs, g->whys, g->count};
+	const struct scribe_jobs jobs_of_group = {
+	    g->jobs, g->whys, g->count, g->first, jobs[0].found};
 	if (!scribe_deliver(&first->owner, d, &jobs_of_group, first->seconds))
-		as_user_run(
-		    &first->owner, maildir_errand, g, first->seconds, g->whys, g->count);
+		as_user_run(&first->owner,
+		    &(struct as_user_errand){.action = maildir_errand,
+			.context = g,
+			.seconds = first->seconds,
+			.whys = g->whys,
+			.count = g->count,
+			.text = jobs[0].found});
 	size_t done = g->count;
 	for (size_t i = 0; i < done; i++) {
 		why_copy(&jobs[i].why, &g->whys[i]);
@@ -373,6 +460,10 @@ const char *mailbox_text(const struct delivery *d, const struct mailbox_target *
 {
 	bool maildir = is_maildir(target->path);
 	if (is_probe(d))
-		return maildir ? "delivers to maildir" : "delivers to mailbox";
+		return maildir     ? "delivers to maildir"
+		    : target->file ? "delivers to file: "
+				   : "delivers to mailbox";
+	if (target->file && !maildir)
+		return "delivered to file: ";
 	return maildir ? "delivered to maildir" : "delivered to mailbox";
 }

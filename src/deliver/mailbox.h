@@ -19,6 +19,7 @@
 #include "deliver/as_user.h"
 #include "deliver/delivery.h"
 #include "deliver/mailbox_lock.h"
+#include "deliver/user_file.h"
 
 struct mailbox_target {
 	const char *path;
@@ -26,6 +27,9 @@ struct mailbox_target {
 	 * "delivery failed to mailbox PATH", as virtual says, and then what would
 	 * be 5.2.0 is 4.2.0. */
 	const char *user;
+	/* A file that somebody named (aliases): "cannot append message to file PATH"; a
+	 * device may be one; where no lock file can be made there is none. */
+	bool file;
 	struct as_user owner; /* whose rights the message is written with */
 	/* The directory is shared (mail_spool_directory): when not all the world may
 	 * write to it, file and lock are made by root, with the directory's group where
@@ -37,12 +41,16 @@ struct mailbox_target {
 	struct mailbox_lock_rules locks;
 	bool strict_ownership;
 	int64_t seconds; /* for the whole delivery */
+	/* NULL: none. Where one of these is there, it is told (mailbox_job.found), and
+	 * nothing is delivered. */
+	const struct user_files *first;
 };
 
 struct mailbox_job {
 	size_t recipient;
 	struct mailbox_target target; /* its strings outlive the call */
 	struct why why;               /* why_init by the caller, who frees it too */
+	struct buf *found;            /* with target.first: for user_file_take */
 };
 
 /*

@@ -102,11 +102,11 @@ static int name_finally(struct drop *p, struct arena *a)
 static int write_file(struct drop *p, struct delivery *d)
 {
 	const struct maildir_target *t = &p->job->target;
+	struct message_style style = {.flags = t->copy_flags};
 	int error = create(p, d->arena);
 	if (error != 0)
 		return error;
-	int64_t written =
-	    message_copy(d, p->job->recipient, t->copy_flags, p->fd, t->limit);
+	int64_t written = message_copy(d, p->job->recipient, &style, p->fd, t->limit);
 	error = written < 0 ? (int)written : name_finally(p, d->arena);
 	return error != 0 ? error : settle_begin(&p->settle, p->fd);
 }

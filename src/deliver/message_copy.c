@@ -7,12 +7,14 @@
 #include "mail/header.h"
 
 #define COPY_BUFFER 65536
+#define LINE_EXTRA  256 /* what may be added to a line: a dot and its end */
 
 struct copy {
 	int fd;
 	int64_t written, limit;
 	struct buf pending;
-	unsigned flags;
+	const struct message_style *style;
+	const char *eol;
 	bool inside; /* of a line: the part before had no end */
 };
 
@@ -43,57 +45,88 @@ static int copy_flush(struct copy *c)
 
 static int copy_line(struct copy *c, struct str line, bool whole)
 {
-	if (c->pending.len + line.len + 2 > COPY_BUFFER) {
+	if (c->pending.len + line.len + LINE_EXTRA > COPY_BUFFER) {
 		int error = copy_flush(c);
 		if (error != 0)
 			return error;
 	}
-	if ((c->flags & COPY_MBOX) && !c->inside && str_starts(line, STR("From ")))
+	unsigned flags = c->style->flags;
+	if ((flags & COPY_QUOTE_FROM) && !c->inside && str_starts(line, STR("From ")))
 		buf_add_char(&c->pending, '>');
+	if ((flags & COPY_STUFF_DOTS) && !c->inside && line.len > 0 && line.p[0] == '.')
+		buf_add_char(&c->pending, '.');
 	buf_add_str(&c->pending, line);
 	if (whole)
-		buf_add_char(&c->pending, '\n');
+		buf_add_cstr(&c->pending, c->eol);
 	c->inside = !whole;
 	return 0;
 }
 
 /* The message ends with a whole line, and an empty one parts it from the next. */
-static void end_mbox(struct copy *c)
+static void end_with_blank(struct copy *c)
 {
-	buf_add_cstr(&c->pending, c->inside ? "\n\n" : "\n");
+	if (c->inside)
+		buf_add_cstr(&c->pending, c->eol);
+	buf_add_cstr(&c->pending, c->eol);
 }
 
-static void add_address_field(
-    struct copy *c, const char *name, struct str internal, bool brackets)
+static void add_address_field(struct copy *c, const char *before, struct str internal)
 {
-	buf_printf(&c->pending, brackets ? "%s: <" : "%s: ", name);
+	buf_add_cstr(&c->pending, before);
 	address_quote(&c->pending, internal);
-	buf_add_cstr(&c->pending, brackets ? ">\n" : "\n");
 }
 
-static void add_agent_fields(
-    struct copy *c, const struct delivery *d, size_t recipient, unsigned flags)
+static void add_return_path(struct copy *c, struct str sender)
 {
-	const struct delivery_recipient *r = d->recipients[recipient].request;
-	if (flags & COPY_MBOX)
-		message_from_line(&c->pending, d->request.sender, clock_wall_seconds());
-	if (flags & COPY_RETURN_PATH)
-		add_address_field(c, "Return-Path", d->request.sender, true);
-	if (flags & COPY_ORIGINAL_TO)
-		add_address_field(c, "X-Original-To",
-		    r->original.len > 0 ? r->original : r->address, false);
-	if (flags & COPY_DELIVERED_TO)
-		add_address_field(c, "Delivered-To", r->address, false);
+	const char *null_sender = c->style->null_sender;
+	buf_add_cstr(&c->pending, "Return-Path: <");
+	if (sender.len == 0 && null_sender != NULL)
+		buf_add_cstr(&c->pending, null_sender);
+	else
+		address_quote(&c->pending, sender);
+	buf_printf(&c->pending, ">%s", c->eol);
 }
 
-int64_t message_copy(
-    struct delivery *d, size_t recipient, unsigned flags, int fd, int64_t limit)
+static void add_from_line(struct copy *c, struct str sender)
+{
+	const char *null_sender = c->style->null_sender;
+	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX * 2 + 100);
+	if (sender.len == 0 && null_sender != NULL)
+		sender = str_of(null_sender);
+	message_from_line(&line, sender, clock_wall_seconds());
+	buf_add_str(&c->pending, str_slice(buf_str(&line), 0, line.len - 1));
+	buf_add_cstr(&c->pending, c->eol);
+}
+
+static void add_agent_fields(struct copy *c, const struct delivery *d, size_t recipient)
+{
+	const struct delivery_rcpt *rcpt = &d->recipients[recipient];
+	struct str original = rcpt->request->original;
+	unsigned flags = c->style->flags;
+	if (flags & COPY_FROM_LINE)
+		add_from_line(c, rcpt->sender);
+	if (flags & COPY_RETURN_PATH)
+		add_return_path(c, rcpt->sender);
+	if (flags & COPY_ORIGINAL_TO) {
+		add_address_field(c, "X-Original-To: ",
+		    original.len > 0 ? original : rcpt->request->address);
+		buf_add_cstr(&c->pending, c->eol);
+	}
+	if (flags & COPY_DELIVERED_TO) {
+		add_address_field(c, "Delivered-To: ", rcpt->delivered_to);
+		buf_add_cstr(&c->pending, c->eol);
+	}
+}
+
+int64_t message_copy(struct delivery *d, size_t recipient,
+    const struct message_style *style, int fd, int64_t limit)
 {
 	struct copy c = {.fd = fd,
 	    .limit = limit,
 	    .pending = BUF_INIT(COPY_BUFFER + RECORD_DATA_MAX),
-	    .flags = flags};
-	add_agent_fields(&c, d, recipient, flags);
+	    .style = style,
+	    .eol = style->eol != NULL ? style->eol : "\n"};
+	add_agent_fields(&c, d, recipient);
 	queue_file_content_start(&d->file, &d->envelope);
 	struct str line;
 	bool whole;
@@ -103,8 +136,8 @@ int64_t message_copy(
 		error = copy_line(&c, line, whole);
 	if (error == 0)
 		error = more;
-	if (error == 0 && (flags & COPY_MBOX))
-		end_mbox(&c);
+	if (error == 0 && (style->flags & COPY_BLANK_END))
+		end_with_blank(&c);
 	if (error == 0)
 		error = copy_flush(&c);
 	buf_free(&c.pending);

@@ -93,6 +93,8 @@ static void log_result(const struct delivery *d, size_t index, struct log_delive
 static void mark_done(struct delivery *d, size_t index)
 {
 	const struct delivery_recipient *r = d->recipients[index].request;
+	if (d->request.flags & DELIVERY_PART)
+		return;
 	int error = queue_file_mark_done(&d->file, r->offset);
 	if (error != 0)
 		log_warning("%.*s: cannot mark recipient at offset %lld as done: %s",
@@ -123,6 +125,8 @@ static const char *word_of(const struct delivery *d, size_t index)
 		return "bounced";
 	case DELIVERY_PENDING:
 	case DELIVERY_DEFERRED:
+	case DELIVERY_DIVIDED:
+	case DELIVERY_PASSED:
 		break;
 	}
 	return rcpt->failure.soft ? "SOFTBOUNCE" : "deferred";
@@ -142,7 +146,8 @@ static void log_outcome(const struct delivery *d, size_t index)
 void outcome_done(struct delivery *d, size_t index)
 {
 	log_outcome(d, index);
-	mark_done(d, index);
+	if (!d->recipients[index].part)
+		mark_done(d, index);
 }
 
 /* A log that entries go to: which outcomes, and what they are called there. */
@@ -259,10 +264,14 @@ static void finish_probe(struct delivery *d)
 	for (size_t i = 0; error != 0 && i < ARRAY_SIZE(outcomes); i++)
 		becomes_deferral(d, outcomes[i].result);
 	for (size_t i = 0; i < d->count; i++) {
-		log_outcome(d, i);
+		if (d->recipients[i].result == DELIVERY_PASSED)
+			continue;
+		if (d->recipients[i].result != DELIVERY_DIVIDED)
+			log_outcome(d, i);
 		if (error != 0)
 			continue;
-		mark_done(d, i);
+		if (!d->recipients[i].part)
+			mark_done(d, i);
 		d->recipients[i].result = DELIVERY_SENT;
 	}
 }
@@ -286,7 +295,8 @@ static void note_for_flush(const struct delivery *d)
 
 static void finish_sent(struct delivery *d)
 {
-	append_trace(d, DELIVERY_SENT, d->peer.len > 0 ? "relayed" : "delivered");
+	const char *usual = d->peer.len > 0 ? "relayed" : "delivered";
+	append_trace(d, DELIVERY_SENT, d->success != NULL ? d->success : usual);
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].result == DELIVERY_SENT && outcome_is_traced(d, i))
 			outcome_done(d, i);
@@ -317,6 +327,24 @@ static void finish_failed(struct delivery *d)
 	}
 }
 
+/* Parts have their recipient's offset. One that waits makes the whole wait. */
+static bool has_part_left(const struct delivery *d, int64_t offset)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].part && d->recipients[i].request->offset == offset &&
+		    d->recipients[i].result == DELIVERY_DEFERRED)
+			return true;
+	return false;
+}
+
+static void finish_divided(struct delivery *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].result == DELIVERY_DIVIDED && !d->passed_left &&
+		    !has_part_left(d, d->recipients[i].request->offset))
+			mark_done(d, i);
+}
+
 void outcome_finish(struct delivery *d)
 {
 	if (is_probe(d)) {
@@ -325,5 +353,6 @@ void outcome_finish(struct delivery *d)
 	}
 	finish_sent(d);
 	finish_failed(d);
+	finish_divided(d);
 	note_for_flush(d);
 }

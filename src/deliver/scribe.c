@@ -15,13 +15,17 @@
 #define PACKET_MAX   (128 * 1024) /* fits into a socket's buffer */
 #define ERRAND_ARENA (8 * 1024 * 1024)
 #define CHILD_FD     3
+/* A report with a file is one packet too. A longer file is one that it does not take: a
+ * child of its own then does. */
+#define FOUND_MAX  (64 * 1024)
+#define REPORT_MAX (ERRAND_REPORT_MAX + 1 + FOUND_MAX)
 
 static struct {
 	struct as_user user; /* of the last delivery */
 	pid_t pid;           /* 0: none */
 	int fd;
 	struct run_watch *watch;
-	char *report; /* ERRAND_REPORT_MAX bytes, from the first scribe on */
+	char *report; /* REPORT_MAX bytes, from the first scribe on */
 } scribe = {.fd = -1};
 
 union control {
@@ -52,6 +56,19 @@ static ssize_t receive_errand(char *bytes, int *fd_r)
 	return got;
 }
 
+static bool find_first(struct arena *a, const struct scribe_errand *e, struct buf *found)
+{
+	const char **paths = arena_alloc_array(a, e->files_count, sizeof(*paths));
+	struct user_files files = {
+	    .paths = paths, .owner = (uid_t)e->files_owner, .what = ""};
+	for (uint32_t i = 0; paths != NULL && i < e->files_count; i++) {
+		paths[i] = arena_cstr(a, e->files[i].path);
+		if (paths[i] != NULL)
+			files.count = i + 1;
+	}
+	return user_file_find(&files, found);
+}
+
 static bool run_errand(
     struct delivery *d, const struct scribe_errand *e, struct buf *report)
 {
@@ -63,7 +80,9 @@ static bool run_errand(
 	for (uint32_t i = 0; i < e->jobs_count; i++) {
 		requests[i].address = e->jobs[i].address;
 		requests[i].original = e->jobs[i].original;
-		d->recipients[i].request = &requests[i];
+		d->recipients[i] = (struct delivery_rcpt){.request = &requests[i],
+		    .sender = e->sender,
+		    .delivered_to = e->jobs[i].delivered_to};
 		jobs[i] = (struct maildir_job){.recipient = i,
 		    .target = {.directory = arena_cstr(d->arena, e->jobs[i].directory),
 			.hostname = arena_cstr(d->arena, e->hostname),
@@ -71,8 +90,11 @@ static bool run_errand(
 			.limit = e->limit}};
 		why_init(&whys[i]);
 	}
-	maildir_deliver(d, jobs, whys, e->jobs_count);
+	CLEANUP(buf_free) struct buf found = BUF_INIT(FOUND_MAX);
+	if (!find_first(d->arena, e, &found))
+		maildir_deliver(d, jobs, whys, e->jobs_count);
 	errand_report_write(report, whys, e->jobs_count);
+	buf_add_str(report, buf_str(&found));
 	for (uint32_t i = 0; i < e->jobs_count; i++)
 		why_free(&whys[i]);
 	free(d->recipients);
@@ -85,14 +107,13 @@ static bool run_errand(
 /* The queue file is closed before the report: its lock goes with the last descriptor. */
 static bool serve(struct str packet, int fd)
 {
-	CLEANUP(buf_free) struct buf report = BUF_INIT(ERRAND_REPORT_MAX + 1);
+	CLEANUP(buf_free) struct buf report = BUF_INIT(REPORT_MAX);
 	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(ERRAND_ARENA);
 	struct delivery d = {.arena = a};
 	struct scribe_errand e;
 	if (!scribe_errand_read(packet, a, &e) || e.jobs_count == 0 ||
 	    queue_file_take(&d.file, fd) != 0)
 		return false;
-	d.request.sender = e.sender;
 	d.envelope.content_offset = e.content_offset;
 	bool done = run_errand(&d, &e, &report);
 	queue_file_close(&d.file);
@@ -147,7 +168,7 @@ static bool start_scribe(void)
 	scribe.fd = pair[0];
 	scribe.watch = run_watch_new(scribe.fd);
 	if (scribe.report == NULL)
-		scribe.report = memory_alloc(ERRAND_REPORT_MAX);
+		scribe.report = memory_alloc(REPORT_MAX);
 	return true;
 }
 
@@ -164,20 +185,29 @@ static bool write_errand(
 	struct scribe_job *list = memory_alloc_array(jobs->count, sizeof(*list));
 	for (size_t i = 0; i < jobs->count; i++) {
 		const struct maildir_job *job = &jobs->jobs[i];
-		const struct delivery_recipient *r =
-		    d->recipients[job->recipient].request;
-		list[i] = (struct scribe_job){.address = r->address,
-		    .original = r->original,
+		const struct delivery_rcpt *r = &d->recipients[job->recipient];
+		list[i] = (struct scribe_job){.address = r->request->address,
+		    .original = r->request->original,
+		    .delivered_to = r->delivered_to,
 		    .directory = str_of(job->target.directory)};
 	}
+	size_t files_count = jobs->first != NULL ? jobs->first->count : 0;
+	struct scribe_path *files = memory_alloc_array(files_count + 1, sizeof(*files));
+	for (size_t i = 0; i < files_count; i++)
+		files[i].path = str_of(jobs->first->paths[i]);
 	scribe_errand_write(out,
-	    &(struct scribe_errand){.sender = d->request.sender,
+	    &(struct scribe_errand){
+		.sender = d->recipients[jobs->jobs[0].recipient].sender,
 		.content_offset = d->envelope.content_offset,
 		.hostname = str_of(first->hostname),
 		.copy_flags = first->copy_flags,
 		.limit = first->limit,
+		.files_owner = jobs->first != NULL ? (uint32_t)jobs->first->owner : 0,
+		.files = files,
+		.files_count = (uint32_t)files_count,
 		.jobs = list,
 		.jobs_count = (uint32_t)jobs->count});
+	free(files);
 	free(list);
 	return buf_ok(out);
 }
@@ -204,7 +234,7 @@ static ssize_t receive_report(int64_t deadline)
 		int error = run_wait_readable(scribe.watch, deadline);
 		if (error != 0)
 			return error;
-		ssize_t got = recv(scribe.fd, scribe.report, ERRAND_REPORT_MAX, 0);
+		ssize_t got = recv(scribe.fd, scribe.report, REPORT_MAX, 0);
 		if (got >= 0)
 			return got;
 		if (errno != EAGAIN && errno != EINTR)
@@ -242,10 +272,12 @@ bool scribe_deliver(const struct as_user *user, struct delivery *d,
 		return false;
 	}
 	ssize_t got = receive_report(deadline_after_seconds(seconds));
-	if (got > 0)
-		errand_report_read(
+	if (got > 0) {
+		struct str rest = errand_report_read(
 		    (struct str){scribe.report, (size_t)got}, jobs->whys, jobs->count);
-	else
+		if (jobs->found != NULL)
+			buf_add_str(jobs->found, rest);
+	} else
 		scribe_failed(jobs, got, seconds);
 	return true;
 }

@@ -13,11 +13,14 @@
 
 #include "deliver/as_user.h"
 #include "deliver/maildir.h"
+#include "deliver/user_file.h"
 
 struct scribe_jobs {
 	const struct maildir_job *jobs; /* they differ in recipient and directory only */
 	struct why *whys;
 	size_t count;
+	const struct user_files *first; /* as in deliver/mailbox.h; NULL: none */
+	struct buf *found;
 };
 
 /*

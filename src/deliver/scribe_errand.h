@@ -6,11 +6,14 @@
 #include "ipc/message.h"
 #include "mail/address.h"
 
-#define SCRIBE_JOB_FIELDS(F)          \
-	F(STR, address, ADDRESS_MAX)  \
-	F(STR, original, ADDRESS_MAX) \
+#define SCRIBE_JOB_FIELDS(F)              \
+	F(STR, address, ADDRESS_MAX)      \
+	F(STR, original, ADDRESS_MAX)     \
+	F(STR, delivered_to, ADDRESS_MAX) \
 	F(BYTES, directory, 4096)
 IPC_RECORD(scribe_job, SCRIBE_JOB_FIELDS)
+#define SCRIBE_PATH_FIELDS(F) F(BYTES, path, 4096)
+IPC_RECORD(scribe_path, SCRIBE_PATH_FIELDS)
 
 #define SCRIBE_ERRAND_FIELDS(F)     \
 	F(STR, sender, ADDRESS_MAX) \
@@ -18,6 +21,8 @@ IPC_RECORD(scribe_job, SCRIBE_JOB_FIELDS)
 	F(BYTES, hostname, 1024)    \
 	F(U32, copy_flags, 0)       \
 	F(I64, limit, 0)            \
+	F(U32, files_owner, 0)      \
+	F(LIST, files, scribe_path) \
 	F(LIST, jobs, scribe_job)
 IPC_RECORD(scribe_errand, SCRIBE_ERRAND_FIELDS)
 

@@ -1,128 +1,165 @@
-/*
- * Aliases (aliases(5)): the members get a new message, so that each is delivered, retried
- * and bounced by itself, and a retry of one never repeats the others. A Delivered-To
- * field with the alias's address breaks loops.
- */
+/* Aliases (aliases(5)), owner- names, and whose an alias database is. */
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
 #include "local/local.h"
-#include "mail/address_list.h"
 
-#define ALIAS_MEMBERS_MAX 10000
+#define PATH_ROOM 4096
 
-struct members {
-	struct arena *arena;
-	const struct local_recipient *recipient;
-	struct cleanup_recipient *list;
-	uint32_t count;
-	struct str extension; /* "+ext" that goes along with each member, or "" */
-	bool self, too_many;
-};
-
-/* The alias's own name among its members means the user of that name. */
-static bool is_self(const struct members *m, struct str address)
+static enum table_result look_up(
+    const struct member *m, struct str *matched_r, struct buf *value)
 {
-	struct address_parts parts = address_split(address);
-	if (!str_equal_nocase(parts.local, m->recipient->base))
+	enum table_result found = maps_lookup(local.aliases, m->name, false, value);
+	*matched_r = m->name;
+	if (found == TABLE_ABSENT && m->extension.len > 0) {
+		found = maps_lookup(local.aliases, m->base, false, value);
+		*matched_r = m->base;
+	}
+	return found;
+}
+
+/* A database that somebody else than root can write gives no more rights than his. */
+static bool owner_of_file(const char *path, const char *suffix, uid_t *uid_r)
+{
+	char name[PATH_ROOM];
+	struct stat status;
+	int len = snprintf(name, sizeof(name), "%s%s", path, suffix);
+	if (len >= (int)sizeof(name) || stat(name, &status) != 0)
+		return true;
+	if (status.st_uid == 0 || status.st_uid == *uid_r)
+		return true;
+	if (*uid_r != 0)
+		return false; /* two owners: whose would it be? */
+	*uid_r = status.st_uid;
+	return true;
+}
+
+static bool owner_of_table(const char *name, uid_t *uid_r)
+{
+	static const char *const suffixes[] = {
+	    "", ".db", ".lmdb", ".cdb", ".dbm", ".pag", ".hash.lmdb", ".btree.lmdb"};
+	const char *path = strchr(name, ':');
+	*uid_r = 0;
+	if (path == NULL || path[1] != '/')
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+		if (!owner_of_file(path + 1, suffixes[i], uid_r))
+			return false;
+	return true;
+}
+
+/* False: it is told. *account_r NULL: default_privs. */
+static bool find_rights(const struct member *m, const struct account **account_r)
+{
+	struct arena *a = m->tree->delivery->arena;
+	struct account *account = arena_alloc(a, sizeof(*account));
+	const char *name = maps_last_name(local.aliases);
+	uid_t uid;
+	*account_r = NULL;
+	if (account == NULL || !owner_of_table(name, &uid)) {
+		log_warning("cannot find the owner of alias database %s", name);
+		member_later(m, "4.3.0", "cannot find alias database owner");
 		return false;
-	return parts.domain.p == NULL ||
-	    str_equal_nocase(parts.domain, address_split(m->recipient->address).domain);
-}
-
-static struct str with_extension(const struct members *m, struct str internal)
-{
-	struct address_parts parts = address_split(internal);
-	if (m->extension.len == 0)
-		return arena_str(m->arena, internal);
-	const char *text = parts.domain.p == NULL
-	    ? arena_printf(
-		  m->arena, "%.*s%.*s", STR_ARG(parts.local), STR_ARG(m->extension))
-	    : arena_printf(m->arena, "%.*s%.*s@%.*s", STR_ARG(parts.local),
-		  STR_ARG(m->extension), STR_ARG(parts.domain));
-	return text != NULL ? str_of(text) : (struct str){NULL, 0};
-}
-
-static bool add_member(void *context, struct str internal, UNUSED struct buf *replacement)
-{
-	struct members *m = context;
-	if (is_self(m, internal)) {
-		m->self = true;
+	}
+	if (uid == 0 || local.owner.single_user)
+		return true;
+	if (account_by_uid(a, uid, account, NULL) == TABLE_FOUND) {
+		*account_r = account;
 		return true;
 	}
-	struct str address = with_extension(m, internal);
-	if (m->count == ALIAS_MEMBERS_MAX || address.p == NULL) {
-		m->too_many = true;
+	log_warning("cannot find alias database owner for %s", name);
+	member_later(m, "4.3.0", "cannot find alias database owner");
+	return false;
+}
+
+static bool take_owner_address(void *context, enum alias_kind kind, struct str text)
+{
+	struct buf *address = context;
+	if (kind != ALIAS_ADDRESS || address->len > 0) {
+		buf_clear(address);
 		return false;
 	}
-	const struct delivery_recipient *r =
-	    m->recipient->delivery->recipients[m->recipient->index].request;
-	m->list[m->count++] = (struct cleanup_recipient){.address = address,
-	    .original = r->original,
-	    .dsn_orcpt = r->dsn_orcpt,
-	    .notify = r->notify};
+	buf_add_str(address, text);
 	return true;
 }
 
-/* Commands, files and lists as members are a later issue; such mail waits. */
-static bool is_only_addresses(struct str value)
+/* With expand_owner_alias what the owner alias leads to, if that is one address. */
+static struct str owner_address(
+    const struct member *m, const char *name, const struct buf *value)
 {
-	struct str word;
-	while (str_next(&value, " \t\r\n,", &word)) {
-		if (word.p[0] == '"')
-			word = str_skip(word, 1);
-		if (word.len > 0 &&
-		    (word.p[0] == '|' || word.p[0] == '/' || word.p[0] == ':'))
-			return false;
-	}
-	return true;
+	struct arena *a = m->tree->delivery->arena;
+	CLEANUP(buf_free) struct buf one = BUF_INIT(ADDRESS_MAX);
+	struct str address = str_of(name), out;
+	if (local.params.expand_owner_alias &&
+	    alias_text_walk(buf_str(value), take_owner_address, &one) && one.len > 0)
+		address = buf_str(&one);
+	if (rewrite_addresses(local.rewrite, REWRITE_LOCAL, &address, 1, a, &out) != 0)
+		return (struct str){NULL, 0};
+	return out;
 }
 
-static enum alias_result expand(const struct local_recipient *r, struct str value,
-    struct str extension, struct buf *text, struct why *why)
-{
-	if (!is_only_addresses(value)) {
-		(void)why_later(why, "4.3.5",
-		    "alias %.*s: commands, files and :include: are not supported yet",
-		    STR_ARG(r->base));
-		return ALIAS_FAILED;
-	}
-	struct arena *arena = r->delivery->arena;
-	struct members members = {.arena = arena,
-	    .recipient = r,
-	    .extension = extension,
-	    .list = arena_alloc_array(arena, ALIAS_MEMBERS_MAX, sizeof(*members.list))};
-	if (members.list == NULL ||
-	    !address_list_walk(
-		value, ALIAS_MEMBERS_MAX * 4, add_member, &members, NULL) ||
-	    members.too_many) {
-		(void)why_later(
-		    why, "4.3.0", "alias %.*s has too many members", STR_ARG(r->base));
-		return ALIAS_FAILED;
-	}
-	if (members.count == 0)
-		return ALIAS_SELF;
-	if (r->delivery->request.flags & DELIVERY_VERIFY) {
-		buf_printf(text, "aliased to %.*s", STR_ARG(str_trim(value)));
-		return ALIAS_FORWARDED;
-	}
-	if (!forward_message(r, members.list, members.count, text, why))
-		return ALIAS_FAILED;
-	return members.self ? ALIAS_SELF : ALIAS_FORWARDED;
-}
-
-enum alias_result alias_deliver(
-    const struct local_recipient *r, struct buf *text, struct why *why)
+/* owner-NAME takes the bounces of NAME. False: it is told. */
+static bool find_owner(const struct member *m, struct str alias, struct member *child)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
-	enum table_result found = maps_lookup(local.aliases, r->name, false, &value);
-	struct str unmatched = STR_EMPTY;
-	if (found == TABLE_ABSENT && r->extension.len > 0) {
-		found = maps_lookup(local.aliases, r->base, false, &value);
-		if (local.propagate_alias)
-			unmatched = str_skip(r->name, r->base.len);
+	struct arena *a = m->tree->delivery->arena;
+	const char *name = arena_printf(a, "owner-%.*s", STR_ARG(alias));
+	enum table_result found = name == NULL
+	    ? TABLE_TRY_LATER
+	    : maps_lookup(local.aliases, str_of(name), false, &value);
+	if (found == TABLE_ABSENT) {
+		if (local.params.reset_owner_alias) {
+			child->owned = false;
+			child->sender = m->tree->delivery->request.sender;
+		}
+		return true;
 	}
-	if (found == TABLE_ABSENT)
-		return ALIAS_NONE;
-	if (found == TABLE_FOUND)
-		return expand(r, buf_str(&value), unmatched, text, why);
-	(void)why_later(why, "4.3.0", "alias database unavailable");
-	return ALIAS_FAILED;
+	if (found == TABLE_FOUND) {
+		child->sender = owner_address(m, name, &value);
+		child->owned = child->sender.p != NULL;
+	}
+	if (found == TABLE_FOUND && child->owned)
+		return true;
+	member_later(m, "4.3.0", "alias database unavailable");
+	return false;
+}
+
+static void expand(const struct member *m, struct str alias, struct str value)
+{
+	struct member child = *m;
+	struct str unmatched = STR_EMPTY;
+	if (!find_rights(m, &child.account) || !find_owner(m, alias, &child))
+		return;
+	if (local.propagate & ORIGIN_ALIAS)
+		unmatched = str_skip(m->name, alias.len);
+	if (member_is_probe(m)) {
+		member_sent(m, "aliased to %.*s", STR_ARG(str_trim(value)));
+		return;
+	}
+	if (!items_deliver(&child, ORIGIN_ALIAS, value, unmatched)) {
+		log_warning(
+		    "no recipient in alias lookup result for %.*s", STR_ARG(alias));
+		member_later(m, "4.3.0", "alias database unavailable");
+	}
+}
+
+bool alias_deliver(const struct member *m)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	struct str matched;
+	if (maps_empty(local.aliases))
+		return false;
+	switch (look_up(m, &matched, &value)) {
+	case TABLE_FOUND:
+		expand(m, matched, buf_str(&value));
+		return true;
+	case TABLE_ABSENT:
+		return false;
+	case TABLE_TRY_LATER:
+	case TABLE_BROKEN:
+		break;
+	}
+	member_later(m, "4.3.0", "alias database unavailable");
+	return true;
 }

@@ -22,7 +22,8 @@ enum delivery_flags {
 	DELIVERY_VERIFY = 1,          /* probe: do not deliver */
 	DELIVERY_TRACE = 2,           /* report success to the trace service */
 	DELIVERY_KEEP_CONNECTION = 4, /* more for this destination is waiting */
-	DELIVERY_DELAY_CLEARED = 8,   /* the sender was told of a delay: success too */
+	DELIVERY_PART = 16, /* of a recipient that has others too: not to be marked */
+	DELIVERY_DELAY_CLEARED = 8, /* the sender was told of a delay: success too */
 };
 
 /* Of sendopts: the sender asked for SMTPUTF8 (RFC 6531). */

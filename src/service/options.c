@@ -122,9 +122,10 @@ void service_options_parse(const struct service *s, int argc, char **argv,
 	};
 	int option;
 	opterr = 0;
-	while ((option = getopt(argc, argv, "cdDi:lL:m:n:o:s:St:uvVz")) != -1)
+	while ((option = getopt(argc, argv, "+cdDi:lL:m:n:o:s:St:uvVz")) != -1)
 		take(&p, option);
-	if (optind < argc)
+	p.o.attributes = argv + optind;
+	if (optind < argc && !s->attributes)
 		fault(&p, "unexpected argument: %.100s", argv[optind]);
 	if (strlen(p.o.name) > WIRE_NAME_MAX) {
 		fault(&p, "name of service is longer than %u: %.100s", WIRE_NAME_MAX,

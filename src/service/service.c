@@ -35,6 +35,11 @@ struct conf *service_conf(void)
 	return service_state.conf;
 }
 
+char *const *service_attributes(void)
+{
+	return service_state.options.attributes;
+}
+
 const char *service_name(void)
 {
 	return service_state.options.name;

@@ -50,6 +50,7 @@ struct service {
 	enum sandbox sandbox;
 	bool root;       /* keeps root (local, virtual, pipe, spawn) */
 	bool no_threads; /* run_inline_only */
+	bool attributes; /* words may follow the options (pipe, spawn) */
 	bool stays;      /* one long-lived process: no max_use, no max_idle (qmgr) */
 	void (*before_jail)(void);
 	void (*started)(void); /* may start fibers; loop not yet running */
@@ -82,6 +83,8 @@ int service_main(const struct service *s, int argc, char **argv);
 /* Known after service_main started. */
 const struct common_params *service_common(void);
 struct conf *service_conf(void);
+/* The words behind the options, NULL at the end; fixed for the life of the process. */
+char *const *service_attributes(void);
 const char *service_name(void); /* row name: "relay" for smtp run as relay */
 /* Master says when the clients of the service have reached maxproc, and for 1000 s after.
  * The program's parameters (not those common to all) are then filled again, so that a

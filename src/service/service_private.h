@@ -14,6 +14,7 @@ struct service_options {
 	const char *type; /* inet, unix, pass, unix-dgram */
 	const char *overrides[SERVICE_OVERRIDES_MAX];
 	size_t override_count;
+	char *const *attributes;   /* what follows the options */
 	int64_t max_use, max_idle; /* -1: as configured */
 	int64_t limit;             /* clients at once; 0: as configured */
 	int64_t listeners;

@@ -170,6 +170,8 @@ static void before_jail(void)
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
 	const char *locks = state.params.virtual_mailbox_lock;
 	delivery_before_jail(service_common());
+	delivery_filter("virtual_delivery_status_filter",
+	    state.params.virtual_delivery_status_filter);
 	if (!mailbox_lock_parse(str_of(locks), &state.lock_styles))
 		fatal("bad value of parameter virtual_mailbox_lock: %s", locks);
 	state.mailboxes =
@@ -187,7 +189,7 @@ static void started(void)
 static bool stale(void)
 {
 	return maps_changed(state.mailboxes) || maps_changed(state.uids) ||
-	    maps_changed(state.gids);
+	    maps_changed(state.gids) || delivery_filter_changed();
 }
 
 static const struct service virtual_service = {

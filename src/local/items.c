@@ -1,0 +1,235 @@
+/*
+ * The items of an alias, an :include: file or a .forward file, in their order. Addresses
+ * are completed and resolved together, then each goes its way: a local member of an alias
+ * is delivered here; one of a list or of a user's file, one elsewhere, and every member
+ * of a list that has an owner, goes on as a new message, so that it has a status of its
+ * own.
+ */
+#include "local/local.h"
+
+/* Aliases that name others twice, 25 deep, are more than anybody can wait for. */
+#define ITEMS_MAX 200000
+
+struct item {
+	enum alias_kind kind;
+	struct str text;
+	bool known;            /* resolved */
+	struct resolved where; /* of an address */
+};
+
+struct items {
+	const struct member *parent;
+	struct str unmatched;
+	struct item *list;
+	size_t count, room, addresses;
+	bool failed;
+};
+
+static bool is_address(const struct item *i)
+{
+	return i->kind == ALIAS_ADDRESS;
+}
+
+static struct arena *arena_of(const struct items *s)
+{
+	return s->parent->tree->delivery->arena;
+}
+
+static bool grow(struct items *s)
+{
+	size_t room = s->room == 0 ? 16 : s->room * 2;
+	struct item *list = arena_alloc_array(arena_of(s), room, sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (size_t i = 0; i < s->count; i++)
+		list[i] = s->list[i];
+	s->list = list;
+	s->room = room;
+	return true;
+}
+
+/* user@domain and "+ext": user+ext@domain. */
+static struct str with_extension(const struct items *s, struct str address)
+{
+	struct address_parts parts = address_split(address);
+	if (s->unmatched.len == 0)
+		return arena_str(arena_of(s), address);
+	return str_of(parts.domain.p == NULL
+		? arena_printf(arena_of(s), "%.*s%.*s", STR_ARG(parts.local),
+		      STR_ARG(s->unmatched))
+		: arena_printf(arena_of(s), "%.*s%.*s@%.*s", STR_ARG(parts.local),
+		      STR_ARG(s->unmatched), STR_ARG(parts.domain)));
+}
+
+static bool collect(void *context, enum alias_kind kind, struct str text)
+{
+	struct items *s = context;
+	struct item item = {.kind = kind};
+	if (s->count == s->room && !grow(s)) {
+		s->failed = true;
+		return false;
+	}
+	/* "~/" means a home only where there is a user. */
+	if (kind == ALIAS_FILE && text.p[0] == '~' && s->parent->account == NULL)
+		item.kind = ALIAS_ADDRESS;
+	item.text =
+	    is_address(&item) ? with_extension(s, text) : arena_str(arena_of(s), text);
+	s->failed = item.text.p == NULL;
+	s->addresses += is_address(&item);
+	s->list[s->count++] = item;
+	return !s->failed;
+}
+
+static int resolve_all(struct items *s)
+{
+	struct arena *a = arena_of(s);
+	struct str *in = arena_alloc_array(a, s->addresses, sizeof(*in));
+	struct str *out = arena_alloc_array(a, s->addresses, sizeof(*out));
+	struct resolved *where = arena_alloc_array(a, s->addresses, sizeof(*where));
+	size_t at = 0;
+	if (in == NULL || out == NULL || where == NULL)
+		return -1;
+	for (size_t i = 0; i < s->count; i++)
+		if (is_address(&s->list[i]))
+			in[at++] = s->list[i].text;
+	int error = rewrite_addresses(local.rewrite, REWRITE_LOCAL, in, at, a, out);
+	if (error == 0)
+		error = rewrite_resolve(local.rewrite,
+		    (struct resolve_question){.sender = s->parent->sender}, out, at, a,
+		    where);
+	for (size_t i = 0; error == 0 && i < s->count; i++) {
+		if (!is_address(&s->list[i]))
+			continue;
+		s->list[i].where = *where++;
+		s->list[i].text = *out++;
+		s->list[i].known = true;
+	}
+	return error;
+}
+
+static bool is_ours(const struct item *i)
+{
+	return str_is(i->where.transport, service_name());
+}
+
+/* The name of the alias among its members, or of the user in his own file. */
+static bool is_self(const struct member *parent, const struct member *m)
+{
+	if (parent->origin == ORIGIN_FORWARD)
+		return parent->account != NULL && str_is(m->base, parent->account->name);
+	return str_equal(m->base, parent->base) || str_equal(m->name, parent->name);
+}
+
+static void address_deliver(const struct member *parent, const struct item *i)
+{
+	struct member m = *parent;
+	m.no_alias = m.no_file = false;
+	if (!member_name(&m, i->text)) {
+		member_later(parent, "4.3.0", "out of memory for this request");
+		return;
+	}
+	bool self = is_ours(i) && is_self(parent, &m);
+	if (self && parent->origin == ORIGIN_FORWARD)
+		m.no_alias = m.no_file = true;
+	else if (self)
+		m.no_alias = true;
+	bool here = is_ours(i) && !m.owned &&
+	    ((m.origins & ~(unsigned)ORIGIN_ALIAS) == 0 ||
+		(self && m.origin == ORIGIN_FORWARD));
+	if (here) {
+		m.account = NULL;
+		member_deliver(&m);
+	} else if (!resubmit_add(&m, i->text)) {
+		member_later(parent, "4.3.0", "out of memory for this request");
+	}
+}
+
+static void deliver_address_item(const struct member *m, const struct item *i)
+{
+	if (i->where.flags & RESOLVE_ERROR)
+		member_never(
+		    m, "5.1.3", "bad recipient address syntax: %.*s", STR_ARG(i->text));
+	else if (!i->known || (i->where.flags & RESOLVE_TRY_LATER))
+		member_later(m, "4.3.0", "address resolver failure");
+	else
+		address_deliver(m, i);
+}
+
+static void deliver_item(const struct member *m, const struct item *i)
+{
+	if (++m->tree->items > ITEMS_MAX) {
+		member_later(m, "4.3.0", "too many members");
+		return;
+	}
+	switch (i->kind) {
+	case ALIAS_ADDRESS:
+		deliver_address_item(m, i);
+		break;
+	case ALIAS_COMMAND:
+		if (local.to_commands & m->origin)
+			command_deliver(m, m->account, i->text);
+		else
+			member_never(m, "5.7.1", "mail to command is restricted");
+		break;
+	case ALIAS_FILE:
+		if (local.to_files & m->origin)
+			file_deliver(m, i->text);
+		else
+			member_never(m, "5.7.1", "mail to file is restricted");
+		break;
+	case ALIAS_INCLUDE:
+		include_deliver(m, i->text);
+		break;
+	}
+}
+
+static void deliver_all(const struct member *m, const struct items *s)
+{
+	for (size_t n = 0; n < s->count; n++)
+		deliver_item(m, &s->list[n]);
+}
+
+/* Whoever answers for it, the mail must wait. */
+static void wait_for(const struct member *m, const char *what)
+{
+	member_later(m, "4.3.0", "%s", what);
+}
+
+bool items_deliver(
+    const struct member *m, enum origin origin, struct str text, struct str unmatched)
+{
+	struct member parent = *m;
+	parent.origin = origin;
+	parent.origins |= origin;
+	parent.level += origin == ORIGIN_INCLUDE ? LEVEL_INCLUDE : LEVEL_ALIAS;
+	struct items s = {.parent = &parent, .unmatched = unmatched};
+	if (origin == ORIGIN_ALIAS)
+		(void)alias_text_walk(text, collect, &s);
+	else
+		(void)alias_text_walk_file(
+		    text, (size_t)service_common()->line_length_limit, collect, &s);
+	if (s.failed)
+		wait_for(&parent, "out of memory for this request");
+	else if (s.addresses > 0 && resolve_all(&s) != 0)
+		wait_for(&parent, "address resolver failure");
+	else
+		deliver_all(&parent, &s);
+	return s.count > 0;
+}
+
+void items_deliver_address(const struct member *m, struct str address)
+{
+	struct member parent = *m;
+	parent.origin = ORIGIN_ALIAS;
+	parent.origins |= ORIGIN_ALIAS;
+	parent.level += LEVEL_ALIAS;
+	parent.relayed = true;
+	struct items s = {.parent = &parent, .unmatched = STR_EMPTY};
+	(void)collect(&s, ALIAS_ADDRESS, address);
+	if (s.failed)
+		wait_for(&parent, "out of memory for this request");
+	else if (resolve_all(&s) != 0)
+		wait_for(&parent, "address resolver failure");
+	else
+		deliver_all(&parent, &s);
+}
