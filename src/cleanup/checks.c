@@ -31,7 +31,7 @@ static struct log_content about(const struct message *m)
 	    .queue_id = str_of(m->id),
 	    .client = e->client.len > 0 ? e->client : STR("local"),
 	    .sender = m->sender,
-	    .recipient = m->first_recipient,
+	    .recipient = m->last_recipient,
 	    .protocol = e->protocol,
 	    .helo = e->helo,
 	};

@@ -63,12 +63,12 @@ struct message {
 	struct commit_slot *slot;
 	char id[QUEUE_ID_MAX];
 	struct cleanup_submit envelope;
-	struct buf out;             /* records not yet in the slot */
-	int64_t offset;             /* of the end of `out` in the file */
-	struct queue_size size;     /* the C record */
-	struct map *recipients;     /* seen, for duplicates */
-	struct str sender;          /* as it stands in the file */
-	struct str first_recipient; /* for log lines */
+	struct buf out;            /* records not yet in the slot */
+	int64_t offset;            /* of the end of `out` in the file */
+	struct queue_size size;    /* the C record */
+	struct map *recipients;    /* seen, for duplicates */
+	struct str sender;         /* as it stands in the file */
+	struct str last_recipient; /* for log lines */
 	struct bcc_wanted *bccs;
 	struct str filter, redirect; /* what checks ask for */
 	const char *mime_refusal;    /* said at the end; NULL: none */
@@ -145,7 +145,9 @@ void encoded_words(struct str text, const char *charset, struct buf *out);
 /* --- header.c --- */
 /* A field of the message's own header. */
 void header_field(struct message *m, struct str field);
-void header_note_message_id(struct message *m, enum header_id id, struct str body);
+void header_log_message_id(const struct message *m, struct str message_id, bool resent);
+/* Logs it, and keeps the first. */
+void header_note_message_id(struct message *m, bool resent, struct str message_id);
 
 /* --- missing.c --- */
 void header_end(struct message *m);

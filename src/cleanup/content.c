@@ -41,7 +41,8 @@ static void on_field(void *context, enum mime_class field_class, struct str fiel
 	case CHECK_KEEP:
 		break;
 	}
-	if (cleanup.params.detect_8bit_encoding_header && mime_field_says_8bit(field))
+	if (cleanup.params.detect_8bit_encoding_header &&
+	    mime_field_announces_8bit(field))
 		m->announces_8bit = true;
 	if (m->in_body)
 		content_write_lines(m, field);
@@ -63,14 +64,11 @@ static void on_header_end(void *context, bool primary)
 	    mime_rest_is_plain(m->mime);
 }
 
-/* An empty message stays empty. */
 static void on_text(void *context, const struct mime_text *text)
 {
 	struct message *m = context;
 	struct str line = text->line;
 	CLEANUP(buf_free) struct buf replacement = BUF_INIT(TABLE_VALUE_MAX);
-	if (text->added && m->text_size == 0)
-		return;
 	switch (checks_body(m, text, &replacement)) {
 	case CHECK_DROP:
 		return;
@@ -120,21 +118,12 @@ void content_release(struct message *m)
  * (cleanup_replace_stray_cr_lf). */
 static void clean_line(struct message *m, struct buf *line)
 {
-	if (m->edits_bytes)
-		bytes_edit(m, line);
 	if (cleanup.params.cleanup_replace_stray_cr_lf && line->len > 0)
 		for (char *cr = memchr(line->p, '\r', line->len); cr != NULL;
 		     cr = memchr(cr, '\r', line->len - (size_t)(cr - line->p)))
 			*cr = ' ';
-}
-
-/* In a header nothing counts behind a NUL. */
-static struct str in_header(const struct message *m, struct str line)
-{
-	const char *nul = line.len > 0 && mime_in_header(m->mime)
-	    ? memchr(line.p, '\0', line.len)
-	    : NULL;
-	return nul != NULL ? str_slice(line, 0, (size_t)(nul - line.p)) : line;
+	if (m->edits_bytes)
+		bytes_edit(m, line);
 }
 
 /* The first line of an old mailbox copy, "From user date", is kept under a name. */
@@ -155,7 +144,7 @@ static void give_line(struct message *m, struct str line, bool whole)
 	}
 	if (!m->in_body && is_mailbox_from(m, line))
 		mime_add_line(m->mime, STR("X-Mailbox-Line: "), false);
-	mime_add_line(m->mime, in_header(m, line), whole);
+	mime_add_line(m->mime, line, whole);
 }
 
 /* What was collected: a line, or, when it is over the limit, a part of one. */
@@ -223,6 +212,7 @@ void content_add_received(struct message *m, struct str fields)
 	add_text(m, fields);
 	if (m->line.len > 0)
 		collected(m, true);
+	mime_end_field(m->mime);
 	m->first_line_done = false;
 }
 

@@ -2,12 +2,22 @@
 #include "base/log.h"
 #include "cleanup/mapping.h"
 #include "mail/address_list.h"
+#include "mail/address_token.h"
+#include "mail/log_lines.h"
 
-void header_note_message_id(struct message *m, enum header_id id, struct str body)
+/* Of a discarded message nobody looks for it. */
+void header_log_message_id(const struct message *m, struct str message_id, bool resent)
 {
-	struct str *kept =
-	    id == HEADER_MESSAGE_ID ? &m->message_id : &m->resent_message_id;
-	struct str copy = arena_str(m->arena, str_slice(str_trim(body), 0, 998));
+	if ((m->envelope.flags & CLEANUP_DISCARD) == 0)
+		log_message_id(str_of(m->id), message_id, resent);
+}
+
+void header_note_message_id(struct message *m, bool resent, struct str message_id)
+{
+	struct str *kept = resent ? &m->resent_message_id : &m->message_id;
+	message_id = str_slice(message_id, 0, 998);
+	header_log_message_id(m, message_id, resent);
+	struct str copy = arena_str(m->arena, message_id);
 	if (kept->len == 0 && copy.p != NULL)
 		*kept = copy;
 }
@@ -34,6 +44,17 @@ static bool rewrite_one(void *context, struct str internal, struct buf *replacem
 	return true;
 }
 
+/* header_address_token_limit: blanks do not count, what lies beyond is lost. */
+static struct str within_token_limit(struct str body)
+{
+	size_t left = (size_t)cleanup.params.header_address_token_limit;
+	struct str rest = body;
+	while (left > 0 && rest.len > left)
+		if (address_token_next(&rest).kind != ADDRESS_TOKEN_SPACE)
+			left--;
+	return left > 0 ? body : str_slice(body, 0, (size_t)(rest.p - body.p));
+}
+
 /* A changed list is laid out afresh, another stays as it came. */
 static void write_rewritten(
     struct message *m, struct str field, struct str body, enum address_use use)
@@ -42,8 +63,8 @@ static void write_rewritten(
 	size_t limit = (size_t)cleanup.params.header_size_limit * 2;
 	CLEANUP(buf_free) struct buf text = BUF_INIT(limit);
 	buf_add_str(&text, str_slice(field, 0, (size_t)(body.p - field.p)));
-	(void)address_list_walk(body, (size_t)cleanup.params.header_address_token_limit,
-	    rewrite_one, &rewriting, &text);
+	body = within_token_limit(body);
+	(void)address_list_walk(body, body.len + 1, rewrite_one, &rewriting, &text);
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(text.len * 2 + 16);
 	fold_addresses(buf_str(&text), &folded);
 	bool usable = rewriting.changed && buf_ok(&text) && buf_ok(&folded);
@@ -105,7 +126,7 @@ void header_field(struct message *m, struct str field)
 	if (row->id == HEADER_RECEIVED)
 		count_hop(m);
 	if (row->id == HEADER_MESSAGE_ID || row->id == HEADER_RESENT_MESSAGE_ID)
-		header_note_message_id(m, row->id, body);
+		header_note_message_id(m, row->id != HEADER_MESSAGE_ID, body);
 	if (cleanup.drops[row->id])
 		return;
 	enum address_use use = use_of(row);

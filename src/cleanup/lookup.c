@@ -59,8 +59,6 @@ enum table_result lookup_address(struct message *m, struct address_table *table,
 		buf_clear(extension);
 	if (found != TABLE_TRY_LATER && found != TABLE_BROKEN)
 		return found;
-	log_warning("%s lookup error for \"%.*s\"", maps_last_name(table->maps),
-	    STR_ARG(address));
 	lookup_trouble(m, table->title);
 	return found;
 }

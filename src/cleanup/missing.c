@@ -13,8 +13,7 @@ static void add_message_id(struct message *m)
 	buf_printf(
 	    &line, "%sMessage-Id: %s", m->resent ? "Resent-" : "", buf_cstr(&value));
 	content_write_lines(m, buf_str(&line));
-	header_note_message_id(
-	    m, m->resent ? HEADER_RESENT_MESSAGE_ID : HEADER_MESSAGE_ID, buf_str(&value));
+	header_note_message_id(m, m->resent, buf_str(&value));
 }
 
 static void add_date(struct message *m)
@@ -57,16 +56,23 @@ static void add_phrase(struct buf *out, struct str name)
 	buf_add_char(out, '"');
 }
 
-/* RFC 5322 3.2.2: parentheses and backslashes are written as pairs. */
+/* RFC 5322 3.2.2: a comment holds pairs of parentheses. One too many is left out, one
+ * that is missing put behind; a backslash needs what it quotes. */
 static void add_comment(struct buf *out, struct str name)
 {
+	size_t open = 0;
 	buf_add_cstr(out, " (");
 	for (size_t i = 0; i < name.len; i++) {
-		if (strchr("()\\", name.p[i]) != NULL)
-			buf_add_char(out, '\\');
-		buf_add_char(out, name.p[i]);
+		char c = name.p[i];
+		if ((c == '\\' && i + 1 == name.len) || (c == ')' && open == 0))
+			continue;
+		buf_add_char(out, c);
+		if (c == '\\')
+			buf_add_char(out, name.p[++i]);
+		open += c == '(' ? 1 : 0;
+		open -= c == ')' ? 1 : 0;
 	}
-	buf_add_char(out, ')');
+	buf_add_fill(out, ')', open + 1);
 }
 
 /* header_from_format: "Name <address>", or, as very old systems want it, "address
@@ -77,8 +83,12 @@ static void add_named_from(struct message *m, struct buf *line, struct str addre
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(ADDRESS_MAX * 2 + 8192);
 	struct str name = m->envelope.full_name;
 	if (str_is(str_of(cleanup.params.header_from_format), "obsolete")) {
+		CLEANUP(buf_free) struct buf encoded = BUF_INIT(name.len * 4 + 1024);
+		if (!str_is_ascii(name))
+			encoded_words(
+			    name, cleanup.params.full_name_encoding_charset, &encoded);
 		buf_add_str(line, address);
-		add_comment(line, name);
+		add_comment(line, encoded.len > 0 ? buf_str(&encoded) : name);
 		content_write_lines(m, buf_str(line));
 		return;
 	}
@@ -93,7 +103,7 @@ static void add_from(struct message *m)
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX * 2);
 	buf_add_cstr(&line, m->resent ? "Resent-From: " : "From: ");
 	if (m->sender.len == 0)
-		buf_printf(&address, "MAILER-DAEMON@%s", service_common()->myhostname);
+		buf_add_cstr(&address, "MAILER-DAEMON");
 	else
 		address_quote(&address, m->sender);
 	if (m->sender.len > 0 && m->envelope.full_name.len > 0) {
@@ -131,9 +141,6 @@ void header_end(struct message *m)
 		add_from(m);
 	if (wanted && !has_recipients(m))
 		add_undisclosed(m);
-	if (m->envelope.flags & CLEANUP_DISCARD) /* nobody looks for it */
-		return;
-	if (m->resent)
-		log_message_id(str_of(m->id), m->resent_message_id, true);
-	log_message_id(str_of(m->id), m->message_id, false);
+	if (!m->seen[HEADER_MESSAGE_ID] && m->message_id.len == 0)
+		header_log_message_id(m, STR("<>"), false);
 }

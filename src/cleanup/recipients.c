@@ -59,7 +59,8 @@ struct expansion {
 	struct message *message;
 	const struct cleanup_recipient *source;
 	struct str original;
-	bool is_copy; /* BCC */
+	struct str mapped; /* before virtual aliases */
+	bool is_copy;      /* BCC */
 	unsigned depth;
 	unsigned count;
 	struct str extension; /* unmatched, of the alias that is being expanded */
@@ -81,8 +82,11 @@ static bool is_duplicate(struct expansion *x, struct str address, struct str orc
 	return map_set(seen, buf_str(&key), x->message) != NULL;
 }
 
+/* RFC 3461 4.2: what the sender said, by SMTP. A local submitter says less than a full
+ * address: there it is the address that the recipient has here. */
 static void add_orcpt(const struct expansion *x, struct buf *orcpt)
 {
+	bool local = (x->message->envelope.flags & CLEANUP_BOUNCE) != 0;
 	if (x->is_copy)
 		return;
 	if (x->source->dsn_orcpt.len > 0) {
@@ -90,7 +94,7 @@ static void add_orcpt(const struct expansion *x, struct buf *orcpt)
 		return;
 	}
 	buf_add_cstr(orcpt, "rfc822;");
-	address_quote(orcpt, x->original);
+	address_quote(orcpt, local ? x->mapped : x->original);
 }
 
 static void write_recipient(struct expansion *x, struct str address)
@@ -186,8 +190,9 @@ static void add_expanded(struct expansion *x, struct str address)
 	struct message *m = x->message;
 	if (m->status != CLEANUP_OK)
 		return;
-	if (m->first_recipient.len == 0)
-		m->first_recipient = address;
+	x->mapped = address;
+	if (!x->is_copy)
+		m->last_recipient = address;
 	if (!(m->envelope.flags & CLEANUP_MAP) || cleanup.virtual_aliases == NULL)
 		write_recipient(x, address);
 	else

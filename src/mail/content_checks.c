@@ -1,14 +1,11 @@
 #include "mail/content_checks.h"
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "table/maps.h"
 
 /* One for each class of fields, then the body's. */
 #define BODY    (MIME_HEADER_NESTED + 1)
 #define CLASSES (BODY + 1)
-
-#define LOG_KEY_MAX 256 /* bytes of a key in a warning */
 
 struct content_checks {
 	struct maps *maps[CLASSES]; /* NULL: not set */
@@ -96,8 +93,6 @@ static bool ask(struct content_checks *c, size_t i, struct str text, struct buf 
 	case TABLE_BROKEN:
 		break;
 	}
-	log_warning("%s lookup error for \"%.*s\"", maps_last_name(c->maps[i]),
-	    STR_ARG(str_slice(text, 0, LOG_KEY_MAX)));
 	return false;
 }
 

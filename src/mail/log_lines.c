@@ -118,8 +118,6 @@ void log_removed(struct str queue_id)
 
 void log_message_id(struct str queue_id, struct str message_id, bool resent)
 {
-	if (message_id.len == 0)
-		message_id = STR("<>");
 	log_info("%.*s: %smessage-id=%.*s", STR_ARG(queue_id), resent ? "resent-" : "",
 	    STR_ARG(message_id));
 }

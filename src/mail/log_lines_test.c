@@ -115,7 +115,7 @@ TEST(other_lines_of_a_message_have_their_shapes)
 	log_message_id(STR("Q1"), STR("<x@y>"), false);
 	assert_str(logged(), "Q1: message-id=<x@y>");
 	log_memory_clear();
-	log_message_id(STR("Q1"), STR_EMPTY, true);
+	log_message_id(STR("Q1"), STR("<>"), true);
 	assert_str(logged(), "Q1: resent-message-id=<>");
 }
 
@@ -156,4 +156,27 @@ TEST(a_long_reason_keeps_the_line_whole)
 	d.text = buf_str(&text);
 	log_delivery(&d);
 	assert_true(str_ends(logged(), STR("x)")));
+}
+
+TEST(what_a_check_did_is_said_with_the_envelope)
+{
+	start();
+	struct log_content line = {.queue_id = STR("Q1"),
+	    .action = "reject",
+	    .what = "header",
+	    .excerpt = STR("Subject: x"),
+	    .client = STR("h[1.2.3.4]"),
+	    .sender = STR("s@a"),
+	    .recipient = STR("r@b"),
+	    .protocol = STR("ESMTP"),
+	    .helo = STR("h"),
+	    .text = STR("5.7.1 no")};
+	log_content(&line);
+	assert_str(logged(),
+	    "Q1: reject: header Subject: x from h[1.2.3.4]; from=<s@a> to=<r@b> "
+	    "proto=ESMTP helo=<h>: 5.7.1 no");
+	log_memory_clear();
+	line.recipient = line.protocol = line.helo = line.text = STR_EMPTY;
+	log_content(&line);
+	assert_str(logged(), "Q1: reject: header Subject: x from h[1.2.3.4]; from=<s@a>");
 }

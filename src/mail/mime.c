@@ -6,8 +6,6 @@
 #include "mail/header.h"
 #include "mail/mime_field.h"
 
-#define PIECE_MAX 65536 /* a piece that a field still takes when it is nearly full */
-
 /* A multipart that we are inside of. */
 struct level {
 	struct level *outer;
@@ -25,7 +23,6 @@ struct mime {
 	struct level *inner; /* innermost, or NULL */
 	unsigned depth;
 	bool in_header, in_line; /* in_line: pieces of this line have been seen */
-	bool any;                /* any line at all */
 	bool primary;            /* the header that is being read, or was read last */
 	enum mime_class class;   /* of its fields that are not about MIME */
 	struct buf field;
@@ -80,7 +77,7 @@ struct mime *mime_new(
 	m->options = *options;
 	m->events = events;
 	m->context = context;
-	buf_init(&m->field, options->header_limit + PIECE_MAX);
+	buf_init(&m->field, options->header_limit + 1);
 	header_start(m, MIME_HEADER_PRIMARY, MIME_TYPE_OTHER);
 	return m;
 }
@@ -174,10 +171,10 @@ static void check_encoding(struct mime *m)
 static void header_end(struct mime *m)
 {
 	field_end(m);
-	check_encoding(m);
 	m->in_header = false;
 	m->offset = 0;
 	m->events->header_end(m->context, m->primary);
+	check_encoding(m);
 }
 
 static void give_text(struct mime *m, struct mime_text text)
@@ -218,12 +215,16 @@ static void no_field(struct mime *m, struct str piece, bool whole)
 		body_line(m, piece, whole);
 }
 
+/* What is beyond the limit, or behind a NUL, is lost. */
 static void extend_field(struct mime *m, const char *between, struct str piece)
 {
-	if (m->field.len >= m->options.header_limit)
+	ptrdiff_t nul = str_find(piece, '\0');
+	size_t limit = m->options.header_limit;
+	if (m->field.len >= limit)
 		return;
 	buf_add_cstr(&m->field, between);
-	buf_add_str(&m->field, str_slice(piece, 0, PIECE_MAX - 1));
+	piece = str_slice(piece, 0, nul < 0 ? piece.len : (size_t)nul);
+	buf_add_str(&m->field, str_slice(piece, 0, limit - m->field.len));
 }
 
 static void header_line(struct mime *m, struct str piece, bool whole)
@@ -295,7 +296,6 @@ static void body_line(struct mime *m, struct str piece, bool whole)
 
 void mime_add_line(struct mime *m, struct str piece, bool whole)
 {
-	m->any = true;
 	if (m->in_header)
 		header_line(m, piece, whole);
 	else
@@ -303,18 +303,16 @@ void mime_add_line(struct mime *m, struct str piece, bool whole)
 	m->in_line = !whole;
 }
 
+void mime_end_field(struct mime *m)
+{
+	if (m->in_header)
+		field_end(m);
+}
+
 void mime_end(struct mime *m)
 {
-	if (!m->in_header)
-		return;
-	bool primary = m->primary;
-	header_end(m);
-	if (primary && m->any)
-		give_text(m,
-		    (struct mime_text){.line = STR_EMPTY,
-			.whole = true,
-			.separates = true,
-			.added = true});
+	if (m->in_header)
+		header_end(m);
 }
 
 bool mime_in_header(const struct mime *m)
@@ -333,7 +331,7 @@ bool mime_rest_is_plain(const struct mime *m)
 	return !m->in_header && m->depth == 0 && !header_follows && !watches_body(m);
 }
 
-bool mime_field_says_8bit(struct str field)
+bool mime_field_announces_8bit(struct str field)
 {
 	struct str name = STR("Content-Transfer-Encoding");
 	return str_starts_nocase(field, name) && header_name_length(field) == name.len &&

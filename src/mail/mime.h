@@ -89,11 +89,15 @@ struct mime *mime_new(
     const struct mime_options *options, const struct mime_events *events, void *context);
 void mime_free(struct mime *m); /* NULL is fine */
 
-/* A line without its end, or, `whole` false, a piece of one that is too long to be had
- * at once. A piece that begins a header field must hold the field's whole name. */
+/* In a header nothing counts from a NUL to the end of its line. A line without its end,
+ * or, `whole` false, a piece of one that is too long to be had at once. A piece that
+ * begins a header field must hold the field's whole name. */
 void mime_add_line(struct mime *m, struct str piece, bool whole);
-/* No more lines: completes what is open (a field, the first header). A last piece that
- * was not whole stays not whole. */
+/* The field that is being read is complete: a folded line that follows belongs to none.
+ */
+void mime_end_field(struct mime *m);
+/* No more lines: completes a header that is open; no line is put behind it. A last piece
+ * that was not whole stays not whole. */
 void mime_end(struct mime *m);
 
 bool mime_in_header(const struct mime *m);
@@ -102,8 +106,8 @@ bool mime_in_primary_header(const struct mime *m);
  * is to be reported of it: the caller may pass the rest by. */
 bool mime_rest_is_plain(const struct mime *m);
 
-/* A Content-Transfer-Encoding that says 8bit? */
-bool mime_field_says_8bit(struct str field);
+/* A Content-Transfer-Encoding that says 8bit or binary? */
+bool mime_field_announces_8bit(struct str field);
 
 /* Of the part whose header was read last (valid from header_end on). */
 enum mime_type mime_part_type(const struct mime *m);

@@ -80,10 +80,24 @@ TEST(a_header_ends_at_an_empty_line_or_at_what_is_no_field)
 	assert_seen(&defaults, "A: b\nx y\nC: d\n", "HA: b|E|A|Tx y|TC: d|");
 	assert_seen(&defaults, "\nx\n", "E|S|Tx|");
 	assert_seen(&defaults, " x\n", "E|A|T x|");
-	assert_seen(&defaults, "A: b\n", "HA: b|E|A|");
-	assert_seen(&defaults, "A: b", "HA: b|E|A|");
+	assert_seen(&defaults, "A: b\n", "HA: b|E|");
+	assert_seen(&defaults, "A: b", "HA: b|E|");
 	assert_seen(&defaults, "", "E|");
 	assert_seen(&defaults, "A: b\n\nx", "HA: b|E|S|+x|");
+}
+
+TEST(in_a_header_a_nul_ends_the_line)
+{
+	struct seen seen = {.text = BUF_INIT(10000)};
+	struct mime *m = mime_new(&defaults, &events, &seen);
+	mime_add_line(m, STR("A: b\0c"), true);
+	mime_add_line(m, STR(" d\0e"), true);
+	mime_end_field(m);
+	mime_add_line(m, STR(" x\0y"), true);
+	mime_end(m);
+	mime_free(m);
+	assert_string_equal(buf_cstr(&seen.text), "HA: b\n d|E|A|T x|"); /* by %s */
+	buf_free(&seen.text);
 }
 
 TEST(parts_of_a_multipart_have_headers_of_their_own)
@@ -219,8 +233,7 @@ TEST(long_lines_come_in_pieces)
 	struct mime *m = mime_new(&options, &events, &seen);
 	mime_add_line(m, STR("A: 4567"), false);
 	assert_true(mime_in_primary_header(m));
-	mime_add_line(
-	    m, STR("8901234"), false); /* past the limit: the last that counts */
+	mime_add_line(m, STR("8901234"), false); /* past the limit */
 	mime_add_line(m, STR("x: y"), true);
 	mime_add_line(m, STR(" folded"), true);
 	mime_add_line(m, STR("B: c"), true);
@@ -231,7 +244,7 @@ TEST(long_lines_come_in_pieces)
 	mime_add_line(m, STR("--x"), true);
 	mime_end(m);
 	mime_free(m);
-	assert_string_equal(buf_cstr(&seen.text), "HA: 45678901234|HB: c|E|S|+--x|T--x|");
+	assert_string_equal(buf_cstr(&seen.text), "HA: 4567890|HB: c|E|S|+--x|T--x|");
 	buf_free(&seen.text);
 }
 

@@ -207,8 +207,7 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 }
 
 /* A content filter ("transport:next hop" of the message) takes all mail but what is
- * redirected, and what cannot
- * be delivered anyhow. */
+ * redirected, and what cannot be delivered anyhow. */
 static void apply_filter(
     const struct message *m, struct str *transport, struct str *nexthop)
 {

@@ -406,7 +406,9 @@ bool restriction_check_recipient(
 		verdict = check_unlisted(&e, smtpd.params.smtpd_reject_unlisted_sender,
 		    "reject_unlisted_sender");
 	if (verdict != VERDICT_REJECT)
-		verdict = check_unlisted(&e, smtpd.params.smtpd_reject_unlisted_recipient,
+		verdict = check_unlisted(&e,
+		    smtpd.params.smtpd_reject_unlisted_recipient &&
+			!smtpd.takes_unknown_recipients,
 		    "reject_unlisted_recipient");
 	if (verdict != VERDICT_REJECT)
 		verdict = check_deferred(&e);

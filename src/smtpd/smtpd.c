@@ -92,6 +92,15 @@ static void open_access(void)
 		log_warning("cannot read the resolver's configuration");
 }
 
+static bool takes_unknown_recipients(void)
+{
+	struct str rest = str_of(smtpd.params.receive_override_options), word;
+	while (str_next(&rest, " \t\r\n,", &word))
+		if (str_is_nocase(word, "no_unknown_recipient_checks"))
+			return true;
+	return false;
+}
+
 static void before_jail(void)
 {
 	const struct smtpd_params *p = &smtpd.params;
@@ -100,6 +109,7 @@ static void before_jail(void)
 	smtpd.forbidden_commands = match_list_open(
 	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
 	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
+	smtpd.takes_unknown_recipients = takes_unknown_recipients();
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =
 	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);

@@ -64,7 +64,8 @@ struct smtpd_state {
 	struct net_prefix *own_addresses;
 	size_t own_address_count;
 	uint32_t discard_keywords;
-	uint32_t receive_flags; /* of cleanup, by receive_override_options */
+	uint32_t receive_flags;        /* of cleanup, by receive_override_options */
+	bool takes_unknown_recipients; /* the same: no_unknown_recipient_checks */
 	enum bare_newline bare_newline;
 	int64_t space;       /* free in the queue, bytes, or -errno */
 	int64_t space_until; /* when to ask again, monotonic ms */

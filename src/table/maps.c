@@ -74,7 +74,7 @@ enum table_result maps_lookup(
 		m->last = t;
 		if (result == TABLE_FOUND)
 			return check_result(m, t, key, value);
-		log_warning("%s: %s lookup error for \"%.*s\"", table_name(t), m->title,
+		log_warning("%s lookup error for \"%.*s\"", table_name(t),
 		    STR_ARG(str_slice(key, 0, 200)));
 		return result;
 	}

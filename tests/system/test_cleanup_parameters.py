@@ -5,7 +5,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from instance import Instance, Wire, free_port
+from instance import USER, Instance, Wire, free_port
 
 BASE = ["myhostname = mx.lab.test", "mydestination = lab.test", "myorigin = lab.test", "mynetworks = 127.0.0.0/8",
         "local_header_rewrite_clients = permit_inet_interfaces", "recipient_delimiter = +", "smtpd_peername_lookup = no", "remote_header_rewrite_domain = remote.test"]
@@ -141,3 +141,19 @@ def test_cleanup_parameter(server, row):
         thread.join()
     for index in (0, 1):
         assert results[index] is not None and re.search(row.sees[index], results[index]), (row.name, row.values[index], results[index])
+
+
+def test_header_from_format(make_instance):
+    """header_from_format = obsolete puts the name into a comment, standard in front."""
+    for value, field in (("obsolete", rb"\nFrom: \S+ \(A B\)\n"), ("standard", rb"\nFrom: A B <\S+>\n")):
+        server = make_instance([f"header_from_format = {value}", "mydestination = $myhostname"])
+        server.sendmail("Subject: x\n\nx\n", "-F", "A B", USER)
+        assert re.search(field, server.wait_mail()[0])
+
+
+def test_refused_mail_of_a_local_user_is_returned_whole(make_instance):
+    """Nobody waits for an answer: the sender gets it back, what stands behind the refused field too."""
+    server = make_instance(["header_checks = inline:{ {X-Bad:1 = REJECT 5.7.9 not here} }", "mydestination = $myhostname"])
+    server.sendmail("X-Bad:1\nSubject: kept\n\nlast line\n", "-f", USER, USER)
+    notice = server.wait_mail()[0]
+    assert b"Status: 5.7.9\n" in notice and b"not here" in notice and b"Subject: kept\n" in notice and b"last line\n" in notice
