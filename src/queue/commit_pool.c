@@ -11,27 +11,42 @@
 #include "queue/queue_dir.h"
 #include "queue/queue_file.h"
 
-#define FILES_MAX    1000 /* more are removed */
-#define NONE_FREE_MS 50   /* after a search in vain, before the next */
+#define FILES_MAX 1000 /* more are removed */
+/* A rename costs by the names in the block of the directory that it searches. */
+#define DIRECTORIES  16
+#define NONE_FREE_MS 50 /* after a search in vain, before the next */
 
 struct commit_pool {
 	int dir;
 	uid_t owner;
 	bool ordered; /* names and sizes reach the disk in the order of the calls */
-	/* Taking: a walk through the directory that goes on with the next call. */
-	DIR *walk;
-	bool found; /* something, in this walk */
+	/* Taking: a walk through the directories that goes on with the next call. */
+	unsigned walked; /* directories */
+	DIR *walk;       /* in the one before; NULL: at its end */
+	bool found;      /* something, in this walk */
 	int64_t not_before;
 	unsigned made; /* for names */
 	/* Leaving: how many more may be left before somebody counts again, or removed. */
 	unsigned room, full;
+	unsigned left; /* for directories */
 };
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
 
 static int make_directories(void)
 {
-	if (mkdir(SEGMENT_DIRECTORY, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	return mkdir(COMMIT_POOL, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	char path[sizeof(COMMIT_POOL) + COMMIT_POOL_NAME];
+	int error = make_directory(SEGMENT_DIRECTORY);
+	if (error == 0)
+		error = make_directory(COMMIT_POOL);
+	for (unsigned i = 0; error == 0 && i < DIRECTORIES; i++) {
+		(void)snprintf(path, sizeof(path), COMMIT_POOL "/%u", i);
+		error = make_directory(path);
+	}
+	return error;
 }
 
 int commit_pool_open(struct commit_pool **p_r)
@@ -45,6 +60,7 @@ int commit_pool_open(struct commit_pool **p_r)
 	struct commit_pool *p = memory_alloc(sizeof(*p));
 	p->dir = dir;
 	p->owner = geteuid();
+	p->walked = DIRECTORIES;
 	p->ordered = file_system_is_ordered(dir);
 	*p_r = p;
 	return 0;
@@ -66,9 +82,9 @@ void commit_pool_close(struct commit_pool *p)
 	free(p);
 }
 
-static DIR *list(int dir)
+static DIR *list(int dir, const char *name)
 {
-	int fd = file_open_at(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	int fd = file_open_at(dir, name, O_RDONLY | O_DIRECTORY, 0);
 	DIR *opened = fd >= 0 ? fdopendir(fd) : NULL;
 	if (opened == NULL && fd >= 0)
 		(void)close(fd);
@@ -119,25 +135,41 @@ static int try_file(const struct commit_pool *p, const char *name, struct stat *
 	return error < 0 ? error : fd;
 }
 
-/* The next name of the walk, or NULL at its end. */
-static const char *next_name(struct commit_pool *p)
+static void list_numbered(struct commit_pool *p, unsigned number)
 {
-	struct dirent *e;
-	do
-		e = readdir(p->walk);
-	while (e != NULL && e->d_name[0] == '.');
-	return e != NULL ? e->d_name : NULL;
+	char name[COMMIT_POOL_NAME];
+	(void)snprintf(name, sizeof(name), "%u", number);
+	p->walk = list(p->dir, name);
+}
+
+/* "3/6DC6248E": the next name of the walk; false at its end. */
+static bool next_name(struct commit_pool *p, char name_r[COMMIT_POOL_NAME])
+{
+	while (p->walk != NULL || p->walked < DIRECTORIES) {
+		if (p->walk == NULL)
+			list_numbered(p, p->walked++);
+		const struct dirent *e = p->walk != NULL ? readdir(p->walk) : NULL;
+		if (e == NULL) {
+			end_walk(p);
+			continue;
+		}
+		int len =
+		    snprintf(name_r, COMMIT_POOL_NAME, "%u/%s", p->walked - 1, e->d_name);
+		if (e->d_name[0] != '.' && len < COMMIT_POOL_NAME)
+			return true;
+	}
+	return false;
 }
 
 static bool walk_starts(struct commit_pool *p)
 {
-	if (p->walk != NULL)
+	if (p->walk != NULL || p->walked < DIRECTORIES)
 		return true;
 	if (clock_ms() < p->not_before)
 		return false;
 	p->found = false;
-	p->walk = list(p->dir);
-	return p->walk != NULL;
+	p->walked = 0;
+	return true;
 }
 
 int commit_pool_take(
@@ -145,16 +177,13 @@ int commit_pool_take(
 {
 	if (!p->ordered || !walk_starts(p))
 		return -ENOENT;
-	for (const char *name; (name = next_name(p)) != NULL;) {
-		if (!str_to_cstr(str_of(name), name_r, COMMIT_POOL_NAME))
-			continue;
+	while (next_name(p, name_r)) {
 		int fd = try_file(p, name_r, status_r);
 		if (fd >= 0) {
 			p->found = true;
 			return fd;
 		}
 	}
-	end_walk(p);
 	if (!p->found)
 		p->not_before = deadline_after_ms(NONE_FREE_MS);
 	return -ENOENT;
@@ -166,8 +195,9 @@ int commit_pool_make(
 	int fd, error;
 	do {
 		/* Never a queue id, because of the dot. */
-		(void)snprintf(
-		    name_r, COMMIT_POOL_NAME, "%d.%u", (int)getpid(), p->made++);
+		(void)snprintf(name_r, COMMIT_POOL_NAME, "%u/%d.%u",
+		    p->made % DIRECTORIES, (int)getpid(), p->made);
+		p->made++;
 		fd = file_open_at(
 		    p->dir, name_r, O_RDWR | O_CREAT | O_EXCL, QUEUE_MODE_READY);
 	} while (fd == -EEXIST);
@@ -184,15 +214,13 @@ int commit_pool_make(
 
 /* --- leaving --- */
 
-static unsigned count(const struct commit_pool *p)
+static unsigned count(struct commit_pool *p)
 {
+	char name[COMMIT_POOL_NAME];
 	unsigned files = 0;
-	DIR *all = list(p->dir);
-	if (all == NULL)
-		return FILES_MAX;
-	for (const struct dirent *e; (e = readdir(all)) != NULL;)
-		files += e->d_name[0] != '.';
-	(void)closedir(all);
+	end_walk(p);
+	for (p->walked = 0; next_name(p, name);)
+		files++;
 	return files;
 }
 
@@ -224,35 +252,39 @@ static int cut(const char *path)
 {
 	CLEANUP(file_close)
 	int fd = file_open_at(AT_FDCWD, path, O_WRONLY | O_NONBLOCK, 0);
-	return fd < 0 ? fd : file_truncate(fd, 0);
+	struct stat status;
+	if (fd < 0)
+		return fd;
+	/* Somebody linked it elsewhere, as a backup perhaps: his bytes stay. */
+	if (fstat(fd, &status) < 0 || status.st_nlink != 1)
+		return -EMLINK;
+	return file_truncate(fd, 0);
 }
 
 int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
 {
 	char path[QUEUE_PATH_MAX];
-	char name[QUEUE_ID_MAX];
+	char name[COMMIT_POOL_NAME];
 	queue_path(path, queue, id);
-	if (!p->ordered || !has_room(p) || !str_to_cstr(id, name, sizeof(name)) ||
-	    cut(path) != 0 || file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
+	(void)snprintf(
+	    name, sizeof(name), "%u/%.*s", p->left++ % DIRECTORIES, STR_ARG(id));
+	if (!p->ordered || !has_room(p) || cut(path) != 0 ||
+	    file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
 		return queue_remove(queue, id);
 	return 0;
 }
 
 int commit_pool_empty(void)
 {
+	struct commit_pool pool = {.dir = -1};
+	char name[COMMIT_POOL_NAME];
 	int error = 0;
-	int dir = file_open_at(AT_FDCWD, COMMIT_POOL, O_RDONLY | O_DIRECTORY, 0);
-	if (dir < 0)
-		return dir == -ENOENT ? 0 : dir;
-	DIR *all = fdopendir(dir);
-	if (all == NULL) {
-		error = -errno;
-		(void)close(dir);
-		return error;
-	}
-	for (const struct dirent *e; error == 0 && (e = readdir(all)) != NULL;)
-		if (e->d_name[0] != '.')
-			error = file_unlink(dir, e->d_name);
-	(void)closedir(all);
+	pool.dir = file_open_at(AT_FDCWD, COMMIT_POOL, O_RDONLY | O_DIRECTORY, 0);
+	if (pool.dir < 0)
+		return pool.dir == -ENOENT ? 0 : pool.dir;
+	while (error == 0 && next_name(&pool, name))
+		error = file_unlink(pool.dir, name);
+	end_walk(&pool);
+	file_close(&pool.dir);
 	return error;
 }

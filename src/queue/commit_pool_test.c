@@ -46,11 +46,11 @@ TEST(a_finished_file_is_used_again_without_its_bytes)
 	assert_int_equal(commit_pool_remove(p, QUEUE_ACTIVE, STR("AAAAA1")), 0);
 	assert_false(exists("active/AAAAA1"));
 	struct stat there;
-	assert_int_equal(stat("commit/pool/AAAAA1", &there), 0);
+	assert_int_equal(stat("commit/pool/0/AAAAA1", &there), 0);
 	assert_int_equal(there.st_size, 0);
 	int fd = commit_pool_take(p, name, &status);
 	assert_true(fd >= 0);
-	assert_string_equal(name, "AAAAA1");
+	assert_string_equal(name, "0/AAAAA1");
 	assert_int_equal(size_of(fd), 0);
 	/* It is held: there is no other. */
 	assert_int_equal(commit_pool_take(p, name, &status), -ENOENT);
@@ -63,7 +63,7 @@ TEST(what_a_dead_writer_left_is_cut_off)
 	char name[COMMIT_POOL_NAME];
 	struct stat status;
 	struct commit_pool *p = enter();
-	put_file("commit/pool/1.2", 0700, "half a mess");
+	put_file("commit/pool/0/1.2", 0700, "half a mess");
 	int fd = commit_pool_take(p, name, &status);
 	assert_int_equal(size_of(fd), 0);
 	file_close(&fd);
@@ -75,15 +75,15 @@ TEST(what_is_no_free_file_of_ours_is_passed_by)
 	char name[COMMIT_POOL_NAME];
 	struct stat status;
 	struct commit_pool *p = enter();
-	put_file("commit/pool/mode", 0600, "x");
-	put_file("commit/pool/linked", 0700, "x");
-	assert_int_equal(link("commit/pool/linked", "elsewhere"), 0);
-	assert_int_equal(mkdir("commit/pool/directory", 0700), 0);
-	assert_int_equal(mkfifo("commit/pool/fifo", 0700), 0);
-	assert_int_equal(symlink("../../elsewhere", "commit/pool/symlink"), 0);
-	put_file("commit/pool/held", 0700, "kept");
+	put_file("commit/pool/0/mode", 0600, "x");
+	put_file("commit/pool/0/linked", 0700, "x");
+	assert_int_equal(link("commit/pool/0/linked", "elsewhere"), 0);
+	assert_int_equal(mkdir("commit/pool/0/directory", 0700), 0);
+	assert_int_equal(mkfifo("commit/pool/0/fifo", 0700), 0);
+	assert_int_equal(symlink("../../../elsewhere", "commit/pool/0/symlink"), 0);
+	put_file("commit/pool/0/held", 0700, "kept");
 	CLEANUP(file_close)
-	int held = file_open_at(AT_FDCWD, "commit/pool/held", O_RDONLY, 0);
+	int held = file_open_at(AT_FDCWD, "commit/pool/0/held", O_RDONLY, 0);
 	assert_int_equal(file_try_lock(held, FILE_LOCK_EXCLUSIVE), 0);
 	assert_int_equal(commit_pool_take(p, name, &status), -ENOENT);
 	assert_int_equal(size_of(held), 4);
@@ -96,8 +96,8 @@ TEST(a_file_that_became_a_message_is_left_alone)
 	char name[COMMIT_POOL_NAME];
 	struct stat status;
 	struct commit_pool *p = enter();
-	put_file("commit/pool/a", 0700, "message");
-	assert_int_equal(link("commit/pool/a", "active/AAAAA1"), 0);
+	put_file("commit/pool/0/a", 0700, "message");
+	assert_int_equal(link("commit/pool/0/a", "active/AAAAA1"), 0);
 	assert_int_equal(commit_pool_take(p, name, &status), -ENOENT);
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(100);
 	assert_int_equal(file_read_whole(AT_FDCWD, "active/AAAAA1", &bytes), 0);
@@ -123,6 +123,21 @@ TEST(a_new_file_is_locked_and_empty)
 	commit_pool_close(p);
 }
 
+/* Somebody's backup by hard links keeps its bytes. */
+TEST(a_file_that_is_linked_elsewhere_is_not_used_again)
+{
+	struct commit_pool *p = enter();
+	put_file("active/AAAAA1", 0700, "message");
+	assert_int_equal(link("active/AAAAA1", "backup"), 0);
+	assert_int_equal(commit_pool_remove(p, QUEUE_ACTIVE, STR("AAAAA1")), 0);
+	assert_false(exists("active/AAAAA1"));
+	assert_false(exists("commit/pool/0/AAAAA1"));
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(100);
+	assert_int_equal(file_read_whole(AT_FDCWD, "backup", &bytes), 0);
+	assert_true(str_is(buf_str(&bytes), "message"));
+	commit_pool_close(p);
+}
+
 TEST(the_pool_does_not_grow_for_ever)
 {
 	struct commit_pool *p = enter();
@@ -135,7 +150,7 @@ TEST(the_pool_does_not_grow_for_ever)
 		put_file(path, 0700, "");
 		assert_int_equal(commit_pool_remove(p, QUEUE_ACTIVE, str_of(id)), 0);
 		assert_false(exists(path));
-		(void)snprintf(path, sizeof(path), "%s/%s", COMMIT_POOL, id);
+		(void)snprintf(path, sizeof(path), "%s/%u/%s", COMMIT_POOL, i % 16, id);
 		files += exists(path);
 	}
 	assert_int_equal(files, 1000);
@@ -146,7 +161,7 @@ TEST(a_file_that_cannot_go_to_the_pool_is_removed)
 {
 	struct commit_pool *p = enter();
 	put_file("active/AAAAA1", 0700, "x");
-	put_file("commit/pool/AAAAA1", 0700, "x");
+	put_file("commit/pool/0/AAAAA1", 0700, "x");
 	assert_int_equal(commit_pool_remove(p, QUEUE_ACTIVE, STR("AAAAA1")), 0);
 	assert_false(exists("active/AAAAA1"));
 	put_file("active/AAAAA2", 0700, "x");
@@ -161,10 +176,12 @@ TEST(a_file_that_cannot_go_to_the_pool_is_removed)
 TEST(the_pool_can_be_emptied)
 {
 	struct commit_pool *p = enter();
-	put_file("commit/pool/a", 0700, "x");
-	put_file("commit/pool/b", 0700, "x");
+	put_file("commit/pool/0/a", 0700, "x");
+	put_file("commit/pool/7/b", 0700, "x");
 	commit_pool_close(p);
 	assert_int_equal(commit_pool_empty(), 0);
-	assert_int_equal(rmdir("commit/pool"), 0);
+	assert_int_equal(rmdir("commit/pool/0"), 0);
+	assert_int_equal(rmdir("commit/pool/7"), 0);
+	assert_int_equal(rename("commit/pool", "elsewhere"), 0);
 	assert_int_equal(commit_pool_empty(), 0);
 }

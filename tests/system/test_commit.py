@@ -121,6 +121,6 @@ def test_what_was_delivered_just_before_a_clean_stop_does_not_come_back(make_ins
         send(server, 1)
         server.wait_log(r"qmgr\[\d+\]: \w+: removed$", count=number)
         server.stop()
-        assert not glob.glob(f"{server.queue}/incoming/*") + glob.glob(f"{server.queue}/commit/*.log") + glob.glob(f"{server.queue}/commit/pool/*")
+        assert not glob.glob(f"{server.queue}/incoming/*") + glob.glob(f"{server.queue}/commit/*.log") + glob.glob(f"{server.queue}/commit/pool/*/*")
         server.start()
     assert len(server.mailbox()) == 3 and "recovered:" not in server.log()
