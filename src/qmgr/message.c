@@ -76,6 +76,7 @@ static struct message *message_new(struct str id)
 	m->arena = arena_new(MESSAGE_ARENA);
 	m->active_since = wall_microseconds();
 	list_init(&m->fresh);
+	list_init(&m->jobs);
 	memcpy(m->id, id.p, id.len);
 	return m;
 }
