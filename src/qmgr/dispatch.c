@@ -118,6 +118,7 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 {
 	const struct queue_envelope *envelope = &e->message->envelope;
 	struct timeval now = clock_wall();
+	CLEANUP(buf_free) struct buf space = BUF_INIT(3 * ADDRESS_MAX);
 	struct delivery_request request = {
 	    .flags = e->message->flags |
 		(e->destination->schedule.waiting == 0 ? 0 : DELIVERY_KEEP_CONNECTION),
@@ -125,7 +126,7 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	    .id = str_of(e->message->id),
 	    .size = envelope->message_size,
 	    .nexthop = nexthop,
-	    .sender = envelope->sender,
+	    .sender = verp_sender(e->message, e->recipients[0].address, &space),
 	    .envelope_id = envelope->envelope_id,
 	    .ret = envelope->ret,
 	    .sendopts = envelope->sendopts,
@@ -155,7 +156,7 @@ static void suspend(struct entry *e, const char *reason)
 		return;
 	int error = deliver(e, retry, str_of(reason), &outcome);
 	if (error != 0)
-		transport_failed(retry, strerror(-error));
+		transport_failed(retry, error);
 }
 
 /* What the delivery said about its destination; reasons in `outcome`. */
@@ -171,7 +172,7 @@ static enum schedule_outcome attempt(struct entry *e, struct delivery_outcome *o
 	}
 	int error = deliver(e, d->transport, str_of(d->nexthop), outcome);
 	if (error != 0) {
-		transport_failed(d->transport, strerror(-error));
+		transport_failed(d->transport, error);
 		suspend(e, "4.3.0 mail transport unavailable");
 		return SCHEDULE_UNTRIED;
 	}

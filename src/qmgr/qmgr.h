@@ -5,6 +5,7 @@
  *
  *	intake.c       announcements and scans: which file is looked at next
  *	message.c      a file becomes active, recipients are read in portions and resolved
+ *	route.c        where a resolved recipient goes
  *	fresh.c        new mail is moved to active when it stays
  *	finish.c       all entries done: remove, defer, bounce, expire
  *	schedule.c     which delivery is next: windows, pauses, turns; no I/O, own header
@@ -138,6 +139,17 @@ void message_refill(struct message *m);
 void message_entry_done(struct message *m);
 void message_free(struct message *m);
 
+/* --- route.c --- */
+/* Adds recipient number `index` of the portion to what waits for its destination. The
+ * answer of the resolver is changed. */
+void route_recipient(
+    struct message *m, struct portion *p, size_t index, struct resolved *to);
+
+/* --- verp.c --- */
+/* The sender of a delivery to this recipient: another than the message's where it asks
+ * for VERP; then it lies in `space`. */
+struct str verp_sender(const struct message *m, struct str recipient, struct buf *space);
+
 /* --- fresh.c --- */
 void fresh_prepare(void);
 /* Its file is in incoming, and goes to active when it is there for long. */
@@ -149,7 +161,7 @@ void message_finish(struct message *m);
 
 /* --- transport.c --- */
 struct transport *transport_get(struct str name);
-void transport_failed(struct transport *t, const char *reason);
+void transport_failed(struct transport *t, int error); /* -errno */
 /* Why nothing can be sent through it now ("4.3.0 text"), or NULL. */
 const char *transport_dead_reason(const struct transport *t);
 

@@ -163,8 +163,8 @@ static bool is_better(
 	    (double)(now - b->since + 1) * (double)a->waiting;
 }
 
-/* Who may overtake this job now, or NULL. */
-static struct schedule_job *who_overtakes(const struct schedule_job *j, int64_t now)
+/* Who may overtake this job now, or NULL; it is no candidate itself meanwhile. */
+static struct schedule_job *who_overtakes(struct schedule_job *j, int64_t now)
 {
 	const struct schedule_limits *limits = &j->transport->limits;
 	struct schedule_job *best = NULL;
@@ -172,6 +172,7 @@ static struct schedule_job *who_overtakes(const struct schedule_job *j, int64_t 
 	    (j->waiting + j->selected) / limits->slot_cost < limits->minimum_slots)
 		return NULL;
 	int64_t slots = j->selected / limits->slot_cost - j->slots_used;
+	heap_remove(&j->transport->candidates[j->size], &j->candidate);
 	for (int i = 0; i < SCHEDULE_SIZES; i++) {
 		struct schedule_job *c =
 		    first_candidate(&j->transport->candidates[i], now);
@@ -181,7 +182,7 @@ static struct schedule_job *who_overtakes(const struct schedule_job *j, int64_t 
 		    c->waiting * (100 - limits->slot_discount) / 100 - limits->slot_loan;
 		if (price > slots)
 			break; /* larger ones cost more */
-		if (c != j && c->waiting < j->waiting && is_better(c, best, now))
+		if (c->waiting < j->waiting && is_better(c, best, now))
 			best = c;
 	}
 	return best;
@@ -202,6 +203,7 @@ static void set_turn(struct schedule_job *j, int64_t turn)
 static struct schedule_job *overtake(struct schedule_job *j, int64_t now)
 {
 	struct schedule_job *c = who_overtakes(j, now);
+	stand_in_line(j);
 	if (c == NULL)
 		return j;
 	j->slots_used += c->waiting;

@@ -94,6 +94,21 @@ TEST(a_list_of_100000_does_not_hold_up_a_single_message)
 	assert_true(longest_wait(l, false) <= WORLD_DELIVERY_MS);
 }
 
+TEST(half_the_size_is_enough_to_overtake)
+{
+	struct schedule_limits l = WORLD_LIMITS;
+	l.under_way = 1;
+	l.slot_cost = 2;
+	l.minimum_slots = 1;
+	struct world *w = world_new(&l, 1);
+	world_message(w, 0, 7, 0, 1);
+	world_message(w, 50, 4, 0, 1);
+	world_run(w, 100000);
+	assert_int_equal(world_started(w, 1), WORLD_DELIVERY_MS);
+	assert_int_equal(world_finished(w, 0), 11 * WORLD_DELIVERY_MS);
+	world_free(w);
+}
+
 TEST(without_slots_messages_wait_for_their_turn)
 {
 	struct schedule_limits l = WORLD_LIMITS;

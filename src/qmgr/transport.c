@@ -1,6 +1,7 @@
 /* Transports: made when first used, with the parameters that bear their name. */
 #include "qmgr/qmgr.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +135,13 @@ const char *transport_dead_reason(const struct transport *t)
 	return is_deferred_transport(t) ? "4.3.2 deferred transport" : NULL;
 }
 
-void transport_failed(struct transport *t, const char *reason)
+void transport_failed(struct transport *t, int error)
 {
-	log_warning("transport %s failure: %s", t->name, reason);
+	if (error == -ENOENT || error == -ECONNREFUSED || error == -EACCES)
+		log_warning(
+		    "connect to transport private/%s: %s", t->name, strerror(-error));
+	else
+		log_warning("transport %s failure: %s", t->name, strerror(-error));
 	free(t->dead_reason);
 	t->dead_reason = memory_copy_cstr("4.3.0 mail transport unavailable");
 	t->dead_until = deadline_after_seconds(qmgr.params.transport_retry_time);
