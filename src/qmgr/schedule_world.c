@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/memory.h"
-#include "unit.h"
+#include "base/panic.h"
 
 #define MESSAGES_MAX 200
 
@@ -73,7 +73,7 @@ void world_break(struct world *w, size_t destination)
 void world_message(
     struct world *w, int64_t at, size_t deliveries, size_t first, size_t among)
 {
-	assert_true(w->letters_count < MESSAGES_MAX);
+	ENSURE(w->letters_count < MESSAGES_MAX);
 	struct letter *l = &w->letters[w->letters_count++];
 	*l = (struct letter){
 	    .at = at, .started = -1, .count = deliveries, .first = first, .among = among};
@@ -101,7 +101,7 @@ static void start(struct world *w)
 	while ((e = schedule_next(&w->transport, w->now)) != NULL) {
 		struct delivery *d = CONTAINER_OF(e, struct delivery, schedule);
 		struct letter *l = &w->letters[d->message];
-		assert_true(e->destination->under_way <= e->destination->window);
+		ENSURE(e->destination->under_way <= e->destination->window);
 		d->tried = e->destination->dead_until <= w->now;
 		d->ends = w->now + (d->tried ? WORLD_DELIVERY_MS : 0);
 		if (l->started < 0)
@@ -146,18 +146,23 @@ static int64_t next_time(const struct world *w)
 	return next;
 }
 
-void world_run(struct world *w, int64_t until)
+bool world_until(struct world *w, int64_t until)
 {
-	while (w->left > 0) {
+	for (;;) {
 		arrive(w);
 		end(w);
 		start(w);
-		if (w->left == 0)
-			return;
 		int64_t next = next_time(w);
-		assert_true(next >= w->now && next <= until);
+		ENSURE(w->left == 0 || next >= w->now);
+		if (w->left == 0 || next > until)
+			return w->left == 0;
 		w->now = next;
 	}
+}
+
+void world_run(struct world *w, int64_t until)
+{
+	ENSURE(world_until(w, until));
 }
 
 int64_t world_started(const struct world *w, size_t message)
@@ -187,4 +192,14 @@ int64_t world_widest(const struct world *w)
 int64_t world_most_under_way(const struct world *w)
 {
 	return w->most_under_way;
+}
+
+int64_t world_under_way(const struct world *w)
+{
+	return w->transport.under_way;
+}
+
+int64_t world_window(const struct world *w, size_t destination)
+{
+	return w->destinations[destination].window;
 }

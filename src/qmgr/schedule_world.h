@@ -28,7 +28,9 @@ void world_break(struct world *w, size_t destination);
  * `among` destinations from `first` on. Numbered from 0. */
 void world_message(
     struct world *w, int64_t at, size_t deliveries, size_t first, size_t among);
-/* Until all is done; fails the test when that is later than `until`. */
+/* What happens until then; true: all is done. */
+bool world_until(struct world *w, int64_t until);
+/* Until all is done; panics when that is later than `until`. */
 void world_run(struct world *w, int64_t until);
 
 int64_t world_started(const struct world *w, size_t message);  /* its first delivery */
@@ -36,6 +38,8 @@ int64_t world_finished(const struct world *w, size_t message); /* its last one *
 size_t world_unreached(const struct world *w);                 /* attempts that failed */
 int64_t world_widest(const struct world *w);                   /* window at the end */
 int64_t world_most_under_way(const struct world *w);
+int64_t world_under_way(const struct world *w); /* now */
+int64_t world_window(const struct world *w, size_t destination);
 void world_forget_transport(struct schedule_transport *t);
 
 #endif
