@@ -181,6 +181,28 @@ static enum schedule_outcome attempt(struct entry *e, struct delivery_outcome *o
 	return outcome->hop_status[0] != '\0' ? SCHEDULE_UNREACHED : SCHEDULE_REACHED;
 }
 
+/* destination_concurrency_feedback_debug: what a delivery did to the window that was
+ * `old` before. The window of a dead destination is told as 0. */
+static void log_feedback(const struct destination *d, enum schedule_outcome how,
+    const struct schedule_destination *old, bool dead)
+{
+	const struct schedule_destination *s = &d->schedule;
+	const struct schedule_limits *limits = &d->transport->schedule.limits;
+	bool reached = how == SCHEDULE_REACHED;
+	const char *what = reached ? "qmgr_queue_unthrottle" : "qmgr_queue_throttle";
+	if (how == SCHEDULE_UNTRIED)
+		return;
+	if (!dead)
+		log_info("%s: feedback %g", what,
+		    schedule_feedback_at(
+			reached ? &limits->positive : &limits->negative, old->window));
+	log_info("%s: queue %s: limit %lld window %lld success %g failure %g "
+		 "fail_cohorts %g",
+	    what, d->key, (long long)limits->concurrency, dead ? 0 : (long long)s->window,
+	    s->success, s->failure,
+	    dead ? old->failed_cohorts + 1 / (double)old->window : s->failed_cohorts);
+}
+
 static void run_entry(void *argument)
 {
 	struct entry *e = argument;
@@ -188,8 +210,12 @@ static void run_entry(void *argument)
 	struct transport *t = d->transport;
 	struct delivery_outcome outcome;
 	enum schedule_outcome how = attempt(e, &outcome);
-	if (schedule_done(&e->schedule, how, clock_ms()))
+	struct schedule_destination old = d->schedule;
+	bool dead = schedule_done(&e->schedule, how, clock_ms());
+	if (dead)
 		destination_suspend(d, outcome.hop_status, outcome.hop_text);
+	if (qmgr.params.destination_concurrency_feedback_debug)
+		log_feedback(d, how, &old, dead);
 	entry_free(e);
 	destination_release(d);
 	dispatch_run(t);

@@ -13,8 +13,9 @@
  * A window starts at `initial`. A delivery that reached the destination lets it grow by
  * the positive feedback, one that did not lets it shrink by the negative one; what is
  * less than 1 is summed up. Growth counts at the end of such a sum, shrinking at its
- * start. When `failed_cohorts` windows of deliveries failed with no success in between,
- * the destination is dead.
+ * start, both half a step early; so the first failure takes two from a window where each
+ * further one takes one. When `failed_cohorts` windows of deliveries failed with no
+ * success in between, the destination is dead.
  *
  * The caller owns all structs, which lie within its own; nothing is allocated here but
  * the arrays of the heaps. Each call is O(log n) of what waits, schedule_next amortized.
@@ -33,6 +34,8 @@ struct schedule_feedback {
 };
 /* "1", "0.5 / concurrency", "1 / sqrt_concurrency": amount from 0 to 1. */
 MUST_USE bool schedule_feedback_parse(struct str text, struct schedule_feedback *r);
+/* By how much the next delivery changes a window of this width. */
+double schedule_feedback_at(const struct schedule_feedback *f, int64_t window);
 
 /* Of one transport. */
 struct schedule_limits {

@@ -53,7 +53,8 @@ TEST(windows_follow_the_feedback)
 	l.failed_cohorts = 0;
 	assert_int_equal(window_after(l, 5, 3, SCHEDULE_REACHED), 8);
 	assert_int_equal(window_after(l, 5, 100, SCHEDULE_REACHED), 20);
-	assert_int_equal(window_after(l, 5, 3, SCHEDULE_UNREACHED), 2);
+	assert_int_equal(window_after(l, 7, 1, SCHEDULE_UNREACHED), 5);
+	assert_int_equal(window_after(l, 7, 3, SCHEDULE_UNREACHED), 3);
 	assert_int_equal(window_after(l, 5, 100, SCHEDULE_UNREACHED), 1);
 	assert_int_equal(window_after(l, 5, 100, SCHEDULE_UNTRIED), 5);
 	assert_true(schedule_feedback_parse(STR("1/concurrency"), &l.positive));
@@ -61,7 +62,8 @@ TEST(windows_follow_the_feedback)
 	assert_int_equal(window_after(l, 5, 4, SCHEDULE_REACHED), 5);
 	assert_int_equal(window_after(l, 5, 5, SCHEDULE_REACHED), 6);
 	assert_int_equal(window_after(l, 5, 1, SCHEDULE_UNREACHED), 4);
-	assert_int_equal(window_after(l, 5, 4, SCHEDULE_UNREACHED), 4);
+	assert_int_equal(window_after(l, 5, 3, SCHEDULE_UNREACHED), 4);
+	assert_int_equal(window_after(l, 5, 4, SCHEDULE_UNREACHED), 3);
 	assert_true(schedule_feedback_parse(STR("1/sqrt_concurrency"), &l.positive));
 	assert_int_equal(window_after(l, 4, 1, SCHEDULE_REACHED), 4);
 	assert_int_equal(window_after(l, 4, 2, SCHEDULE_REACHED), 5);

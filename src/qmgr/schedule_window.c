@@ -3,10 +3,11 @@
 
 #include <math.h>
 
-/* A sum of n parts of 1/n may be a little less than 1. */
+/* A sum of n parts of 1/n may be a little less than 1; the same for feedback, where
+ * Postfix rounds to half a step. */
 #define ENOUGH 0.999999
 
-static double feedback(const struct schedule_feedback *f, int64_t window)
+double schedule_feedback_at(const struct schedule_feedback *f, int64_t window)
 {
 	if (f->by == SCHEDULE_BY_WINDOW)
 		return f->amount / (double)window;
@@ -64,10 +65,11 @@ void schedule_window_grow(struct schedule_destination *d)
 	    d->window >= d->under_way + limits->initial)
 		return;
 	d->failure = 0;
-	d->success += feedback(&limits->positive, d->window);
-	if (d->success >= ENOUGH) {
+	double step = schedule_feedback_at(&limits->positive, d->window);
+	d->success += step;
+	if (d->success + step / 2 >= 1) {
 		d->window++;
-		d->success = 0;
+		d->success -= 1;
 	}
 }
 
@@ -81,12 +83,10 @@ bool schedule_window_shrink(struct schedule_destination *d)
 		return true;
 	}
 	d->success = 0;
-	d->failure -= feedback(&limits->negative, d->window);
-	if (d->failure < 0) {
-		d->failure += 1;
-		if (d->window > 1)
-			d->window--;
-	}
+	double step = schedule_feedback_at(&limits->negative, d->window);
+	d->failure -= step;
+	for (; d->failure - step / 2 < 0; d->failure += 1)
+		d->window -= d->window > 1;
 	return false;
 }
 

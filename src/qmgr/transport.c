@@ -52,12 +52,20 @@ static struct schedule_feedback feedback(
     const char *transport, const char *suffix, const char *fallback)
 {
 	struct named name = parameter(transport, suffix);
+	int64_t initial = number(transport, "_initial_destination_concurrency",
+	    qmgr.params.initial_destination_concurrency);
 	struct schedule_feedback value;
 	CLEANUP(buf_free) struct buf text = BUF_INIT(320);
-	if (!conf_get(service_conf(), str_of(name.text), &text))
+	if (!conf_get(service_conf(), str_of(name.text), &text)) {
+		name = parameter("default", suffix);
 		buf_add_cstr(&text, fallback);
+	}
 	if (!schedule_feedback_parse(buf_str(&text), &value))
 		fatal("bad value of parameter %s: %s", name.text, buf_cstr(&text));
+	if (qmgr.params.destination_concurrency_feedback_debug)
+		log_info("%s: %s feedback type %d value at %lld: %g", transport,
+		    name.text, (int)value.by, (long long)initial,
+		    schedule_feedback_at(&value, initial));
 	return value;
 }
 

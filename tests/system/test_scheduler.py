@@ -111,3 +111,15 @@ def test_next_hop_of_a_filter(make_instance, domain):
     server = make_instance(BASE + ["content_filter = discard:", f"default_filter_nexthop = {domain}"])
     submit(server, "x@far.test")
     assert server.wait_log(r"to=<x@far.test>.*status=sent \(([^)]*)\)").group(1) == (domain or "far.test")
+
+
+def test_feedback_is_logged_when_asked(make_instance):
+    """destination_concurrency_feedback_debug."""
+    lines = {}
+    for setting in ("no", "yes"):
+        server = make_instance(BASE + [maps("{.t.test = t:}"), f"destination_concurrency_feedback_debug = {setting}"], [discards("t")])
+        submit(server, "x@a.t.test")
+        server.wait_log("status=sent")
+        server.wait_log(": removed")
+        lines[setting] = re.findall(r"qmgr_queue_unthrottle: queue a\.t\.test: limit 20 window \d+", server.log())
+    assert lines == {"no": [], "yes": ["qmgr_queue_unthrottle: queue a.t.test: limit 20 window 6"]}
