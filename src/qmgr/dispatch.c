@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "client/delivery_client.h"
+#include "mail/verp.h"
 #include "run/loop.h"
 
 #define RETRY_TRANSPORT "retry"
@@ -113,6 +114,18 @@ void dispatch_add(struct message *m, struct portion *p, struct destination *d,
 	    .notify = r->notify};
 }
 
+/* The message's sender, or, where it asks for VERP, one of this recipient's own, which
+ * lies in `space`. */
+static struct str sender_for(
+    const struct message *m, struct str recipient, struct buf *space)
+{
+	const struct queue_envelope *e = &m->envelope;
+	if (e->verp.len != 2 || e->sender.len == 0)
+		return e->sender;
+	verp_sender(space, e->verp, e->sender, recipient);
+	return buf_ok(space) ? buf_str(space) : e->sender;
+}
+
 static int deliver(struct entry *e, struct transport *via, struct str nexthop,
     struct delivery_outcome *outcome)
 {
@@ -126,7 +139,7 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	    .id = str_of(e->message->id),
 	    .size = envelope->message_size,
 	    .nexthop = nexthop,
-	    .sender = verp_sender(e->message, e->recipients[0].address, &space),
+	    .sender = sender_for(e->message, e->recipients[0].address, &space),
 	    .envelope_id = envelope->envelope_id,
 	    .ret = envelope->ret,
 	    .sendopts = envelope->sendopts,

@@ -145,11 +145,6 @@ void message_free(struct message *m);
 void route_recipient(
     struct message *m, struct portion *p, size_t index, struct resolved *to);
 
-/* --- verp.c --- */
-/* The sender of a delivery to this recipient: another than the message's where it asks
- * for VERP; then it lies in `space`. */
-struct str verp_sender(const struct message *m, struct str recipient, struct buf *space);
-
 /* --- fresh.c --- */
 void fresh_prepare(void);
 /* Its file is in incoming, and goes to active when it is there for long. */
