@@ -50,7 +50,7 @@ static bool filtered(const struct why *from, struct why *to)
 	char code[DSN_STATUS_MAX];
 	if (status == 0 || (text.p[0] == '2') != (from->status[0] == '2') ||
 	    !str_to_cstr(str_slice(text, 0, status), code, sizeof(code))) {
-		log_warning("%s: bad result: %s", filter.title, buf_cstr(&value));
+		log_warning("%s: bad status code: %s", filter.title, buf_cstr(&value));
 		return false;
 	}
 	text = str_trim(str_skip(text, status));
