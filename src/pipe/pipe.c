@@ -105,7 +105,7 @@ static bool run(struct delivery *d, struct buf *output, struct why *why)
 static void tell_success(struct delivery *d, const struct buf *output)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	struct str shown = str_slice(buf_str(output), 0, SHOWN_OUTPUT);
+	struct str shown = str_slice(str_trim(buf_str(output)), 0, SHOWN_OUTPUT);
 	if (d->request.flags & DELIVERY_VERIFY)
 		buf_printf(&text, "delivers to command: %s", state.attributes.command);
 	else
