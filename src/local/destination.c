@@ -172,7 +172,7 @@ void file_deliver(const struct member *m, struct str text)
 		(void)!account_nobody(&user, &why);
 	if (path == NULL || strlen(path) >= PATH_ROOM)
 		(void)why_never(&why, "5.2.0", "name of file is too long");
-	if (why_is_set(&why))
+	if (path == NULL || why_is_set(&why))
 		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);
 	else
 		deliver_to_file(m, outcome, path, &user);

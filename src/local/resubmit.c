@@ -139,8 +139,8 @@ static void resubmit(struct tree *t, const struct batch *b)
 	const struct member m = {.tree = t,
 	    .address = t->delivery->recipients[t->index].request->address,
 	    .sender = b->sender};
-	struct cleanup_result result;
-	int error;
+	struct cleanup_result result = {.status = CLEANUP_BAD};
+	int error = 0;
 	struct cleanup_message *message = cleanup_message_new(
 	    local.cleanup, service_client_deadline(service_common()), &error);
 	if (message != NULL) {

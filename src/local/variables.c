@@ -116,12 +116,13 @@ static char *filtered(const struct scope *s, const char *before, struct str valu
 	char *text = arena_alloc(a, start + value.len + 1);
 	if (text == NULL)
 		return NULL;
-	memcpy(text, before, start);
+	memcpy(text, before, start + 1);
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.p[i];
 		bool may_be = s->filter == NULL || strchr(s->filter, c) != NULL;
 		text[start + i] = c != '\0' && may_be ? c : '_';
 	}
+	text[start + value.len] = '\0';
 	return text;
 }
 

@@ -157,8 +157,9 @@ TEST(boundaries_are_compared_by_their_start)
 
 TEST(types_are_understood_with_comments_and_blanks)
 {
-	static const char *const multiparts[] = {"multipart / mixed (c) ; x=y; (b=\"q\") "
-						 "boundary = \"b c\" ; z",
+	static const char *const multiparts[] = {
+	    ("multipart / mixed (c) ; x=y; (b=\"q\") "
+	     "boundary = \"b c\" ; z"),
 	    "Multipart/Other;\n\tBOUNDARY=\"b\\ c\"", "multipart/mixed;boundary=\"b c"};
 	static const char *const others[] = {"multipart/mixed",
 	    "multipart; boundary=\"b c\"", "\"multipart\"/mixed; boundary=\"b c\"",
