@@ -83,10 +83,16 @@ bool command_verdict(
 			    &text, ". Command output: %.*s", STR_ARG(buf_str(output)));
 		(void)say(why, code, buf_str(&text));
 	}
-	if (output->len > 0) {
-		buf_add_cstr(&why->diag_type, "x-unix");
+	if (output->len == 0 && !WIFEXITED(status))
+		return false;
+	buf_add_cstr(&why->diag_type, "x-unix");
+	if (output->len > 0)
 		buf_add_str(&why->diag_text, str_trim(buf_str(output)));
-	}
+	else if (v != NULL)
+		buf_add_cstr(&why->diag_text, v->text);
+	else
+		buf_printf(
+		    &why->diag_text, "unknown mail system error %d", WEXITSTATUS(status));
 	return false;
 }
 

@@ -50,7 +50,7 @@ static bool filtered(const struct why *from, struct why *to)
 	char code[DSN_STATUS_MAX];
 	if (status == 0 || (text.p[0] == '2') != (from->status[0] == '2') ||
 	    !str_to_cstr(str_slice(text, 0, status), code, sizeof(code))) {
-		log_warning("%s: bad result: %s", filter.title, buf_cstr(&value));
+		log_warning("%s: bad status code: %s", filter.title, buf_cstr(&value));
 		return false;
 	}
 	text = str_trim(str_skip(text, status));
@@ -168,6 +168,54 @@ size_t delivery_part(struct delivery *d, size_t index, struct str address)
 	    .delivered_to = whole->delivered_to,
 	    .part = true};
 	return d->count++;
+}
+
+static struct delivery_recipient *own_request(struct delivery *d, size_t index)
+{
+	struct delivery_recipient *request = arena_alloc(d->arena, sizeof(*request));
+	if (request == NULL)
+		return NULL;
+	*request = *d->recipients[index].request;
+	d->recipients[index].request = request;
+	return request;
+}
+
+void delivery_unnamed(struct delivery *d, size_t index)
+{
+	struct delivery_recipient *request = own_request(d, index);
+	if (request == NULL)
+		return;
+	request->original = STR_EMPTY;
+	request->dsn_orcpt = STR_EMPTY;
+}
+
+/* What comes out of its members is not told. */
+static bool wish_no_success(struct delivery *d, size_t index)
+{
+	struct delivery_recipient *request = own_request(d, index);
+	if (request == NULL)
+		return false;
+	request->notify &= ~(unsigned)DSN_NOTIFY_SUCCESS;
+	if (request->notify == 0)
+		request->notify = DSN_NOTIFY_NEVER;
+	return true;
+}
+
+void delivery_expanded(struct delivery *d, size_t index, struct str address, bool owned)
+{
+	if ((d->recipients[index].request->notify & DSN_NOTIFY_SUCCESS) == 0)
+		return;
+	size_t part = delivery_part(d, index, address);
+	struct delivery_recipient *request =
+	    part != SIZE_MAX ? own_request(d, part) : NULL;
+	if (request == NULL || !wish_no_success(d, index))
+		return;
+	if (owned)
+		request->original = STR_EMPTY;
+	d->recipients[part].result = DELIVERY_EXPANDED;
+	d->recipients[part].action = owned ? "delivered" : "expanded";
+	d->recipients[part].failure = (struct delivery_failure){
+	    .status = STR("2.0.0"), .text = STR("alias expanded")};
 }
 
 void delivery_drop_part(struct delivery *d, size_t index)

@@ -26,8 +26,9 @@ enum delivery_result {
 	DELIVERY_SENT,
 	DELIVERY_BOUNCED,
 	DELIVERY_DEFERRED,
-	DELIVERY_DIVIDED, /* its parts tell (delivery_divide) */
-	DELIVERY_PASSED,  /* another agent saw to it, its log line and its mark too */
+	DELIVERY_DIVIDED,  /* its parts tell (delivery_divide) */
+	DELIVERY_EXPANDED, /* not an end: only what notices say (delivery_expanded) */
+	DELIVERY_PASSED,   /* another agent saw to it, its log line and its mark too */
 };
 
 /* What came out and waits for its entry in the bounce, defer or trace log; strings in the
@@ -45,6 +46,7 @@ struct delivery_rcpt {
 	struct str
 	    sender; /* of Return-Path and From_: the request's, or a list's owner */
 	struct str delivered_to; /* of Delivered-To: its own address, or the list's */
+	const char *action;      /* DELIVERY_EXPANDED: for notices */
 	bool part;               /* of a recipient that was divided */
 	bool untold;             /* deferred because a log could not take what came out */
 };
@@ -102,6 +104,12 @@ void delivery_divide(struct delivery *d, size_t index);
 /* Another part of a divided recipient, which is called `address` in log and notices. Its
  * index, or SIZE_MAX without memory; moves d->recipients. */
 MUST_USE size_t delivery_part(struct delivery *d, size_t index, struct str address);
+/* A part of a list that has an owner: the address that the sender gave is not named. */
+void delivery_unnamed(struct delivery *d, size_t index);
+/* Its members get the mail: where the sender wants to hear of success (RFC 3461 5.2.7) he
+ * is told that it was "expanded", or "delivered" to a list with an owner, and not more.
+ */
+void delivery_expanded(struct delivery *d, size_t index, struct str address, bool owned);
 /* Takes back the part that was made last: there is nothing to tell of it. */
 void delivery_drop_part(struct delivery *d, size_t index);
 /* All recipients still PENDING fail with `why`. */

@@ -167,11 +167,6 @@ static bool failure(int error, const char *directory, struct why *why)
 		    "maildir delivery failed: no space left for %s", directory);
 	case -EBADMSG:
 		return why_later(why, "4.3.0", "queue file is corrupt");
-	case -EACCES:
-	case -EPERM:
-		return why_never(why, "5.2.0",
-		    "maildir delivery failed: create maildir file in %s: %s", directory,
-		    strerror(-error));
 	default:
 		return why_later(why, "4.2.0", "maildir delivery failed: %s: %s",
 		    directory, strerror(-error));
@@ -183,7 +178,11 @@ static void finish(struct drop *p, struct why *why)
 	if (p->error != 0 && p->fd >= 0)
 		undo(p);
 	file_close(&p->fd);
-	if (p->error != 0)
+	if ((p->error == -EACCES || p->error == -EPERM) && p->temporary != NULL)
+		(void)why_never(why, "5.2.0",
+		    "maildir delivery failed: create maildir file %s: %s", p->temporary,
+		    strerror(-p->error));
+	else if (p->error != 0)
 		(void)failure(p->error, p->job->target.directory, why);
 }
 

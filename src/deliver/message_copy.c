@@ -107,9 +107,9 @@ static void add_agent_fields(struct copy *c, const struct delivery *d, size_t re
 		add_from_line(c, rcpt->sender);
 	if (flags & COPY_RETURN_PATH)
 		add_return_path(c, rcpt->sender);
-	if (flags & COPY_ORIGINAL_TO) {
-		add_address_field(c, "X-Original-To: ",
-		    original.len > 0 ? original : rcpt->request->address);
+	/* Of a list that has an owner it is not told. */
+	if ((flags & COPY_ORIGINAL_TO) && original.len > 0) {
+		add_address_field(c, "X-Original-To: ", original);
 		buf_add_cstr(&c->pending, c->eol);
 	}
 	if (flags & COPY_DELIVERED_TO) {
@@ -144,11 +144,13 @@ int64_t message_copy(struct delivery *d, size_t recipient,
 	return error != 0 ? error : c.written;
 }
 
-int message_has_delivered_to(struct delivery *d, struct str address, bool *found_r)
+int message_delivered_to(
+    struct delivery *d, struct str address, struct delivered_to *fields_r)
 {
 	CLEANUP(buf_free) struct buf named = BUF_INIT(ADDRESS_MAX);
 	struct str line;
-	bool whole, found = false;
+	struct delivered_to fields = {false, false};
+	bool whole;
 	int more;
 	queue_file_content_start(&d->file, &d->envelope);
 	while ((more = queue_file_content_next(&d->file, &line, &whole)) == 1 &&
@@ -159,10 +161,11 @@ int message_has_delivered_to(struct delivery *d, struct str address, bool *found
 			continue;
 		buf_clear(&named);
 		address_unquote(&named, header_body(line));
-		found = found || str_equal_nocase(buf_str(&named), address);
+		fields.any = true;
+		fields.found = fields.found || str_equal_nocase(buf_str(&named), address);
 	}
 	if (more < 0)
 		return more;
-	*found_r = found;
+	*fields_r = fields;
 	return 0;
 }

@@ -35,9 +35,13 @@ void message_from_line(struct buf *out, struct str sender, int64_t wall_seconds)
 MUST_USE int64_t message_copy(struct delivery *d, size_t recipient,
     const struct message_style *style, int fd, int64_t limit);
 
-/* Whether a Delivered-To field of the message names `address` (internal form) already: a
- * mail loop. 0 or -errno. */
-MUST_USE int message_has_delivered_to(
-    struct delivery *d, struct str address, bool *found_r);
+struct delivered_to {
+	bool any;   /* there are Delivered-To fields */
+	bool found; /* one names the address (internal form) already: a mail loop */
+};
+
+/* What the Delivered-To fields of the message say. 0 or -errno. */
+MUST_USE int message_delivered_to(
+    struct delivery *d, struct str address, struct delivered_to *fields_r);
 
 #endif

@@ -126,6 +126,7 @@ static const char *word_of(const struct delivery *d, size_t index)
 	case DELIVERY_PENDING:
 	case DELIVERY_DEFERRED:
 	case DELIVERY_DIVIDED:
+	case DELIVERY_EXPANDED:
 	case DELIVERY_PASSED:
 		break;
 	}
@@ -182,6 +183,7 @@ static void fill_entry(const struct delivery *d, size_t index,
 {
 	const struct delivery_failure *f = &d->recipients[index].failure;
 	const struct delivery_recipient *r = d->recipients[index].request;
+	const char *action = d->recipients[index].action;
 	*e = (struct bounce_add_entry){
 	    .id = d->request.id,
 	    .offset = r->offset,
@@ -190,7 +192,7 @@ static void fill_entry(const struct delivery *d, size_t index,
 	    .dsn_orcpt = r->dsn_orcpt,
 	    .notify = r->notify,
 	    .status = f->status,
-	    .action = str_of(l->action),
+	    .action = str_of(action != NULL ? action : l->action),
 	    .reason = reason_of(d, l, f),
 	    .diag_type = f->diag_type,
 	    .diag_text = str_slice(f->diag_text, 0, WHY_TEXT_MAX),
@@ -198,11 +200,24 @@ static void fill_entry(const struct delivery *d, size_t index,
 	};
 }
 
+/* Parts have their recipient's offset. One that waits makes the whole wait. */
+static bool has_part_left(const struct delivery *d, int64_t offset)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].part && d->recipients[i].request->offset == offset &&
+		    d->recipients[i].result == DELIVERY_DEFERRED)
+			return true;
+	return false;
+}
+
 static bool belongs(
     const struct delivery *d, size_t index, const struct destination_log *l)
 {
 	const struct delivery_rcpt *rcpt = &d->recipients[index];
 	if (rcpt->result != l->result || is_silent(l, rcpt->request))
+		return false;
+	/* Of what is tried again it is told then. */
+	if (rcpt->result == DELIVERY_EXPANDED && has_part_left(d, rcpt->request->offset))
 		return false;
 	return l->result != DELIVERY_SENT || outcome_is_traced(d, index);
 }
@@ -264,7 +279,8 @@ static void finish_probe(struct delivery *d)
 	for (size_t i = 0; error != 0 && i < ARRAY_SIZE(outcomes); i++)
 		becomes_deferral(d, outcomes[i].result);
 	for (size_t i = 0; i < d->count; i++) {
-		if (d->recipients[i].result == DELIVERY_PASSED)
+		if (d->recipients[i].result == DELIVERY_PASSED ||
+		    d->recipients[i].result == DELIVERY_EXPANDED)
 			continue;
 		if (d->recipients[i].result != DELIVERY_DIVIDED)
 			log_outcome(d, i);
@@ -296,6 +312,7 @@ static void note_for_flush(const struct delivery *d)
 static void finish_sent(struct delivery *d)
 {
 	const char *usual = d->peer.len > 0 ? "relayed" : "delivered";
+	append_trace(d, DELIVERY_EXPANDED, "expanded");
 	append_trace(d, DELIVERY_SENT, d->success != NULL ? d->success : usual);
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].result == DELIVERY_SENT && outcome_is_traced(d, i))
@@ -325,16 +342,6 @@ static void finish_failed(struct delivery *d)
 		else if (d->recipients[i].result == DELIVERY_DEFERRED)
 			log_outcome(d, i);
 	}
-}
-
-/* Parts have their recipient's offset. One that waits makes the whole wait. */
-static bool has_part_left(const struct delivery *d, int64_t offset)
-{
-	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].part && d->recipients[i].request->offset == offset &&
-		    d->recipients[i].result == DELIVERY_DEFERRED)
-			return true;
-	return false;
 }
 
 static void finish_divided(struct delivery *d)

@@ -72,7 +72,7 @@ static bool take_file(const struct user_files *f, const char *path, struct buf *
 	int fd = file_open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
 	bool taken = false;
 	if (fd < 0)
-		warn(report, "cannot open %sfile %s: %s", f->what, path, strerror(-fd));
+		warn(report, "cannot open %sfile %s: %s", f->opened, path, strerror(-fd));
 	else
 		taken = fstat(fd, &status) == 0 && is_good(f, path, &status, report) &&
 		    add_content(path, fd, f->what, report);

@@ -15,8 +15,9 @@
 struct user_files {
 	const char *const *paths;
 	size_t count;
-	uid_t owner;      /* whose it may be, besides root's */
-	const char *what; /* for warnings: "" or ":include: " */
+	uid_t owner; /* whose it may be, besides root's */
+	const char *what,
+	    *opened; /* for warnings: "" or ":include: "; "" or "include " */
 };
 
 /*

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/log.h"
 #include "deliver/delivery.h"
 #include "error_params.h"
 #include "mail/dsn.h"
@@ -12,6 +13,15 @@
 #include "service/service.h"
 
 static struct error_params params;
+
+/* A code of another class than what becomes of the mail says nothing. */
+static void take_code(struct str given, bool later, char code[DSN_STATUS_MAX])
+{
+	if (given.p[0] == code[0] && str_to_cstr(given, code, DSN_STATUS_MAX))
+		return;
+	log_warning("%s: ignoring dsn code \"%.*s\"",
+	    later ? "defer_append" : "bounce_append", STR_ARG(given));
+}
 
 static void fail_all(struct delivery *d)
 {
@@ -21,8 +31,10 @@ static void fail_all(struct delivery *d)
 	bool later = strcmp(service_name(), "retry") == 0;
 	if (later)
 		code[0] = '4';
-	if (status > 0 && str_to_cstr(str_slice(text, 0, status), code, sizeof(code)))
+	if (status > 0) {
+		take_code(str_slice(text, 0, status), later, code);
 		text = str_trim(str_skip(text, status));
+	}
 	struct why why;
 	why_init(&why);
 	(void)(later ? why_later : why_never)(&why, code, "%.*s", STR_ARG(text));

@@ -109,15 +109,13 @@ static bool find_owner(const struct member *m, struct str alias, struct member *
 	    ? TABLE_TRY_LATER
 	    : maps_lookup(local.aliases, str_of(name), false, &value);
 	if (found == TABLE_ABSENT) {
-		if (local.params.reset_owner_alias) {
-			child->owned = false;
-			child->sender = m->tree->delivery->request.sender;
-		}
+		if (local.params.reset_owner_alias)
+			child->by_owner = false;
 		return true;
 	}
 	if (found == TABLE_FOUND) {
 		child->sender = owner_address(m, name, &value);
-		child->owned = child->sender.p != NULL;
+		child->owned = child->by_owner = child->sender.p != NULL;
 	}
 	if (found == TABLE_FOUND && child->owned)
 		return true;
@@ -131,12 +129,9 @@ static void expand(const struct member *m, struct str alias, struct str value)
 	struct str unmatched = STR_EMPTY;
 	if (!find_rights(m, &child.account) || !find_owner(m, alias, &child))
 		return;
+	child.unmatched = str_skip(m->name, alias.len);
 	if (local.propagate & ORIGIN_ALIAS)
-		unmatched = str_skip(m->name, alias.len);
-	if (member_is_probe(m)) {
-		member_sent(m, "aliased to %.*s", STR_ARG(str_trim(value)));
-		return;
-	}
+		unmatched = child.unmatched;
 	if (!items_deliver(&child, ORIGIN_ALIAS, value, unmatched)) {
 		log_warning(
 		    "no recipient in alias lookup result for %.*s", STR_ARG(alias));

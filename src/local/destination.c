@@ -52,6 +52,8 @@ static bool find_directory(const struct member *m, const struct account *account
 	if (!variables_expand(m, account, p->command_execution_directory,
 		p->execution_directory_expansion_filter, &path, NULL))
 		return why_later(why, "4.3.5", "mail system configuration error");
+	if (path.len == 0)
+		return true; /* "$home" of nobody */
 	*directory_r = arena_cstr(m->tree->delivery->arena, buf_str(&path));
 	return *directory_r != NULL ||
 	    why_later(why, "4.3.0", "out of memory for this request");

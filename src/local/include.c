@@ -91,8 +91,11 @@ static void expand(const struct member *child, const struct as_user *reader,
     const char *path, uid_t owner)
 {
 	CLEANUP(buf_free) struct buf report = BUF_INIT(USER_FILE_MAX);
-	const struct user_files files = {
-	    .paths = &path, .count = 1, .owner = owner, .what = ":include: "};
+	const struct user_files files = {.paths = &path,
+	    .count = 1,
+	    .owner = owner,
+	    .what = ":include: ",
+	    .opened = "include "};
 	struct user_file file;
 	struct why why;
 	why_init(&why);
@@ -108,7 +111,8 @@ static void expand(const struct member *child, const struct as_user *reader,
 	else if (!user_file_take(buf_str(&report), &files, &file) || file.path.p == NULL)
 		member_never(child, "5.3.5", "mail system configuration error");
 	else
-		(void)items_deliver(child, ORIGIN_INCLUDE, file.text, STR_EMPTY);
+		(void)items_deliver(child, ORIGIN_INCLUDE, file.text,
+		    local.propagate & ORIGIN_INCLUDE ? child->unmatched : STR_EMPTY);
 	why_free(&why);
 }
 

@@ -1,9 +1,9 @@
 /*
  * The items of an alias, an :include: file or a .forward file, in their order. Addresses
- * are completed and resolved together, then each goes its way: a local member of an alias
- * is delivered here; one of a list or of a user's file, one elsewhere, and every member
- * of a list that has an owner, goes on as a new message, so that it has a status of its
- * own.
+ * are completed and resolved together, then each goes its way: an alias is expanded here,
+ * and a local member of an alias is delivered here; one of a list or of a user's file,
+ * one elsewhere, and every member of a list that has an owner, goes on as a new message,
+ * so that it has a status of its own.
  */
 #include "local/local.h"
 
@@ -133,14 +133,14 @@ static void address_deliver(const struct member *parent, const struct item *i)
 		m.no_alias = m.no_file = true;
 	else if (self)
 		m.no_alias = true;
-	bool here = is_ours(i) && !m.owned &&
-	    ((m.origins & ~(unsigned)ORIGIN_ALIAS) == 0 ||
-		(self && m.origin == ORIGIN_FORWARD));
-	if (here) {
+	m.elsewhere = m.by_owner ||
+	    ((m.origins & ~(unsigned)ORIGIN_ALIAS) != 0 &&
+		!(self && m.origin == ORIGIN_FORWARD));
+	if (is_ours(i)) {
 		m.account = NULL;
 		member_deliver(&m);
-	} else if (!resubmit_add(&m, i->text)) {
-		member_later(parent, "4.3.0", "out of memory for this request");
+	} else {
+		resubmit_add(&m);
 	}
 }
 
@@ -203,6 +203,10 @@ bool items_deliver(
 	parent.origins |= origin;
 	parent.level += origin == ORIGIN_INCLUDE ? LEVEL_INCLUDE : LEVEL_ALIAS;
 	struct items s = {.parent = &parent, .unmatched = unmatched};
+	delivery_divide(m->tree->delivery, m->tree->index);
+	if (origin != ORIGIN_INCLUDE && !member_is_probe(m))
+		delivery_expanded(
+		    m->tree->delivery, m->tree->index, m->address, m->owned);
 	if (origin == ORIGIN_ALIAS)
 		(void)alias_text_walk(text, collect, &s);
 	else

@@ -24,16 +24,19 @@ struct local_state local;
  */
 static bool is_loop(const struct member *m)
 {
-	bool found;
-	int error = message_has_delivered_to(m->tree->delivery, m->address, &found);
+	struct delivered_to fields;
+	if (m->tree->untraced)
+		return false;
+	int error = message_delivered_to(m->tree->delivery, m->address, &fields);
 	if (error != 0) {
 		member_later(m, "4.3.0", "read message header: %s", strerror(-error));
 		return true;
 	}
-	if (found)
+	m->tree->untraced = !fields.any;
+	if (fields.found)
 		member_never(
 		    m, "5.4.6", "mail forwarding loop for %.*s", STR_ARG(m->address));
-	return found;
+	return fields.found;
 }
 
 /* luser_relay: mail for nobody goes to the address that it gives, if it is set. */
@@ -83,7 +86,13 @@ void member_deliver(const struct member *m)
 		    m, "5.4.6", "alias database loop for %.*s", STR_ARG(m->name));
 		return;
 	}
-	if ((!m->no_alias && alias_deliver(m)) || user_deliver(m))
+	if (is_loop(m) || (!m->no_alias && alias_deliver(m)))
+		return;
+	if (m->elsewhere) {
+		resubmit_add(m);
+		return;
+	}
+	if (user_deliver(m))
 		return;
 	if (!pass_deliver(m, local.mailbox_transports, "mailbox_transport_maps",
 		local.params.mailbox_transport))
@@ -117,8 +126,7 @@ static void deliver_recipient(struct delivery *d, size_t index)
 		member_later(&m, "4.3.0", "out of memory for this request");
 		return;
 	}
-	if (!is_loop(&m))
-		member_deliver(&m);
+	member_deliver(&m);
 	resubmit_all(&tree);
 	map_free(tree.seen);
 }

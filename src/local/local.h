@@ -57,7 +57,8 @@ struct tree {
 	size_t index;
 	struct map *seen; /* items met so far; NULL until there are any */
 	struct batch *batches;
-	size_t items; /* looked at so far */
+	size_t items;  /* looked at so far */
+	bool untraced; /* the message has no Delivered-To field */
 };
 
 /* A recipient, or a member on its way. */
@@ -67,15 +68,18 @@ struct member {
 	struct str name;        /* its local part in lower case */
 	struct str base;        /* without extension */
 	struct str extension;   /* "" when none */
+	struct str unmatched;   /* of the alias that led here, "+ext" or "" */
 	unsigned level;         /* how deep in the tree, see LEVEL_MAX */
 	unsigned origins;       /* of all the items that led here: enum origin */
 	enum origin origin;     /* of the last one; 0: the recipient itself */
 	bool relayed;           /* by luser_relay, which is done once */
+	bool elsewhere;         /* unless it is an alias it goes on as a new message */
 	bool no_alias, no_file; /* it is its own member: aliases, .forward are done */
 	const struct account *account; /* whose rights commands and files have; NULL:
 					* nobody's, default_privs */
 	struct str sender;             /* a list's owner, or the request's sender */
 	bool owned;                    /* `sender` is a list's owner */
+	bool by_owner;                 /* each of its members gets a new message for it */
 };
 
 #define LEVEL_MAX 100
@@ -138,8 +142,8 @@ void file_deliver(const struct member *m, struct str path);
 MUST_USE bool pass_deliver(
     const struct member *m, struct maps *maps, const char *title, const char *plain);
 
-/* resubmit.c: one more for the new message from this sender; false: no memory. */
-MUST_USE bool resubmit_add(const struct member *m, struct str address);
+/* resubmit.c: one more for the new message from this sender. */
+void resubmit_add(const struct member *m);
 /* At the end of a tree: all new messages. */
 void resubmit_all(struct tree *t);
 

@@ -21,6 +21,8 @@ size_t member_outcome(const struct member *m)
 		d->passed_left = true; /* so that it is tried again */
 		return part;
 	}
+	if (m->owned)
+		delivery_unnamed(d, part);
 	struct delivery_rcpt *rcpt = &d->recipients[part];
 	rcpt->sender = m->sender;
 	if (!local.params.frozen_delivered_to)

@@ -18,18 +18,18 @@ struct batch {
 	size_t count, room;
 };
 
-/* A list's owner is the new sender: what the old one asked for (RFC 3461) is over. */
+/* A list's owner is the new sender: the old one's name for it (RFC 3461) says nothing to
+ * him. */
 static void fill_recipient(
     const struct member *m, struct str address, struct cleanup_recipient *out)
 {
 	const struct delivery_recipient *r =
 	    m->tree->delivery->recipients[m->tree->index].request;
-	*out = (struct cleanup_recipient){.address = address};
+	*out = (struct cleanup_recipient){.address = address, .notify = r->notify};
 	if (m->owned)
 		return;
 	out->original = r->original.len > 0 ? r->original : r->address;
 	out->dsn_orcpt = r->dsn_orcpt;
-	out->notify = r->notify;
 }
 
 static struct batch *find_batch(const struct member *m)
@@ -47,13 +47,8 @@ static struct batch *find_batch(const struct member *m)
 	return *at;
 }
 
-bool resubmit_add(const struct member *m, struct str address)
+static bool add(const struct member *m)
 {
-	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 2);
-	for (size_t i = 0; i < address.len; i++)
-		buf_add_char(&key, ascii_lower(address.p[i]));
-	if (!member_is_new(m, 'R', buf_str(&key)))
-		return true;
 	struct batch *b = find_batch(m);
 	if (b == NULL)
 		return false;
@@ -68,8 +63,21 @@ bool resubmit_add(const struct member *m, struct str address)
 		b->list = list;
 		b->room = room;
 	}
-	fill_recipient(m, address, &b->list[b->count++]);
+	fill_recipient(m, m->address, &b->list[b->count++]);
 	return true;
+}
+
+void resubmit_add(const struct member *m)
+{
+	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 2);
+	for (size_t i = 0; i < m->address.len; i++)
+		buf_add_char(&key, ascii_lower(m->address.p[i]));
+	if (!member_is_new(m, 'R', buf_str(&key)))
+		return;
+	if (member_is_probe(m))
+		member_sent(m, "forwards to %.*s", STR_ARG(m->address));
+	else if (!add(m))
+		member_later(m, "4.3.0", "out of memory for this request");
 }
 
 /* Our Received field, and below it who this was delivered to, in lower case. */
@@ -130,8 +138,7 @@ static void resubmit(struct tree *t, const struct batch *b)
 	/* What tells of it is the recipient, as a part of itself. */
 	const struct member m = {.tree = t,
 	    .address = t->delivery->recipients[t->index].request->address,
-	    .sender = b->sender,
-	    .owned = b->owned};
+	    .sender = b->sender};
 	struct cleanup_result result = {.status = CLEANUP_BAD};
 	int error = 0;
 	struct cleanup_message *message = cleanup_message_new(

@@ -107,7 +107,7 @@ static bool find_paths(
 	struct arena *a = m->tree->delivery->arena;
 	struct str list = str_of(local.params.forward_path), word;
 	f->files = (struct user_files){
-	    .paths = f->paths, .owner = account->user.uid, .what = ""};
+	    .paths = f->paths, .owner = account->user.uid, .what = "", .opened = ""};
 	while (!m->no_file && f->files.count < FORWARD_PATHS &&
 	    str_next_braced(&list, " \t\r\n,", &word)) {
 		CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_ROOM - 1);
@@ -191,21 +191,34 @@ static bool forward_first(
 
 /* --- the mailbox --- */
 
+static bool is_maildir(const char *path)
+{
+	size_t length = strlen(path);
+	return length > 0 && path[length - 1] == '/';
+}
+
+/* A home_mailbox goes before the spool, but any maildir before any file. */
+static bool is_spooled(void)
+{
+	const char *home = local.params.home_mailbox;
+	return home[0] == '\0' ||
+	    (!is_maildir(home) && is_maildir(local.params.mail_spool_directory));
+}
+
 /* Where the mail of this user goes. With a final slash it is a maildir. */
 static const char *mailbox_path(const struct member *m, const struct account *account)
 {
 	struct arena *a = m->tree->delivery->arena;
 	const char *directory = local.params.mail_spool_directory;
-	size_t length = strlen(directory);
-	bool maildirs = length > 0 && directory[length - 1] == '/';
-	if (local.params.home_mailbox[0] != '\0')
+	bool maildirs = is_maildir(directory);
+	if (!is_spooled())
 		return arena_printf(a, "%s/%s", account->home, local.params.home_mailbox);
 	return arena_printf(a, "%s%s%s%s", directory, maildirs ? "" : "/", account->name,
 	    maildirs ? "/" : "");
 }
 
-static void fill_job(const struct member *m, const struct account *account,
-    const char *path, struct forward *f, struct mailbox_job *job)
+static void fill_job(const struct account *account, const char *path, struct forward *f,
+    struct mailbox_job *job)
 {
 	const struct local_params *p = &local.params;
 	unsigned flags = COPY_RETURN_PATH;
@@ -218,7 +231,7 @@ static void fill_job(const struct member *m, const struct account *account,
 	    .path = path,
 	    .user = account->name,
 	    .owner = account->user,
-	    .spool = p->home_mailbox[0] == '\0',
+	    .spool = is_spooled(),
 	    .hostname = service_common()->myhostname,
 	    .copy_flags = flags,
 	    .limit = p->mailbox_size_limit,
@@ -228,7 +241,7 @@ static void fill_job(const struct member *m, const struct account *account,
 		.stale = p->stale_lock_time},
 	    .strict_ownership = p->strict_mailbox_ownership,
 	    .seconds = p->command_time_limit,
-	    .first = f->files.count > 0 && !member_is_probe(m) ? &f->files : NULL,
+	    .first = f->files.count > 0 ? &f->files : NULL,
 	};
 }
 
@@ -246,7 +259,7 @@ static void deliver_to_path(const struct member *m, const struct account *accoun
 	struct mailbox_job job;
 	if (outcome == SIZE_MAX)
 		return;
-	fill_job(m, account, path, f, &job);
+	fill_job(account, path, f, &job);
 	job.recipient = outcome;
 	why_init(&job.why);
 	mailbox_deliver(d, &job, 1);
@@ -310,7 +323,7 @@ static void deliver_to_account(
 	    !maps_empty(local.mailbox_commands) ||
 	    local.params.mailbox_command[0] != '\0';
 	bool again = m->origin != 0 && member_is_known(m, 'M', m->name);
-	if ((elsewhere || again) && !member_is_probe(m)) {
+	if (elsewhere || again || member_is_probe(m)) {
 		if (forward_first(m, account, f) || again)
 			return;
 		f->files.count = 0;

@@ -50,15 +50,15 @@ static struct message_style style_of(const struct pipe_attributes *a)
 /* With Delivered-To: who is named there already gets it round and round. */
 static bool is_loop(struct delivery *d, size_t index, struct why *why)
 {
-	bool found = false;
+	struct delivered_to fields = {false, false};
 	struct str address = d->recipients[index].request->address;
-	int error = message_has_delivered_to(d, address, &found);
+	int error = message_delivered_to(d, address, &fields);
 	if (error != 0)
 		(void)why_system(why, -error, "read message header");
-	else if (found)
+	else if (fields.found)
 		(void)why_never(
 		    why, "5.4.6", "mail forwarding loop for %.*s", STR_ARG(address));
-	return error != 0 || found;
+	return error != 0 || fields.found;
 }
 
 static bool may_go(struct delivery *d, struct why *why)
@@ -105,10 +105,11 @@ static bool run(struct delivery *d, struct buf *output, struct why *why)
 static void tell_success(struct delivery *d, const struct buf *output)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	struct str shown = str_trim(str_slice(buf_str(output), 0, SHOWN_OUTPUT));
-	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
-	buf_printf(
-	    &text, "%s via %s service", probe ? "delivers" : "delivered", service_name());
+	struct str shown = str_slice(str_trim(buf_str(output)), 0, SHOWN_OUTPUT);
+	if (d->request.flags & DELIVERY_VERIFY)
+		buf_printf(&text, "delivers to command: %s", state.attributes.command);
+	else
+		buf_printf(&text, "delivered via %s service", service_name());
 	if (shown.len > 0)
 		buf_printf(&text, " (%.*s)", STR_ARG(shown));
 	for (size_t i = 0; i < d->count; i++)

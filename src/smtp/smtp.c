@@ -279,6 +279,8 @@ static void exchange(struct ipc_exchange *x)
 static void before_jail(void)
 {
 	delivery_before_jail(service_common());
+	delivery_filter(
+	    "smtp_delivery_status_filter", smtp.params.smtp_delivery_status_filter);
 	greeting_before_jail();
 	session_before_jail();
 	session_cache_before_jail();
@@ -311,6 +313,7 @@ static const struct service smtp_service = {
     .before_jail = before_jail,
     .started = started,
     .exchange = exchange,
+    .stale = delivery_filter_changed,
 };
 
 int main(int argc, char **argv)

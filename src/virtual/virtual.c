@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/panic.h"
+#include "base/log.h"
 #include "deliver/mailbox.h"
 #include "deliver/message_copy.h"
 #include "mail/address_maps.h"
@@ -47,8 +48,8 @@ static bool look_up(struct maps *maps, const char *what, struct str address,
 		if (maps == state.mailboxes)
 			return why_never(
 			    why, "5.1.1", "unknown user: \"%.*s\"", STR_ARG(address));
-		return why_later(why, "4.3.5", "recipient %.*s: not found in %s",
-		    STR_ARG(address), what);
+		log_warning("recipient %.*s: not found in %s", STR_ARG(address), what);
+		return why_later(why, "4.3.5", "mail system configuration error");
 	case TABLE_TRY_LATER:
 	case TABLE_BROKEN:
 		break;
@@ -63,9 +64,11 @@ static bool look_up_id(struct maps *maps, const char *what, struct str address,
 	CLEANUP(buf_free) struct buf value = BUF_INIT(64);
 	if (!look_up(maps, what, address, &value, why))
 		return false;
-	if (!str_to_range(buf_str(&value), least, ID_MAX, id_r))
-		return why_later(why, "4.3.5", "recipient %.*s: bad value \"%s\" in %s",
-		    STR_ARG(address), buf_cstr(&value), what);
+	if (str_to_range(buf_str(&value), least, ID_MAX, id_r))
+		return true;
+	log_warning("recipient %.*s: bad %s %s in %s", STR_ARG(address),
+	    maps == state.uids ? "uid" : "gid", buf_cstr(&value), what);
+	return why_later(why, "4.3.5", "mail system configuration error");
 	return true;
 }
 

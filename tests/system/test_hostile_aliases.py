@@ -91,7 +91,7 @@ def test_list_in_his_forward_file_is_read_with_his_rights(lab):
     lab.start()
     lab.forward("mallory", f":include:{lab.canary}\n")
     lab.send("mallory")
-    lab.logs(r"cannot open :include: file \S+/canary: Permission denied")
+    lab.logs(r"cannot open include file \S+/canary: Permission denied")
     assert "secret" not in lab.server.log()
 
 

@@ -224,6 +224,6 @@ def test_virtual_mailbox_with_ids_from_tables():
         server.configure(["virtual_minimum_uid = 64150"])
         server.reload()
         submit(server, "v1@vmail.test")
-        server.wait_log(r"to=<v1@vmail\.test>.*bad value \"64112\" in virtual_uid_maps")
+        server.wait_log(r"recipient v1@vmail\.test: bad uid 64112 in virtual_uid_maps")
     finally:
         server.destroy()

@@ -211,5 +211,5 @@ def test_pipe_delivery_status_filter(lab):
     lab.server.wait_log(r"to=<u@no.test>.*dsn=4.1.1, status=deferred \(not yet known\)")
     lab.server.wait_log(r"to=<u@ok.test>.*dsn=2.1.5, status=sent \(taken\)")
     lab.send("u@soft.test")
-    lab.server.wait_log(r"warning: pipe_delivery_status_filter: bad result: 2.0.0 never")
+    lab.server.wait_log(r"warning: pipe_delivery_status_filter: bad status code: 2.0.0 never")
     lab.server.wait_log(r"to=<u@soft.test>.*dsn=4.3.0, status=deferred \(temporary failure\)")
