@@ -85,8 +85,10 @@ bool schedule_window_shrink(struct schedule_destination *d)
 	d->success = 0;
 	double step = schedule_feedback_at(&limits->negative, d->window);
 	d->failure -= step;
-	for (; d->failure - step / 2 < 0; d->failure += 1)
+	while (d->failure - step / 2 < 0) {
+		d->failure += 1;
 		d->window -= d->window > 1;
+	}
 	return false;
 }
 
