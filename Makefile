@@ -44,6 +44,10 @@ bench: all
 	@tools/install_packages.sh bench
 	@bench/run.py
 
+# How qmgr schedules a long list, in virtual time: build/schedule.svg.
+schedule: all
+	@bench/schedule.py $(MESON_DIR)/src/qmgr/schedule_plot build/schedule.svg
+
 # The same words and worlds for Debian's Postfix and for ours, compared (tests/compat); needs root.
 compat: all
 	@tools/install_packages.sh run
@@ -72,4 +76,4 @@ deb:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all run stop check lint fuzz bench compat model soak install deb clean
+.PHONY: all run stop check lint fuzz bench schedule compat model soak install deb clean

@@ -11,6 +11,7 @@
 #include "bounce/bounce.h"
 
 #include "base/log.h"
+#include "base/panic.h"
 #include "client/service_client.h"
 #include "queue/queue_dir.h"
 #include "service/owner.h"
@@ -35,6 +36,14 @@ static bool handle_send(struct str payload, struct arena *a, struct why *why)
 	    : why_later(why, "4.3.0", "malformed notice request");
 }
 
+static bool handle_one(struct str payload, struct arena *a, struct why *why)
+{
+	struct bounce_one request;
+	return bounce_one_read(payload, a, &request)
+	    ? notice_send_one(&request, why)
+	    : why_later(why, "4.3.0", "malformed notice request");
+}
+
 static bool handle_forget(struct str payload, struct arena *a, struct why *why)
 {
 	struct bounce_forget request;
@@ -49,6 +58,7 @@ static const struct {
 } handlers[] = {
     {bounce_append_type, handle_append},
     {bounce_send_type, handle_send},
+    {bounce_one_type, handle_one},
     {bounce_forget_type, handle_forget},
 };
 
@@ -88,6 +98,36 @@ static void exchange(struct ipc_exchange *x)
 	arena_free(a);
 }
 
+static void tell(const char *text)
+{
+	log_warning("%s", text);
+}
+
+static void load_templates(void)
+{
+	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
+	if (!notice_templates_load(
+		&bounce.templates, bounce.params.bounce_template_file, tell, &error))
+		fatal("%s", buf_cstr(&error));
+}
+
+/* Names that cannot be expanded are found when a notice needs them: its mail waits. */
+bool bounce_text(enum notice_template_kind kind, struct str *text_r, struct why *why)
+{
+	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
+	struct buf *text = &bounce.texts[kind];
+	if (text->len == 0) {
+		*text = BUF_INIT(NOTICE_TEMPLATE_FILE_MAX);
+		if (!notice_template_expand(
+			&bounce.templates.of[kind], service_conf(), tell, text, &error)) {
+			buf_clear(text);
+			return why_later(why, "4.3.0", "%s", buf_cstr(&error));
+		}
+	}
+	*text_r = buf_str(text);
+	return true;
+}
+
 static void started(void)
 {
 	const struct common_params *common = service_common();
@@ -101,6 +141,7 @@ static const struct service bounce_service = {
     .params = bounce_param_table,
     .values = &bounce.params,
     .sandbox = SANDBOX_QUEUE,
+    .before_jail = load_templates,
     .started = started,
     .exchange = exchange,
 };

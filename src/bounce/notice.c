@@ -5,58 +5,29 @@
 
 #define FOLD_WIDTH 79
 
-/* What differs between the kinds. Which words tools look for is settled (subjects, field
- * names, part names); the explanation is ours. */
+/* What differs between the kinds, besides the template. */
 static const struct kind_row {
-	const char *subject, *postmaster_subject, *title, *postmaster_title, *part;
-	const char *explanation;
+	enum notice_template_kind template;
+	const char *title, *postmaster_title, *part;
 } kinds[] = {
-    [NOTICE_FAILURE] =
-	{
-	    "Undelivered Mail Returned to Sender",
-	    "Postmaster Copy: Undelivered Mail",
-	    "sender non-delivery notification",
-	    "postmaster non-delivery notification",
-	    "Undelivered Message",
-	    "Your message could not be delivered to the recipients listed below, and\n"
-	    "delivery will not be tried again. The reason stands behind each address;\n"
-	    "the message itself is attached.\n",
-	},
-    [NOTICE_DELAY] =
-	{
-	    "Delayed Mail (still being retried)",
-	    "Postmaster Warning: Delayed Mail",
-	    "sender delay notification",
-	    "postmaster delay notification",
-	    "Undelivered Message",
-	    "THIS IS ONLY A WARNING. THERE IS NO NEED TO SEND YOUR MESSAGE AGAIN.\n\n"
-	    "Your message has not reached the recipients listed below yet. Delivery\n"
-	    "is being tried again from time to time.\n",
-	},
-    [NOTICE_TRACE] =
-	{
-	    "Mail Delivery Status Report",
-	    "Postmaster Copy: Mail Delivery Status Report",
-	    "sender delivery status notification",
-	    "postmaster delivery status notification",
-	    "Message",
-	    "This is the delivery report that was asked for.\n",
-	},
-    [NOTICE_SUCCESS] =
-	{
-	    "Successful Mail Delivery Report",
-	    "Postmaster Copy: Successful Mail Delivery Report",
-	    "sender delivery status notification",
-	    "postmaster delivery status notification",
-	    "Message",
-	    "Your message was delivered to the recipients listed below, or handed on to\n"
-	    "a system that sends no such reports.\n",
-	},
+    [NOTICE_FAILURE] = {NOTICE_TEMPLATE_FAILURE, "sender non-delivery notification",
+	"postmaster non-delivery notification", "Undelivered Message"},
+    [NOTICE_DELAY] = {NOTICE_TEMPLATE_DELAY, "sender delay notification",
+	"postmaster delay notification", "Undelivered Message"},
+    [NOTICE_TRACE] = {NOTICE_TEMPLATE_VERIFY, "sender delivery status notification",
+	"postmaster delivery status notification", "Message"},
+    [NOTICE_SUCCESS] = {NOTICE_TEMPLATE_SUCCESS, "sender delivery status notification",
+	"postmaster delivery status notification", "Message"},
 };
 
 static const struct kind_row *row(const struct notice *n)
 {
 	return &kinds[n->kind];
+}
+
+enum notice_template_kind notice_template_of(const struct notice *n)
+{
+	return row(n)->template;
 }
 
 const char *notice_title(const struct notice *n)
@@ -73,6 +44,8 @@ static bool is_wanted(const struct notice *n, const struct bounce_entry *e)
 	    [NOTICE_TRACE] = UINT32_MAX,
 	    [NOTICE_SUCCESS] = UINT32_MAX,
 	};
+	if (n->only.len > 0 && !str_equal(n->only, e->recipient))
+		return false;
 	return n->to_postmaster || e->notify == 0 || (e->notify & wanted[n->kind]) != 0;
 }
 
@@ -113,21 +86,32 @@ static void add_part_start(struct notice *n, const char *description, const char
 	    n->out, "\nContent-Description: %s\nContent-Type: %s\n", description, type);
 }
 
+/* RFC 5322 3.6.4, so that mail programs show the notice beside what it is about. */
+static void add_thread(struct notice *n)
+{
+	struct str id = n->envelope->message_id;
+	if (bounce.params.enable_threaded_bounces && id.len > 0)
+		buf_printf(n->out, "References: %.*s\nIn-Reply-To: %.*s\n", STR_ARG(id),
+		    STR_ARG(id));
+}
+
 static void add_header(struct notice *n)
 {
 	struct buf *out = n->out;
+	const struct notice_template *t = &bounce.templates.of[row(n)->template];
+	bool copy = n->to_postmaster && t->postmaster_subject.len > 0;
+	struct str subject = copy ? t->postmaster_subject : t->subject;
 	buf_add_cstr(out, "Date: ");
 	clock_add_rfc5322(out, clock_wall_seconds());
-	buf_printf(out,
-	    "\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nSubject: %s\nTo: ",
-	    service_common()->myorigin,
-	    n->to_postmaster ? row(n)->postmaster_subject : row(n)->subject);
+	buf_printf(
+	    out, "\nFrom: %.*s\nSubject: %.*s\nTo: ", STR_ARG(t->from), STR_ARG(subject));
 	address_quote(out, n->recipient);
-	buf_printf(out, "\nAuto-Submitted: %s\nMIME-Version: 1.0\n",
+	buf_add_char(out, '\n');
+	add_thread(n);
+	buf_printf(out, "Auto-Submitted: %s\nMIME-Version: 1.0\n",
 	    n->to_postmaster ? "auto-generated" : "auto-replied");
-	buf_printf(out,
-	    "Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"",
-	    notice_is_utf8(n) ? "global-" : "");
+	buf_add_cstr(out,
+	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"");
 	add_boundary(n, out);
 	buf_add_cstr(out,
 	    "\"\nContent-Transfer-Encoding: 8bit\n\n"
@@ -175,13 +159,19 @@ static void text_entry(struct notice *n, const struct bounce_entry *e)
 	add_text_recipient(n->out, e);
 }
 
+/* The postmaster needs no explanation. Reasons may hold UTF-8 also when the template does
+ * not. */
 static void add_text_part(struct notice *n)
 {
-	add_part_start(n, "Notification", "text/plain; charset=utf-8");
-	buf_printf(n->out,
-	    "Content-Transfer-Encoding: 8bit\n\nThis is the mail system at host %s.\n\n%s\n"
-	    "If you need help, write to postmaster and include this notice.\n",
-	    service_common()->myhostname, row(n)->explanation);
+	struct str charset = bounce.templates.of[row(n)->template].charset;
+	if (str_is_nocase(charset, "us-ascii"))
+		charset = STR("utf-8");
+	add_part_start(n, "Notification", "text/plain");
+	buf_truncate(n->out, n->out->len - 1);
+	buf_printf(n->out, "; charset=%.*s\nContent-Transfer-Encoding: 8bit\n\n",
+	    STR_ARG(charset));
+	if (!n->to_postmaster)
+		buf_add_str(n->out, n->text);
 	(void)each_entry(n, text_entry);
 }
 
@@ -235,6 +225,15 @@ static void report_entry(struct notice *n, const struct bounce_entry *e)
 	}
 }
 
+/* Whose message it is; a notice is the mail system's own. */
+static void add_sender(struct notice *n)
+{
+	if (n->request->sender.len > 0)
+		address_quote(n->out, n->request->sender);
+	else
+		buf_printf(n->out, "MAILER-DAEMON@%s", service_common()->myhostname);
+}
+
 /* RFC 3464 2.2: fields about the message. */
 static void add_report_part(struct notice *n)
 {
@@ -242,13 +241,15 @@ static void add_report_part(struct notice *n)
 	add_part_start(n, "Delivery report",
 	    notice_is_utf8(n) ? "message/global-delivery-status"
 			      : "message/delivery-status");
+	if (notice_is_utf8(n))
+		buf_add_cstr(out, "Content-Transfer-Encoding: 8bit\n");
 	buf_printf(out, "\nReporting-MTA: dns; %s\n", service_common()->myhostname);
 	if (n->request->envelope_id.len > 0)
 		buf_printf(out, "Original-Envelope-Id: %.*s\n",
 		    STR_ARG(n->request->envelope_id));
 	buf_printf(out, "X-Postfix-Queue-ID: %.*s\n", STR_ARG(n->request->id));
 	buf_printf(out, "X-Postfix-Sender: %s; ", address_type(n, n->request->sender));
-	address_quote(out, n->request->sender);
+	add_sender(n);
 	buf_add_cstr(out, "\nArrival-Date: ");
 	clock_add_rfc5322(out, n->envelope->arrival.tv_sec);
 	buf_add_char(out, '\n');
@@ -263,7 +264,8 @@ bool notice_is_utf8(const struct notice *n)
 
 bool notice_headers_only(const struct notice *n)
 {
-	return n->kind != NOTICE_FAILURE || n->request->ret == DSN_RET_HDRS ||
+	return n->headers_only || n->kind != NOTICE_FAILURE ||
+	    n->request->ret == DSN_RET_HDRS ||
 	    n->envelope->message_size > bounce.params.bounce_size_limit;
 }
 
@@ -280,7 +282,7 @@ static void add_message_part(struct notice *n)
 	    headers_only ? " Headers" : "");
 	add_part_start(n, description, content_types[notice_is_utf8(n)][headers_only]);
 	buf_add_cstr(n->out, "Content-Transfer-Encoding: 8bit\n\nReturn-Path: <");
-	address_quote(n->out, n->request->sender);
+	add_sender(n);
 	buf_add_cstr(n->out, ">\n");
 }
 

@@ -15,7 +15,10 @@ struct notice {
 	enum notice_kind kind;
 	const struct bounce_send *request;
 	bool to_postmaster;      /* a copy for, or a double bounce to, the postmaster */
+	bool headers_only;       /* whatever size it has: the postmaster's copy */
 	struct str recipient;    /* internal form */
+	struct str only;         /* an address: speak of it alone; or empty */
+	struct str text;         /* the explanation, expanded */
 	struct str log;          /* the whole status log */
 	struct queue_file *file; /* the message */
 	const struct queue_envelope *envelope;
@@ -31,6 +34,8 @@ bool notice_is_utf8(const struct notice *n);
 bool notice_headers_only(const struct notice *n);
 /* The end of the message. */
 void notice_write_end(const struct notice *n, struct buf *out);
+/* Which text it has. */
+enum notice_template_kind notice_template_of(const struct notice *n);
 /* What is logged: "sender non-delivery notification". */
 const char *notice_title(const struct notice *n);
 

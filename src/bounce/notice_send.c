@@ -13,16 +13,22 @@
 #include "client/cleanup_copy.h"
 #include "client/service_client.h"
 #include "mail/received.h"
+#include "mail/verp.h"
 
 #define NOTICE_TEXT_MAX (64 * 1024 * 1024)
 
-static bool class_is_on(const char *name)
+static bool is_listed(const char *list, const char *name)
 {
-	struct str classes = str_of(bounce.params.notify_classes), word;
+	struct str classes = str_of(list), word;
 	while (str_next(&classes, " \t\r\n,", &word))
 		if (str_is_nocase(word, name))
 			return true;
 	return false;
+}
+
+static bool class_is_on(const char *name)
+{
+	return is_listed(bounce.params.notify_classes, name);
 }
 
 static bool submit_text(struct notice *n, struct cleanup_message *m, struct why *why)
@@ -75,7 +81,10 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	};
 	struct cleanup_recipient recipient = {.address = n->recipient};
 	struct cleanup_submit envelope = {
-	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE,
+	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE |
+		(is_listed(bounce.params.internal_mail_filter_classes, "bounce")
+			? CLEANUP_FILTER
+			: 0),
 	    .sendopts = (n->request->sendopts & BOUNCE_SMTPUTF8) |
 		(notice_is_utf8(n) ? CLEANUP_SENDOPT_SMTPUTF8 : 0),
 	    .arrival_seconds = now.tv_sec,
@@ -109,6 +118,8 @@ static bool notify(
 	n->recipient = recipient;
 	n->to_postmaster = postmaster;
 	n->out = &text;
+	if (!postmaster && !bounce_text(notice_template_of(n), &n->text, why))
+		return false;
 	if (postmaster)
 		buf_printf(
 		    &sender, "%s@%s", common->double_bounce_sender, common->myhostname);
@@ -121,6 +132,41 @@ static bool is_double_bounce(struct str sender)
 	return str_is_nocase(parts.local, service_common()->double_bounce_sender);
 }
 
+/* To the postmaster, the header only, unless it is all that anybody gets. */
+static bool notify_postmaster(
+    struct notice *n, const char *recipient, bool headers_only, struct why *why)
+{
+	n->headers_only = headers_only;
+	return notify(n, str_of(recipient), true, why);
+}
+
+/* With a variable return path: a notice for each recipient, to the sender that it was
+ * given. */
+static bool notify_each(struct notice *n, struct why *why)
+{
+	struct bounce_log_reader reader;
+	struct bounce_entry e;
+	bool done = true;
+	bounce_log_reader_init(&reader, n->log);
+	while (done && bounce_log_next(&reader, &e)) {
+		CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
+		verp_sender(&sender, n->request->verp, n->request->sender, e.recipient);
+		n->only = e.recipient;
+		done = buf_ok(&sender) ? notify(n, buf_str(&sender), false, why)
+				       : why_later(why, "4.3.0", "sender is too long");
+	}
+	bounce_log_reader_free(&reader);
+	n->only = STR_EMPTY;
+	return done;
+}
+
+static bool notify_sender(struct notice *n, struct why *why)
+{
+	return n->request->verp.len == 2 && n->kind == NOTICE_FAILURE
+	    ? notify_each(n, why)
+	    : notify(n, n->request->sender, false, why);
+}
+
 /*
  * A failure goes to the sender, from <>. When the sender is <> it is a notice itself
  * that failed: the postmaster hears of it when notify_classes has 2bounce, from
@@ -128,23 +174,18 @@ static bool is_double_bounce(struct str sender)
  */
 static bool notify_failure(struct notice *n, struct why *why)
 {
-	struct str sender = n->request->sender;
-	if (is_double_bounce(sender)) {
+	const struct bounce_params *p = &bounce.params;
+	if (is_double_bounce(n->request->sender)) {
 		log_warning("%.*s: undeliverable postmaster notification discarded",
 		    STR_ARG(n->request->id));
 		return true;
 	}
-	if (sender.len > 0) {
-		if (!notify(n, sender, false, why))
-			return false;
-		if (!class_is_on("bounce"))
-			return true;
-		return notify(
-		    n, str_of(bounce.params.bounce_notice_recipient), true, why);
-	}
-	if (!class_is_on("2bounce"))
-		return true;
-	return notify(n, str_of(bounce.params._2bounce_notice_recipient), true, why);
+	if (n->request->sender.len > 0)
+		return notify_sender(n, why) &&
+		    (!class_is_on("bounce") ||
+			notify_postmaster(n, p->bounce_notice_recipient, true, why));
+	return !class_is_on("2bounce") ||
+	    notify_postmaster(n, p->_2bounce_notice_recipient, false, why);
 }
 
 static bool notify_delay(struct notice *n, struct why *why)
@@ -152,15 +193,19 @@ static bool notify_delay(struct notice *n, struct why *why)
 	struct str sender = n->request->sender;
 	if (sender.len > 0 && !is_double_bounce(sender) && !notify(n, sender, false, why))
 		return false;
-	if (!class_is_on("delay"))
-		return true;
-	return notify(n, str_of(bounce.params.delay_notice_recipient), true, why);
+	return !class_is_on("delay") ||
+	    notify_postmaster(n, bounce.params.delay_notice_recipient, true, why);
 }
 
 static bool notify_trace(struct notice *n, struct why *why)
 {
-	return n->request->sender.len == 0 || is_double_bounce(n->request->sender) ||
-	    notify(n, n->request->sender, false, why);
+	struct str sender = n->request->sender;
+	bool twice = is_double_bounce(sender);
+	if (sender.len > 0 && !twice)
+		return notify(n, sender, false, why);
+	log_info("%.*s: not sending trace/success notification for %s-bounce message",
+	    STR_ARG(n->request->id), twice ? "double" : "single");
+	return true;
 }
 
 static bool (*const notifiers[])(struct notice *n, struct why *why) = {
@@ -170,8 +215,10 @@ static bool (*const notifiers[])(struct notice *n, struct why *why) = {
     [NOTICE_SUCCESS] = notify_trace,
 };
 
-static bool notify_from_log(struct notice *n, struct str id, struct why *why)
+/* From the status log, which then goes (but that of a delay). */
+static bool notify_from_log(struct notice *n, struct why *why)
 {
+	struct str id = n->request->id;
 	char path[QUEUE_PATH_MAX];
 	queue_path(path, service_name(), id);
 	CLEANUP(buf_free) struct buf log = BUF_INIT(BOUNCE_LOG_SIZE_MAX);
@@ -194,29 +241,54 @@ static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
 	return true;
 }
 
-bool notice_send(const struct bounce_send *request, struct why *why)
+/* With the message open. */
+static bool with_message(
+    struct notice *n, bool (*send)(struct notice *n, struct why *why), struct why *why)
 {
-	struct notice n = {.request = request};
-	struct str queue = request->queue;
-	if (!queue_id_valid(request->id) || !notice_kind_of(request->notice, &n.kind))
-		return why_later(why, "4.3.0", "malformed notice request");
+	struct str queue = n->request->queue, id = n->request->id;
 	struct queue_file file;
 	struct queue_envelope envelope;
-	int error =
-	    queue_file_open_active(&file, queue, request->id, false, bounce.queue_owner);
+	if (!queue_id_valid(id) || !notice_kind_of(n->request->notice, &n->kind))
+		return why_later(why, "4.3.0", "malformed notice request");
+	int error = queue_file_open_active(&file, queue, id, false, bounce.queue_owner);
 	if (error != 0)
 		return why_system(
-		    why, -error, "open %.*s/%.*s", STR_ARG(queue), STR_ARG(request->id));
+		    why, -error, "open %.*s/%.*s", STR_ARG(queue), STR_ARG(id));
 	struct arena *arena = arena_new(1024 * 1024);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	error = queue_file_envelope(&file, arena, &envelope, &reason);
-	n.file = &file;
-	n.envelope = &envelope;
-	bool done = error == 0
-	    ? notify_from_log(&n, request->id, why)
-	    : why_later(why, "4.3.0", "%.*s/%.*s is corrupt: %s", STR_ARG(queue),
-		  STR_ARG(request->id), buf_cstr(&reason));
+	n->file = &file;
+	n->envelope = &envelope;
+	bool done = error == 0 ? send(n, why)
+			       : why_later(why, "4.3.0", "%.*s/%.*s is corrupt: %s",
+				     STR_ARG(queue), STR_ARG(id), buf_cstr(&reason));
 	queue_file_close(&file);
 	arena_free(arena);
 	return done;
+}
+
+bool notice_send(const struct bounce_send *request, struct why *why)
+{
+	return with_message(&(struct notice){.request = request}, notify_from_log, why);
+}
+
+bool notice_send_one(const struct bounce_one *request, struct why *why)
+{
+	CLEANUP(buf_free) struct buf log = BUF_INIT(BOUNCE_LOG_SIZE_MAX);
+	for (uint32_t i = 0; i < request->entries_count; i++)
+		status_write(&log, &request->entries[i]);
+	if (request->entries_count == 0 || !buf_ok(&log))
+		return why_later(why, "4.3.0", "malformed notice request");
+	const struct bounce_send send = {
+	    .notice = BOUNCE_NOTICE_FAILURE,
+	    .queue = request->queue,
+	    .id = request->entries[0].id,
+	    .sender = request->sender,
+	    .envelope_id = request->envelope_id,
+	    .ret = request->ret,
+	    .sendopts = request->sendopts,
+	    .encoding = request->encoding,
+	};
+	return with_message(&(struct notice){.request = &send, .log = buf_str(&log)},
+	    notify_failure, why);
 }

@@ -9,7 +9,7 @@
 
 #define APPEND_MAX (16 * 1024 * 1024)
 
-static void entry_write(struct buf *out, const struct bounce_add_entry *e)
+void status_write(struct buf *out, const struct bounce_add_entry *e)
 {
 	bounce_log_write(out,
 	    &(struct bounce_entry){
@@ -65,7 +65,7 @@ bool status_append(const struct bounce_append *entries, struct why *why)
 	for (uint32_t i = 0; i < entries->entries_count; i++) {
 		if (!str_equal(entries->entries[i].id, id))
 			return why_later(why, "4.3.0", "entries of several messages");
-		entry_write(&text, &entries->entries[i]);
+		status_write(&text, &entries->entries[i]);
 	}
 	int error = buf_ok(&text) ? append(id, buf_str(&text)) : -EFBIG;
 	return error == 0 ||

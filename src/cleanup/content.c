@@ -196,13 +196,15 @@ static void add_text(struct message *m, struct str text)
 	}
 }
 
-static bool is_too_big(struct message *m, size_t more)
+/* What message_size_limit leaves of a text; the header in front of it has its say. */
+static struct str within_limit(struct message *m, struct str text)
 {
 	int64_t limit = service_common()->message_size_limit;
-	m->text_size += (int64_t)more;
-	if (limit > 0 && m->text_size > limit)
-		message_fail(m, CLEANUP_TOO_BIG, "");
-	return m->status != CLEANUP_OK;
+	int64_t room = limit - m->text_size;
+	m->text_size += (int64_t)text.len;
+	return limit > 0 && m->text_size > limit
+	    ? str_slice(text, 0, room > 0 ? (size_t)room : 0)
+	    : text;
 }
 
 /* Fields that a service of ours puts on top: no mailbox line, no part of the size. */
@@ -218,8 +220,11 @@ void content_add_received(struct message *m, struct str fields)
 
 void content_add(struct message *m, struct str text)
 {
-	if (!is_too_big(m, text.len))
-		add_text(m, text);
+	struct str taken = within_limit(m, text);
+	if (m->status == CLEANUP_OK)
+		add_text(m, taken);
+	if (taken.len < text.len)
+		message_fail(m, CLEANUP_TOO_BIG, "");
 }
 
 /* A last line without line end stays one: L, then an empty N. */

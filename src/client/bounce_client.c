@@ -47,6 +47,13 @@ int bounce_client_send(struct ipc_client *ipc, const struct bounce_send *request
 	return call(ipc, bounce_send_type, IPC_NEVER, &bytes);
 }
 
+int bounce_client_one(struct ipc_client *ipc, const struct bounce_one *request)
+{
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
+	bounce_one_write(&bytes, request);
+	return call(ipc, bounce_one_type, IPC_NEVER, &bytes);
+}
+
 int bounce_client_forget(struct ipc_client *ipc, struct str id)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1024);

@@ -11,6 +11,7 @@ MUST_USE int bounce_client_append(
     struct ipc_client *ipc, const struct bounce_append *entries);
 MUST_USE int bounce_client_send(
     struct ipc_client *ipc, const struct bounce_send *request);
+MUST_USE int bounce_client_one(struct ipc_client *ipc, const struct bounce_one *request);
 MUST_USE int bounce_client_forget(struct ipc_client *ipc, struct str id);
 
 #endif

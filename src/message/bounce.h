@@ -35,7 +35,8 @@ enum bounce_notice {
 	BOUNCE_NOTICE_SUCCESS = 4, /* the same, of success alone */
 };
 #define BOUNCE_SMTPUTF8 1u /* of sendopts (RFC 6531) */
-/* The queue file is still there, in `queue`. */
+/* The queue file is still there, in `queue`. With `verp` (two delimiters) each recipient
+ * has a notice of its own, to the sender that its copy had. */
 #define BOUNCE_SEND_FIELDS(F)       \
 	F(U8, notice, 0)            \
 	F(STR, queue, 16)           \
@@ -44,12 +45,25 @@ enum bounce_notice {
 	F(STR, envelope_id, 1024)   \
 	F(U32, ret, 0)              \
 	F(U32, sendopts, 0)         \
-	F(STR, encoding, 16)
+	F(STR, encoding, 16)        \
+	F(STR, verp, 2)
 IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
 
 /* Removes the log of a message that needs no notice. */
 #define BOUNCE_FORGET_FIELDS(F) F(STR, id, 64)
 IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
+
+/* Tells `sender` at once that this one recipient failed; no log keeps it. `queue` as
+ * above. What comes back to a list's owner goes this way. */
+#define BOUNCE_ONE_FIELDS(F)               \
+	F(LIST, entries, bounce_add_entry) \
+	F(STR, queue, 16)                  \
+	F(STR, sender, ADDRESS_MAX)        \
+	F(STR, envelope_id, 1024)          \
+	F(U32, ret, 0)                     \
+	F(U32, sendopts, 0)                \
+	F(STR, encoding, 16)
+IPC_MESSAGE(bounce_one, 5, NEVER, BOUNCE_ONE_FIELDS)
 
 #define BOUNCE_REPLY_FIELDS(F) \
 	F(BOOL, done, 0)       \

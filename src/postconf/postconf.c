@@ -20,6 +20,7 @@
 #include "postconf/fold.h"
 #include "postconf/names.h"
 #include "postconf/rows.h"
+#include "postconf/templates.h"
 #include "table/own_networks.h"
 #include "table/table.h"
 
@@ -110,7 +111,7 @@ static int edit_kind(int mode, char **arguments, size_t count)
 	return kind;
 }
 
-/* Gives the mode: a A F l m M p P T; templates of notices are for a later issue. */
+/* Gives the mode: a A b F l m M p P t T. */
 static int check_options(void)
 {
 	static const struct {
@@ -119,14 +120,16 @@ static int check_options(void)
 	} exclusive[] = {
 	    {'a', "defhHnoCxX#"},
 	    {'A', "defhHnoCxX#"},
+	    {'b', "defhHnoCxX#"},
 	    {'F', "dnX#"},
 	    {'l', "defhHnoCxX#"},
 	    {'m', "defhHnoCxX#"},
 	    {'M', "dhHn"},
 	    {'P', "dn#"},
+	    {'t', "defhHnoCxX#"},
 	    {'T', "defhHnoCxX#"},
 	};
-	static const char later[] = "bEjt";
+	static const char later[] = "Ej";
 	int mode = only_one_of("aAbFlmMpPtT");
 	(void)only_one_of("hH");
 	for (size_t i = 0; i < ARRAY_SIZE(exclusive); i++)
@@ -408,6 +411,17 @@ static int show_configuration(int mode, char **requests, size_t count)
 	return 0;
 }
 
+/* At most one file may be named. */
+static int show_templates(int mode, char **arguments, size_t count)
+{
+	if (count > 1)
+		usage();
+	load(false);
+	templates_show(postconf.conf, count > 0 ? arguments[0] : NULL, mode == 'b');
+	unload();
+	return 0;
+}
+
 static int show_version(void)
 {
 	if (strcmp(postconf.mode, "compile-version") == 0)
@@ -456,6 +470,9 @@ int main(int argc, char **argv)
 		for (const char *const *type = table_types(); *type != NULL; type++)
 			puts(*type);
 		return 0;
+	case 'b':
+	case 't':
+		return show_templates(mode, arguments, count);
 	case 'T':
 		return show_version();
 	default:

@@ -185,7 +185,8 @@ smtp       inet  n       -       n       -       -       smtpd -o mine=x -o othe
                 (["-M", "-n"], "with option -M, do not specify -n"),
                 (["-m", "-d"], "with option -m, do not specify -d"),
                 (["-d", "relayhost=x"], "specify one of -d -e"),
-                (["-t"], "option -t is not built yet")):
+                (["-t", "-n"], "with option -t, do not specify -n"),
+                (["-E"], "option -E is not built yet")):
             self.expect(arguments, "", f"postconf: fatal: {message}\n", 1)
         result = self.run_postconf("-Z")
         self.assertEqual(result.returncode, 1)

@@ -38,6 +38,7 @@ static const struct command postqueue_command = {
     .params = postqueue_param_table,
     .values = &params,
     .fatal_status = 69,
+    .logs = true,
 };
 
 NORETURN static void usage(void)

@@ -1,7 +1,7 @@
 /*
- * Entries go to delivery agents. Destinations of a transport take turns; each has as many
- * deliveries under way as its window holds. What cannot be sent now goes to the `retry`
- * service instead, which records why, so that there is one way for all outcomes.
+ * Entries go to delivery agents, in the order that schedule.h makes. What cannot be sent
+ * now goes to the `retry` service instead, which records why, so that there is one way
+ * for all outcomes.
  */
 #include "qmgr/qmgr.h"
 
@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "client/delivery_client.h"
+#include "mail/verp.h"
+#include "run/loop.h"
 
 #define RETRY_TRANSPORT "retry"
-#define UNDER_WAY_MAX \
-	400 /* deliveries of one transport at once; master.cf limits them further */
 
 void dispatch_forget_portion(struct portion *p)
 {
@@ -38,49 +38,60 @@ static void entry_free(struct entry *e)
 	intake_wake();
 }
 
-/* The entry of this message that waits last, when it has room for one more recipient. */
-static struct entry *entry_with_room(
-    struct message *m, const struct portion *p, struct destination *d)
+static struct job *job_of(struct message *m, struct transport *t)
 {
-	if (list_empty(&d->waiting))
+	struct job *j;
+	LIST_FOREACH (j, &m->jobs, struct job, link)
+		if (j->transport == t)
+			return j;
+	j = arena_alloc(m->arena, sizeof(*j));
+	if (j == NULL)
 		return NULL;
-	struct entry *last = LIST_ENTRY(d->waiting.previous, struct entry, link);
-	return last->message == m && last->portion == p && last->count < last->room
+	j->transport = t;
+	schedule_job_init(&j->schedule, &t->schedule, clock_ms());
+	list_append(&m->jobs, &j->link);
+	return j;
+}
+
+/* The entry that was made last, when it has room for one more recipient. */
+static struct entry *entry_with_room(
+    const struct message *m, const struct portion *p, const struct destination *d)
+{
+	struct entry *last = d->last;
+	return last != NULL && last->message == m && last->portion == p &&
+		last->count < last->room
 	    ? last
 	    : NULL;
+}
+
+/* With VERP each recipient has a sender address of its own. */
+static uint32_t room_of(
+    const struct message *m, const struct portion *p, const struct transport *t)
+{
+	int64_t limit = m->envelope.verp.len > 0 ? 1 : t->recipient_limit;
+	return limit > 0 && limit < (int64_t)p->count ? (uint32_t)limit
+						      : (uint32_t)p->count;
 }
 
 static struct entry *entry_new(
     struct message *m, struct portion *p, struct destination *d)
 {
-	int64_t limit = d->transport->recipient_limit;
+	struct job *j = job_of(m, d->transport);
 	struct entry *e = memory_alloc(sizeof(*e));
 	e->message = m;
 	e->portion = p;
 	e->destination = d;
-	e->room =
-	    limit > 0 && limit < (int64_t)p->count ? (uint32_t)limit : (uint32_t)p->count;
+	e->room = room_of(m, p, d->transport);
 	e->recipients = arena_alloc_array(p->arena, e->room, sizeof(*e->recipients));
-	if (e->recipients == NULL) {
+	if (e->recipients == NULL || j == NULL) {
 		free(e);
 		return NULL;
 	}
 	p->references++;
 	m->entries++;
-	list_append(&d->waiting, &e->link);
+	schedule_add(&e->schedule, &j->schedule, &d->schedule);
+	d->last = e;
 	return e;
-}
-
-static bool has_work(const struct destination *d)
-{
-	return !list_empty(&d->waiting) &&
-	    (double)d->under_way + 1 <= d->window + 0.000001;
-}
-
-static void make_ready(struct destination *d)
-{
-	if (has_work(d) && list_empty(&d->link))
-		list_append(&d->transport->ready, &d->link);
 }
 
 void dispatch_add(struct message *m, struct portion *p, struct destination *d,
@@ -101,7 +112,18 @@ void dispatch_add(struct message *m, struct portion *p, struct destination *d,
 	    .original = r->original,
 	    .dsn_orcpt = r->dsn_orcpt,
 	    .notify = r->notify};
-	make_ready(d);
+}
+
+/* The message's sender, or, where it asks for VERP, one of this recipient's own, which
+ * lies in `space`. */
+static struct str sender_for(
+    const struct message *m, struct str recipient, struct buf *space)
+{
+	const struct queue_envelope *e = &m->envelope;
+	if (e->verp.len != 2 || e->sender.len == 0)
+		return e->sender;
+	verp_sender(space, e->verp, e->sender, recipient);
+	return buf_ok(space) ? buf_str(space) : e->sender;
 }
 
 static int deliver(struct entry *e, struct transport *via, struct str nexthop,
@@ -109,14 +131,15 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 {
 	const struct queue_envelope *envelope = &e->message->envelope;
 	struct timeval now = clock_wall();
+	CLEANUP(buf_free) struct buf space = BUF_INIT(3 * ADDRESS_MAX);
 	struct delivery_request request = {
 	    .flags = e->message->flags |
-		(list_empty(&e->destination->waiting) ? 0 : DELIVERY_KEEP_CONNECTION),
+		(e->destination->schedule.waiting == 0 ? 0 : DELIVERY_KEEP_CONNECTION),
 	    .queue = str_of(e->message->queue),
 	    .id = str_of(e->message->id),
 	    .size = envelope->message_size,
 	    .nexthop = nexthop,
-	    .sender = envelope->sender,
+	    .sender = sender_for(e->message, e->recipients[0].address, &space),
 	    .envelope_id = envelope->envelope_id,
 	    .ret = envelope->ret,
 	    .sendopts = envelope->sendopts,
@@ -146,21 +169,11 @@ static void suspend(struct entry *e, const char *reason)
 		return;
 	int error = deliver(e, retry, str_of(reason), &outcome);
 	if (error != 0)
-		transport_failed(retry, strerror(-error));
+		transport_failed(retry, error);
 }
 
-static void take_outcome(struct entry *e, const struct delivery_outcome *outcome)
-{
-	struct destination *d = e->destination;
-	if (outcome->left)
-		e->message->left = true;
-	if (outcome->hop_status[0] != '\0')
-		destination_failed(d, outcome->hop_status, outcome->hop_text);
-	else
-		destination_succeeded(d);
-}
-
-static void attempt(struct entry *e)
+/* What the delivery said about its destination; reasons in `outcome`. */
+static enum schedule_outcome attempt(struct entry *e, struct delivery_outcome *outcome)
 {
 	struct destination *d = e->destination;
 	const char *dead = destination_dead_reason(d);
@@ -168,16 +181,39 @@ static void attempt(struct entry *e)
 		char *reason = memory_copy_cstr(dead);
 		suspend(e, reason);
 		free(reason);
-		return;
+		return SCHEDULE_UNTRIED;
 	}
-	struct delivery_outcome outcome;
-	int error = deliver(e, d->transport, str_of(d->nexthop), &outcome);
-	if (error == 0) {
-		take_outcome(e, &outcome);
-		return;
+	int error = deliver(e, d->transport, str_of(d->nexthop), outcome);
+	if (error != 0) {
+		transport_failed(d->transport, error);
+		suspend(e, "4.3.0 mail transport unavailable");
+		return SCHEDULE_UNTRIED;
 	}
-	transport_failed(d->transport, strerror(-error));
-	suspend(e, "4.3.0 mail transport unavailable");
+	if (outcome->left)
+		e->message->left = true;
+	return outcome->hop_status[0] != '\0' ? SCHEDULE_UNREACHED : SCHEDULE_REACHED;
+}
+
+/* destination_concurrency_feedback_debug: what a delivery did to the window that was
+ * `old` before. The window of a dead destination is told as 0. */
+static void log_feedback(const struct destination *d, enum schedule_outcome how,
+    const struct schedule_destination *old, bool dead)
+{
+	const struct schedule_destination *s = &d->schedule;
+	const struct schedule_limits *limits = &d->transport->schedule.limits;
+	bool reached = how == SCHEDULE_REACHED;
+	const char *what = reached ? "qmgr_queue_unthrottle" : "qmgr_queue_throttle";
+	if (how == SCHEDULE_UNTRIED)
+		return;
+	if (!dead)
+		log_info("%s: feedback %g", what,
+		    schedule_feedback_at(
+			reached ? &limits->positive : &limits->negative, old->window));
+	log_info("%s: queue %s: limit %lld window %lld success %g failure %g "
+		 "fail_cohorts %g",
+	    what, d->key, (long long)limits->concurrency, dead ? 0 : (long long)s->window,
+	    s->success, s->failure,
+	    dead ? old->failed_cohorts + 1 / (double)old->window : s->failed_cohorts);
 }
 
 static void run_entry(void *argument)
@@ -185,36 +221,36 @@ static void run_entry(void *argument)
 	struct entry *e = argument;
 	struct destination *d = e->destination;
 	struct transport *t = d->transport;
-	attempt(e);
-	d->under_way--;
-	t->under_way--;
+	struct delivery_outcome outcome;
+	enum schedule_outcome how = attempt(e, &outcome);
+	struct schedule_destination old = d->schedule;
+	bool dead = schedule_done(&e->schedule, how, clock_ms());
+	if (dead)
+		destination_suspend(d, outcome.hop_status, outcome.hop_text);
+	if (qmgr.params.destination_concurrency_feedback_debug)
+		log_feedback(d, how, &old, dead);
 	entry_free(e);
-	make_ready(d);
 	destination_release(d);
 	dispatch_run(t);
 }
 
-static void start_entry(struct destination *d)
+static void start_entry(struct entry *e)
 {
-	struct entry *e = LIST_FIRST(&d->waiting, struct entry, link);
-	list_remove(&e->link);
-	d->under_way++;
-	d->transport->under_way++;
+	struct destination *d = e->destination;
+	if (d->last == e)
+		d->last = NULL;
 	if (fiber_start("deliver", run_entry, e) == 0)
 		return;
-	d->under_way--;
-	d->transport->under_way--;
+	(void)schedule_done(&e->schedule, SCHEDULE_UNTRIED, clock_ms());
 	e->message->left = true;
 	entry_free(e);
 }
 
 void dispatch_run(struct transport *t)
 {
-	while (t->under_way < UNDER_WAY_MAX && !list_empty(&t->ready)) {
-		struct destination *d = LIST_FIRST(&t->ready, struct destination, link);
-		list_remove(&d->link);
-		if (has_work(d))
-			start_entry(d);
-		make_ready(d);
-	}
+	struct schedule_entry *next;
+	while ((next = schedule_next(&t->schedule, clock_ms())) != NULL)
+		start_entry(CONTAINER_OF(next, struct entry, schedule));
+	if (t->pause != NULL)
+		run_timer_set(t->pause, schedule_when(&t->schedule));
 }

@@ -26,6 +26,7 @@ static int send_notice(
 		.envelope_id = m->envelope.envelope_id,
 		.ret = m->envelope.ret,
 		.sendopts = m->envelope.sendopts,
+		.verp = qmgr.params.disable_verp_bounces ? STR_EMPTY : m->envelope.verp,
 		.encoding = str_of(encoding)});
 }
 
@@ -97,7 +98,9 @@ static bool expire(struct message *m)
 
 static void warn_of_delay(struct message *m, struct queue_file *f)
 {
-	if (m->envelope.warn_time <= 0 || clock_wall_seconds() < m->envelope.warn_time)
+	/* A second early, as Postfix: the time in the file is rounded. */
+	if (m->envelope.warn_time <= 0 ||
+	    clock_wall_seconds() < m->envelope.warn_time - 1)
 		return;
 	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_DELAY);
 	if (error == 0)

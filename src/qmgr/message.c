@@ -76,6 +76,7 @@ static struct message *message_new(struct str id)
 	m->arena = arena_new(MESSAGE_ARENA);
 	m->active_since = wall_microseconds();
 	list_init(&m->fresh);
+	list_init(&m->jobs);
 	memcpy(m->id, id.p, id.len);
 	return m;
 }
@@ -206,46 +207,6 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	return NULL;
 }
 
-/* A content filter ("transport:next hop" of the message) takes all mail but what is
- * redirected, and what cannot be delivered anyhow. */
-static void apply_filter(
-    const struct message *m, struct str *transport, struct str *nexthop)
-{
-	struct str filter = m->envelope.filter;
-	ptrdiff_t colon = str_find(filter, ':');
-	if (colon <= 0 || m->envelope.redirect.len > 0 ||
-	    str_is(*transport, service_common()->error_service_name) ||
-	    str_is(*transport, "retry"))
-		return;
-	*transport = str_slice(filter, 0, (size_t)colon);
-	*nexthop = str_skip(filter, (size_t)colon + 1);
-}
-
-/* Where each result of the resolver leads. */
-static void enqueue(
-    struct message *m, struct portion *p, size_t index, const struct resolved *to)
-{
-	struct str transport = to->transport, nexthop = to->nexthop;
-	struct str address = p->recipients[index].address;
-	if (to->flags & RESOLVE_TRY_LATER) {
-		transport = str_of("retry");
-		nexthop = STR("4.3.0 address resolver failure");
-	} else if (to->flags & RESOLVE_ERROR) {
-		transport = str_of(service_common()->error_service_name);
-		nexthop = STR("5.1.3 bad address syntax");
-	} else if (to->recipient.len > 0) {
-		address = arena_str(p->arena, to->recipient);
-		if (address.p == NULL)
-			address = p->recipients[index].address;
-	}
-	apply_filter(m, &transport, &nexthop);
-	struct destination *d =
-	    destination_get(transport_get(transport), nexthop, address);
-	if (m->unthrottle)
-		destination_forget_dead(d);
-	dispatch_add(m, p, d, &p->recipients[index], address);
-}
-
 static int resolve(struct message *m, struct portion *p)
 {
 	struct str *addresses = arena_alloc_array(p->arena, p->count, sizeof(*addresses));
@@ -259,7 +220,7 @@ static int resolve(struct message *m, struct portion *p)
 	int error =
 	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
 	for (size_t i = 0; error == 0 && i < p->count; i++)
-		enqueue(m, p, i, &results[i]);
+		route_recipient(m, p, i, &results[i]);
 	return error;
 }
 
@@ -302,10 +263,11 @@ static void forget_reasons(struct str id)
 		    "remove %s/%.*s: %s", QUEUE_DEFER, STR_ARG(id), strerror(-error));
 }
 
-/* New mail has no logs; what an earlier qmgr had active, or a crash brought back, may. */
+/* New mail has no logs; what an earlier qmgr had active, a crash brought back, or the
+ * flush service woke, may. */
 static bool may_have_logs(const struct message *m, const char *queue)
 {
-	return str_is(str_of(queue), QUEUE_DEFERRED) ||
+	return str_is(str_of(queue), QUEUE_DEFERRED) || m->unthrottle ||
 	    m->envelope.arrival.tv_sec <= qmgr.logs_before;
 }
 

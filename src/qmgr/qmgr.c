@@ -100,6 +100,25 @@ static void open_commit(const struct common_params *common)
 		fatal("open the commit log: %s", strerror(-error));
 }
 
+static void adjust(
+    const char *name, int64_t *value, const char *how, const char *other, int64_t right)
+{
+	log_warning("%s is %s than %s - adjusting %s", name, how, other, name);
+	*value = right;
+}
+
+/* Values that make no sense together. */
+static void adjust_parameters(void)
+{
+	struct qmgr_params *p = &qmgr.params;
+	if (p->qmgr_message_recipient_limit < p->qmgr_message_active_limit)
+		adjust("qmgr_message_recipient_limit", &p->qmgr_message_recipient_limit,
+		    "smaller", "qmgr_message_active_limit", p->qmgr_message_active_limit);
+	if (p->bounce_queue_lifetime > p->maximal_queue_lifetime)
+		adjust("bounce_queue_lifetime", &p->bounce_queue_lifetime, "larger",
+		    "maximal_queue_lifetime", p->maximal_queue_lifetime);
+}
+
 static bool busy(void)
 {
 	return commit_notes_busy(qmgr.notes);
@@ -109,6 +128,7 @@ static void started(void)
 {
 	const struct common_params *common = service_common();
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
+	adjust_parameters();
 	qmgr.queue_owner = owner_of(common).uid;
 	qmgr.logs_before = clock_wall_seconds();
 	open_commit(common);

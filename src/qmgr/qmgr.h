@@ -5,9 +5,12 @@
  *
  *	intake.c       announcements and scans: which file is looked at next
  *	message.c      a file becomes active, recipients are read in portions and resolved
+ *	route.c        where a resolved recipient goes
  *	fresh.c        new mail is moved to active when it stays
  *	finish.c       all entries done: remove, defer, bounce, expire
- *	destination.c  transports, destinations, windows, who is dead for how long
+ *	schedule.c     which delivery is next: windows, pauses, turns; no I/O, own header
+ *	transport.c    transports and the parameters by their names
+ *	destination.c  destinations, who is dead for how long
  *	dispatch.c     entries go out to agents, outcomes come back
  *
  * Everything runs on one loop; nothing here is shared with another thread. Memory is
@@ -24,6 +27,7 @@
 #include "message/qmgr.h"
 #include "queue/commit_notes.h"
 #include "queue/commit_pool.h"
+#include "qmgr/schedule.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
@@ -42,6 +46,7 @@ struct message {
 	struct arena *arena; /* strings of the envelope */
 	struct queue_envelope envelope;
 	const char *queue; /* where its file lies: active, or incoming while it is new */
+	struct list_link jobs;
 	struct list_link fresh;
 	int64_t fresh_until;  /* monotonic ms */
 	int64_t active_since; /* wall clock, microseconds */
@@ -59,34 +64,37 @@ struct message {
 };
 
 struct transport {
+	struct schedule_transport schedule;
 	char *name;
 	struct ipc_client *agent;
-	int64_t recipient_limit, concurrency_limit, initial_concurrency;
+	int64_t recipient_limit; /* of one delivery; 0: none */
 	struct map *destinations;
-	struct list_link ready; /* destinations with work and room, round robin */
-	unsigned under_way;
-	int64_t dead_until; /* monotonic ms, 0: alive */
+	struct run_timer *pause; /* NULL: it has no rate delays */
+	int64_t dead_until;      /* monotonic ms, 0: alive */
 	char *dead_reason;
 };
 
 struct destination {
+	struct schedule_destination schedule;
 	struct transport *transport;
 	char *nexthop,
 	    *key; /* the key is the recipient where each is a destination of its own */
-	struct list_link waiting; /* entries */
-	struct list_link link;    /* in transport->ready */
-	unsigned under_way;
-	double window,
-	    failures; /* failures: in parts of a window, since the last success */
-	int64_t dead_until;
-	char *dead_reason; /* "4.4.1 connect to ..." */
+	struct entry *last; /* of those that wait, the one made last, or NULL */
+	char *dead_reason;  /* "4.4.1 connect to ..." */
+};
+
+/* What one message has for one transport; in the arena of the message. */
+struct job {
+	struct schedule_job schedule;
+	struct transport *transport;
+	struct list_link link;
 };
 
 struct entry {
+	struct schedule_entry schedule;
 	struct message *message;
 	struct destination *destination;
 	struct portion *portion;
-	struct list_link link;
 	struct delivery_recipient *recipients; /* in the portion's arena */
 	uint32_t count, room;
 };
@@ -131,6 +139,12 @@ void message_refill(struct message *m);
 void message_entry_done(struct message *m);
 void message_free(struct message *m);
 
+/* --- route.c --- */
+/* Adds recipient number `index` of the portion to what waits for its destination. The
+ * answer of the resolver is changed. */
+void route_recipient(
+    struct message *m, struct portion *p, size_t index, struct resolved *to);
+
 /* --- fresh.c --- */
 void fresh_prepare(void);
 /* Its file is in incoming, and goes to active when it is there for long. */
@@ -140,16 +154,20 @@ void fresh_add(struct message *m);
 /* In a fiber. All recipients have had their attempt. */
 void message_finish(struct message *m);
 
-/* --- destination.c --- */
+/* --- transport.c --- */
 struct transport *transport_get(struct str name);
+void transport_failed(struct transport *t, int error); /* -errno */
+/* Why nothing can be sent through it now ("4.3.0 text"), or NULL. */
+const char *transport_dead_reason(const struct transport *t);
+
+/* --- destination.c --- */
 /* The queue of entries where a recipient belongs; made when new. */
 struct destination *destination_get(
     struct transport *t, struct str nexthop, struct str recipient);
 /* Why nothing can be sent there now ("4.4.1 text"), or NULL. */
 const char *destination_dead_reason(struct destination *d);
-void destination_succeeded(struct destination *d);
-void destination_failed(struct destination *d, const char *status, const char *text);
-void transport_failed(struct transport *t, const char *reason);
+/* Dead from now on, for this reason of its last delivery. */
+void destination_suspend(struct destination *d, const char *status, const char *text);
 void destinations_forget_dead(void);
 /* Frees those that were dead and are not any more. */
 void destinations_sweep(void);

@@ -98,12 +98,27 @@ static bool is_unfit(struct course *c, const struct session *s)
 	return true;
 }
 
+/* True when a connection that was kept led to this host, and to the end of the attempt:
+ * that its server hung up or fell silent meanwhile says nothing of a new one. */
+static bool try_kept_host(struct course *c, struct str key, const struct host *h)
+{
+	struct session *s = c->keep ? session_reuse(key, h) : NULL;
+	if (s == NULL)
+		return false;
+	if (is_unfit(c, s)) {
+		session_close(s, false);
+		return true;
+	}
+	buf_clear(&c->relay);
+	return run_session(c, s) || !delivery_retry(c->delivery);
+}
+
 static bool try_host(struct course *c, struct str key, const struct host *h)
 {
 	bool reached;
-	struct session *s = c->keep ? session_reuse(key, h) : NULL;
-	if (s == NULL)
-		s = session_open(h, key, c->delivery, &reached, &c->why);
+	if (try_kept_host(c, key, h))
+		return true;
+	struct session *s = session_open(h, key, c->delivery, &reached, &c->why);
 	if (s != NULL && is_unfit(c, s)) {
 		c->delivery->connected = wall_microseconds();
 		session_close(s, false);

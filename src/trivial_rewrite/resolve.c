@@ -89,11 +89,14 @@ static struct str peel(struct question *q, struct str address)
 	return address;
 }
 
-/* Whether the domain part can be one at all. */
+/* Whether the domain part can be one at all. What has no room for a domain that we would
+ * add is no address either. */
 static bool is_valid(struct str address)
 {
 	struct str domain = address_split(address).domain;
 	struct net_address literal;
+	if (address.len > ADDRESS_MAX)
+		return false;
 	if (!rewriter.params.allow_min_user && str_starts(address, STR("-")))
 		return false;
 	if (domain.len > 0 && domain.p[0] == '[')

@@ -61,7 +61,7 @@ TALKS = [  # from where, what is said; None: closes without QUIT; bytes: sent wi
     (OTHER, ["EHLO c.test", "NOOP " + "x" * 5000, "QUIT"]),
     (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<nosuch@lab.test>", "DATA", "QUIT"]),
     (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<alice@lab.test>", "RSET", "QUIT"]),
-    (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<alice@lab.test>", "DATA", b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n" +
+    (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<alice@lab.test>", "DATA", b"Message-ID: <big@a.test>\r\n\r\n" + b"x" * 70 + b"\r\n" +
              (b"y" * 900 + b"\r\n") * 30 + b".\r\n", "QUIT"]),
     (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<alice@lab.test>", "DATA", b"Received: a\r\n" * 8 + b"\r\nx\r\n.\r\n", "QUIT"]),
     (OTHER, ["EHLO c.test", "MAIL FROM:<s@a.test>", "RCPT TO:<alice@lab.test>", "DATA",

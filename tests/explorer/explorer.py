@@ -56,7 +56,7 @@ class Place:
             empty(f"{self.queue}/{folder}")
         for path, _, content in files:
             if content is None and path not in FOLDERS:
-                os.mkdir(f"{self.queue}/{path}", 0o700)
+                os.makedirs(f"{self.queue}/{path}", 0o700, exist_ok=True)
         for path, mode, content in files:
             if content is not None:
                 self.put_file(path, mode, content)

@@ -207,7 +207,7 @@ def test_utf8_address_for_a_server_without_smtputf8_bounces_in_utf8(make_instanc
                     r"\(SMTPUTF8 is required, but was not offered by host 127\.0\.0\.1\[127\.0\.0\.1\]\)")
     assert not any(c.startswith("MAIL") for c in peer.commands)
     text = server.wait_mail()[0].decode()
-    assert "report-type=global-delivery-status" in text
+    assert "report-type=delivery-status" in text
     assert "\nContent-Type: message/global-delivery-status\n" in text
     assert "\nFinal-Recipient: utf-8; \u00e9@ok.test\n" in text
     assert "\nContent-Type: message/global\n" in text
