@@ -120,8 +120,6 @@ static void write_envelope(struct message *m)
 	if (e->full_name.len > 0)
 		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
 	m->sender = sender_address(m);
-	if (e->verp.len > 0)
-		record_write(&m->out, RECORD_VERP, e->verp);
 	record_write(&m->out, RECORD_SENDER, m->sender);
 	write_attributes(m, false);
 	if (e->verp.len > 0)
