@@ -34,6 +34,7 @@ bounce
 pickup
 showq
 flush
+qmqpd
 proxymap
 postlogd
 recover'

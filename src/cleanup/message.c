@@ -120,10 +120,10 @@ static void write_envelope(struct message *m)
 	if (e->full_name.len > 0)
 		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
 	m->sender = sender_address(m);
-	if (e->verp.len > 0)
-		record_write(&m->out, RECORD_VERP, e->verp);
 	record_write(&m->out, RECORD_SENDER, m->sender);
 	write_attributes(m, false);
+	if (e->verp.len > 0)
+		record_write(&m->out, RECORD_VERP, e->verp);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
 		record_printf(&m->out, RECORD_WARN, "%15lld",
 		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);

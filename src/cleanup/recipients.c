@@ -94,7 +94,7 @@ static void add_orcpt(const struct expansion *x, struct buf *orcpt)
 		return;
 	}
 	buf_add_cstr(orcpt, "rfc822;");
-	address_quote(orcpt, local ? x->mapped : x->original);
+	buf_add_str(orcpt, local ? x->mapped : x->original);
 }
 
 static void write_recipient(struct expansion *x, struct str address)

@@ -102,6 +102,7 @@ static int begin(struct session *s)
 	    .sender = t->sender,
 	    .filter = t->filter.len > 0 ? t->filter : str_of(smtpd.params.content_filter),
 	    .redirect = t->redirect,
+	    .verp = t->verp,
 	    .envelope_id = t->envelope_id,
 	    .ret = t->ret,
 	    .client = s->client_text,
@@ -169,6 +170,12 @@ static void reply_result(struct session *s, const struct cleanup_result *r)
 		session_error(s, reply.code, reply.dsn, "%s", reply.text);
 }
 
+/* Whom lists and log lines can speak of when the message as a whole is judged. */
+static const struct str *only_recipient(const struct transaction *t)
+{
+	return t->count == 1 ? &t->recipients[0].address : NULL;
+}
+
 static void finish(struct session *s, struct upload *u)
 {
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
@@ -183,7 +190,8 @@ static void finish(struct session *s, struct upload *u)
 		session_refuse_bare_newline(s);
 		return;
 	}
-	if (restriction_run(s, STAGE_END_OF_DATA, NULL, &reply) == VERDICT_REJECT) {
+	if (restriction_run(s, STAGE_END_OF_DATA, only_recipient(s->transaction),
+		&reply) == VERDICT_REJECT) {
 		session_error_text(s, buf_str(&reply));
 		return;
 	}
@@ -212,6 +220,7 @@ static bool upload(struct session *s)
 	if (stream_flush(s->stream) != 0 || receive(&u) != 0)
 		return false;
 	finish(s, &u);
+	s->message_ended = true;
 	return true;
 }
 
@@ -229,7 +238,8 @@ void command_data(struct session *s, struct str arguments)
 			session_error(s, 503, "5.5.1", "Error: need RCPT command");
 		return;
 	}
-	if (restriction_run(s, STAGE_DATA, NULL, &reply) == VERDICT_REJECT) {
+	if (restriction_run(s, STAGE_DATA, only_recipient(s->transaction), &reply) ==
+	    VERDICT_REJECT) {
 		session_error_text(s, buf_str(&reply));
 		return;
 	}

@@ -36,21 +36,29 @@ static void flush(struct session *s, struct str domain)
 		    service_client_deadline(service_common()), &status);
 	if (error != 0)
 		log_warning("flush service: %s", strerror(-error));
-	if (error == 0 && status == FLUSH_OK)
+	if (error == 0 && status == FLUSH_OK) {
 		session_reply(s, 250, "", "Queuing started");
-	else if (error == 0 && status == FLUSH_DENIED)
+	} else if (error == 0 && status == FLUSH_DENIED) {
+		log_warning("reject: ETRN %.*s... from %.*s",
+		    STR_ARG(str_slice(domain, 0, 100)), STR_ARG(s->client_text));
 		session_error(s, 459, "", "<%.*s>: service unavailable", STR_ARG(domain));
-	else
+	} else {
 		session_error(s, 458, "", "Unable to queue messages");
+	}
 }
 
 void command_etrn(struct session *s, struct str arguments)
 {
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	struct str domain;
 	if (smtpd.params.smtpd_helo_required && s->helo.len == 0)
 		session_error(s, 503, "5.5.1", "Error: send HELO/EHLO first");
 	else if (s->transaction != NULL)
 		session_error(s, 503, "", "Error: MAIL transaction in progress");
-	else if (parse(s, arguments, &domain))
+	else if (!parse(s, arguments, &domain))
+		return;
+	else if (!restriction_check_etrn(s, domain, &reply))
+		session_error_text(s, buf_str(&reply));
+	else
 		flush(s, domain);
 }

@@ -33,7 +33,7 @@ void command_helo(struct session *s, struct str arguments)
 }
 
 /* What is built and not switched off. */
-static uint32_t announced(void)
+static uint32_t announced(const struct session *s)
 {
 	uint32_t all = CAPABILITY_PIPELINING | CAPABILITY_SIZE | CAPABILITY_ETRN |
 	    CAPABILITY_ENHANCEDSTATUSCODES | CAPABILITY_8BITMIME | CAPABILITY_DSN;
@@ -41,6 +41,8 @@ static uint32_t announced(void)
 		all |= CAPABILITY_SMTPUTF8;
 	if (!smtpd.params.disable_vrfy_command)
 		all |= CAPABILITY_VRFY;
+	if (s->verp_allowed)
+		all |= CAPABILITY_XVERP;
 	return all & ~smtpd.discard_keywords;
 }
 
@@ -59,7 +61,7 @@ void command_ehlo(struct session *s, struct str arguments)
 	if (restriction_refuses_early(s, STAGE_HELO))
 		return;
 	CLEANUP(buf_free) struct buf line = BUF_INIT(1024);
-	uint32_t left = announced();
+	uint32_t left = announced(s);
 	buf_add_cstr(&line, service_common()->myhostname);
 	for (unsigned i = 0; i < CAPABILITY_COUNT; i++) {
 		if ((left & (1u << i)) == 0)

@@ -118,6 +118,27 @@ static bool parameter_smtputf8(struct transaction *t, struct str name, struct st
 	return true;
 }
 
+/* XVERP or XVERP=+=: notices go to an address that names the recipient. */
+static bool parameter_xverp(
+    struct session *s, struct transaction *t, struct str name, struct str value)
+{
+	if (!s->verp_allowed)
+		return unsupported(s, name, value);
+	if (t->sender.len == 0)
+		return refuse(s, 503, "5.5.4", "Error: XVERP requires non-null sender");
+	if (value.p == NULL)
+		value = str_of(smtpd.params.default_verp_delimiters);
+	const char *filter = smtpd.params.verp_delimiter_filter;
+	if (value.len == 2 && strchr(filter, value.p[0]) != NULL &&
+	    strchr(filter, value.p[1]) != NULL) {
+		t->verp = arena_str(t->arena, value);
+		return true;
+	}
+	session_error(
+	    s, 501, "5.5.4", "Error: XVERP needs two characters from %s", filter);
+	return false;
+}
+
 static const struct {
 	const char *name;
 	bool (*handle)(struct session *s, struct transaction *t, struct str value);
@@ -132,6 +153,8 @@ static const struct {
 static bool parse_parameter(
     struct session *s, struct transaction *t, struct str name, struct str value)
 {
+	if (str_is_nocase(name, "XVERP"))
+		return parameter_xverp(s, t, name, value);
 	for (size_t i = 0; value.p != NULL && i < ARRAY_SIZE(parameters); i++)
 		if (str_is_nocase(name, parameters[i].name))
 			return parameters[i].handle(s, t, value);

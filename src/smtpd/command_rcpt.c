@@ -47,6 +47,22 @@ static bool parse_parameter(
 	return false;
 }
 
+/* Who said no ORCPT said the path, spelt as it is (RFC 3461 4.2). Where that is what
+ * cleanup makes of the address, nothing is kept. */
+static void note_spelling(
+    struct transaction *t, struct cleanup_recipient *r, struct str path)
+{
+	path = str_trim(path);
+	if (path.len >= 2 && path.p[0] == '<' && path.p[path.len - 1] == '>')
+		path = str_slice(path, 1, path.len - 1);
+	if (r->dsn_orcpt.len > 0 || str_equal(path, r->address) ||
+	    path.len > PARAMETER_MAX || str_has_control(path))
+		return;
+	const char *said = arena_printf(t->arena, "rfc822;%.*s", STR_ARG(path));
+	if (said != NULL)
+		r->dsn_orcpt = str_of(said);
+}
+
 static bool parse(struct session *s, struct cleanup_recipient *r, struct str arguments)
 {
 	struct transaction *t = s->transaction;
@@ -57,15 +73,17 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 	    .null_domain_ok = smtpd.params.resolve_null_domain,
 	    .numeric_domain_ok = smtpd.params.resolve_numeric_domain};
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
-	struct str rest = STR_EMPTY, name, value;
-	if (!address_path_parse(str_skip(arguments, 3), rules, &address, &rest)) {
-		session_log_bad_address(s, "RCPT", str_skip(arguments, 3));
+	struct str text = str_skip(arguments, 3), rest = STR_EMPTY, name, value;
+	if (!address_path_parse(text, rules, &address, &rest)) {
+		session_log_bad_address(s, "RCPT", text);
 		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
 	}
 	r->address = arena_str(t->arena, buf_str(&address));
+	struct str path = str_slice(text, 0, text.len - rest.len);
 	while (smtp_parameter_next(&rest, &name, &value))
 		if (!parse_parameter(s, r, name, value))
 			return false;
+	note_spelling(t, r, path);
 	return r->address.p != NULL ||
 	    refuse(s, 452, "4.5.3", "Error: too many recipients");
 }

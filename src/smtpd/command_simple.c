@@ -1,4 +1,5 @@
 /* Commands that do little: RSET, NOOP, VRFY, HELP, QUIT, and those we refuse. */
+#include "base/log.h"
 #include "smtpd/smtpd.h"
 
 void command_rset(struct session *s, struct str arguments)
@@ -16,6 +17,13 @@ void command_noop(struct session *s, UNUSED struct str arguments)
 	session_reply(s, 250, "2.0.0", "Ok");
 }
 
+/* RFC 5321 3.5.1 lets a name stand before the address: "Full Name <user@example.com>". */
+static struct str mailbox_of(struct str text)
+{
+	ptrdiff_t open = str_ends(text, STR(">")) ? str_find_last(text, '<') : -1;
+	return open > 0 ? str_skip(text, (size_t)open) : text;
+}
+
 static void verify(struct session *s, struct str arguments)
 {
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
@@ -25,27 +33,20 @@ static void verify(struct session *s, struct str arguments)
 	struct str rest, text = arguments;
 	if (declared)
 		text = str_trim(str_slice(arguments, 0, arguments.len - 9));
-	if (!address_path_parse(
-		text, (struct address_path_rules){.utf8_ok = true}, &address, &rest) ||
+	if (!address_path_parse(mailbox_of(text),
+		(struct address_path_rules){.utf8_ok = true}, &address, &rest) ||
 	    rest.len > 0) {
+		log_warning("Illegal address syntax from %.*s in VRFY command: %.*s",
+		    STR_ARG(s->client_text), str_print_length(text), text.p);
 		session_error(s, 501, "5.1.3", "Bad recipient address syntax");
 		return;
 	}
 	if (!session_takes_address(s, buf_str(&address), declared, "recipient"))
 		return;
-	if (service_stands_alone()) {
-		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
-		return;
-	}
-	struct arena *a = arena_new(65536);
-	struct resolved resolved;
-	if (recipient_resolve(STR_EMPTY, buf_str(&address), a, &resolved) != 0)
-		session_error(s, 451, "4.3.0", "Temporary lookup failure");
-	else if (!recipient_is_listed(buf_str(&address), &resolved, &reply))
+	if (!restriction_check_recipient(s, buf_str(&address), &reply))
 		session_error_text(s, buf_str(&reply));
 	else
 		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
-	arena_free(a);
 }
 
 /* RFC 5321 3.5: tables are asked, nobody is told who has a mailbox beyond that. */

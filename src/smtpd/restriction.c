@@ -66,6 +66,7 @@ static const char *implied_check(const char *title)
 	    {"client", "check_client_access"},
 	    {"helo", "check_helo_access"},
 	    {"sender", "check_sender_access"},
+	    {"etrn", "check_etrn_access"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(implied); i++)
 		if (str_find_str(str_of(title), str_of(implied[i].part)) >= 0)
@@ -204,6 +205,9 @@ void refuse_subject(
 		buf_printf(
 		    out, "<%.*s>: Recipient address rejected: ", STR_ARG(*e->recipient));
 		break;
+	case NEEDS_ETRN:
+		buf_printf(out, "<%.*s>: Etrn command rejected: ", STR_ARG(*e->etrn));
+		break;
 	case NEEDS_NOTHING:
 		buf_printf(
 		    out, "<%.*s>: Client host rejected: ", STR_ARG(s->client_text));
@@ -222,25 +226,20 @@ static bool has_what_it_needs(
 		return s->transaction != NULL;
 	case NEEDS_RECIPIENT:
 		return e->recipient != NULL;
+	case NEEDS_ETRN:
+		return e->etrn != NULL;
 	case NEEDS_NOTHING:
 		break;
 	}
 	return true;
 }
 
-static const char *stage_word(const struct evaluation *e)
+const char *restriction_stage_word(const struct evaluation *e)
 {
-	static const char *const early[STAGE_COUNT] = {
-	    [STAGE_CLIENT] = "CONNECT", [STAGE_SENDER] = "MAIL"};
+	const struct command_row *command = e->session->last_command;
 	if (e->stage == STAGE_END_OF_DATA)
 		return "END-OF-MESSAGE";
-	if (e->stage == STAGE_DATA)
-		return "DATA";
-	if (e->recipient != NULL)
-		return "RCPT";
-	if (e->stage == STAGE_HELO)
-		return e->session->esmtp ? "EHLO" : "HELO";
-	return early[e->stage];
+	return command != NULL ? command->log_name : "CONNECT";
 }
 
 static void log_refusal(const struct evaluation *e, const char *action)
@@ -248,7 +247,7 @@ static void log_refusal(const struct evaluation *e, const char *action)
 	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
 	reply_write(&line, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
 	session_log_action(
-	    e->session, action, stage_word(e), buf_str(&line), e->recipient);
+	    e->session, action, restriction_stage_word(e), buf_str(&line), e->recipient);
 }
 
 /* What a list refuses after defer_if_reject is put off instead. */
@@ -363,9 +362,9 @@ enum verdict restriction_run(struct session *s, enum restriction_stage stage,
 /* What an address class's tables do not know is refused, whatever a list said. */
 static enum verdict check_unlisted(struct evaluation *e, bool wanted, const char *name)
 {
-	if (!wanted)
+	const struct restriction_row *row = wanted ? find_row(str_of(name)) : NULL;
+	if (row == NULL || !has_what_it_needs(e, row))
 		return VERDICT_DUNNO;
-	const struct restriction_row *row = find_row(str_of(name));
 	return row->check(e, &(struct restriction){.row = row});
 }
 
@@ -410,6 +409,28 @@ bool restriction_check_recipient(
 		    smtpd.params.smtpd_reject_unlisted_recipient &&
 			!smtpd.takes_unknown_recipients,
 		    "reject_unlisted_recipient");
+	if (verdict != VERDICT_REJECT)
+		verdict = check_deferred(&e);
+	verdict = conclude(&e, verdict, reply);
+	evaluation_free(&e);
+	return verdict != VERDICT_REJECT;
+}
+
+bool restriction_check_etrn(struct session *s, struct str domain, struct buf *reply)
+{
+	static const enum restriction_stage order[] = {
+	    STAGE_CLIENT, STAGE_HELO, STAGE_ETRN};
+	struct evaluation e;
+	enum verdict verdict = VERDICT_DUNNO;
+	if (service_stands_alone())
+		return true;
+	evaluation_init(&e, s, STAGE_ETRN, NULL);
+	e.etrn = &domain;
+	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 2; /* done already */
+	for (size_t i = first; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {
+		e.stage = order[i];
+		verdict = restriction_run_list(&e, smtpd.restrictions[order[i]]);
+	}
 	if (verdict != VERDICT_REJECT)
 		verdict = check_deferred(&e);
 	verdict = conclude(&e, verdict, reply);

@@ -29,6 +29,7 @@ struct evaluation {
 	struct session *session;
 	enum restriction_stage stage;
 	const struct str *recipient; /* NULL before RCPT */
+	const struct str *etrn;      /* its domain; NULL but in ETRN */
 	struct refusal refusal;
 	struct buf malformed; /* the refusal is about this address's syntax */
 	bool defer_if_permit, defer_if_reject;
@@ -37,7 +38,13 @@ struct evaluation {
 	unsigned depth;
 };
 
-enum restriction_needs { NEEDS_NOTHING, NEEDS_HELO, NEEDS_SENDER, NEEDS_RECIPIENT };
+enum restriction_needs {
+	NEEDS_NOTHING,
+	NEEDS_HELO,
+	NEEDS_SENDER,
+	NEEDS_RECIPIENT,
+	NEEDS_ETRN
+};
 
 struct restriction_row {
 	const char *name;
@@ -59,6 +66,9 @@ enum verdict refuse(struct evaluation *e, int64_t code, const char *status,
 /* "<x>: Sender address rejected: " for what a stage is about. */
 void refuse_subject(
     const struct evaluation *e, enum restriction_needs about, struct buf *out);
+
+/* The command that is being judged, for log lines: "RCPT", "END-OF-MESSAGE". */
+const char *restriction_stage_word(const struct evaluation *e);
 
 /* Runs "permit, reject ..." given as the result of a table (access(5)). */
 enum verdict restriction_run_text(struct evaluation *e, struct str text);

@@ -37,7 +37,8 @@ static void log_action(const struct evaluation *e, enum restriction_needs about,
 	if (word >= 0)
 		buf_truncate(&line, (size_t)word + 1);
 	buf_add_str(&line, text);
-	session_log_action(e->session, action, "RCPT", buf_str(&line), e->recipient);
+	session_log_action(
+	    e->session, action, restriction_stage_word(e), buf_str(&line), e->recipient);
 }
 
 static enum verdict action_ok(UNUSED struct evaluation *e,
@@ -72,12 +73,19 @@ static void remember(struct refusal *kept, const struct refusal *now)
 	buf_add_str(&kept->text, buf_str(&now->text));
 }
 
+/* What is only said when it comes to that has words of its own. */
+static enum verdict defer_later(
+    struct evaluation *e, enum restriction_needs about, struct str text)
+{
+	return action_defer(e, about, text.len > 0 ? text : STR("Service unavailable"));
+}
+
 static enum verdict action_defer_if_permit(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
 	if (e->defer_if_permit)
 		return VERDICT_DUNNO;
-	(void)action_defer(e, about, text);
+	(void)defer_later(e, about, text);
 	e->defer_if_permit = true;
 	remember(&e->deferred, &e->refusal);
 	return VERDICT_DUNNO;
@@ -88,7 +96,7 @@ static enum verdict action_defer_if_reject(
 {
 	if (e->defer_if_reject)
 		return VERDICT_DUNNO;
-	(void)action_defer(e, about, text);
+	(void)defer_later(e, about, text);
 	e->defer_if_reject = true;
 	remember(&e->deferred_reject, &e->refusal);
 	return VERDICT_DUNNO;
@@ -167,36 +175,48 @@ static enum verdict action_prepend(
 	return VERDICT_DUNNO;
 }
 
+/* True when the message is marked now; once a message is enough for the log. */
+static bool marks_first(const struct evaluation *e, uint32_t flag)
+{
+	struct transaction *t = e->session->transaction;
+	if (t == NULL)
+		return true;
+	bool first = (t->cleanup_flags & flag) == 0;
+	t->cleanup_flags |= flag;
+	return first;
+}
+
 static enum verdict action_hold(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	if (e->session->transaction != NULL)
-		e->session->transaction->cleanup_flags |= CLEANUP_HOLD;
-	log_action(e, about, "hold", text.len > 0 ? text : STR("triggers HOLD action"));
+	if (marks_first(e, CLEANUP_HOLD))
+		log_action(
+		    e, about, "hold", text.len > 0 ? text : STR("triggers HOLD action"));
 	return VERDICT_DUNNO;
 }
 
 static enum verdict action_discard(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	if (e->session->transaction != NULL)
-		e->session->transaction->cleanup_flags |= CLEANUP_DISCARD;
-	log_action(
-	    e, about, "discard", text.len > 0 ? text : STR("triggers DISCARD action"));
+	if (marks_first(e, CLEANUP_DISCARD))
+		log_action(e, about, "discard",
+		    text.len > 0 ? text : STR("triggers DISCARD action"));
 	return VERDICT_DUNNO;
 }
 
 static enum verdict action_warn(
     struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
 {
-	session_log_action(e->session, "warn", "RCPT", text, e->recipient);
+	session_log_action(
+	    e->session, "warn", restriction_stage_word(e), text, e->recipient);
 	return VERDICT_DUNNO;
 }
 
 static enum verdict action_info(
     struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
 {
-	session_log_action(e->session, "info", "RCPT", text, e->recipient);
+	session_log_action(
+	    e->session, "info", restriction_stage_word(e), text, e->recipient);
 	return VERDICT_DUNNO;
 }
 
@@ -204,22 +224,23 @@ static const struct {
 	const char *name;
 	enum verdict (*act)(
 	    struct evaluation *e, enum restriction_needs about, struct str text);
+	bool needs_message; /* so that ETRN has no use for it */
 } actions[] = {
-    {"OK", action_ok},
-    {"RELAY", action_ok},
-    {"DUNNO", action_dunno},
-    {"REJECT", action_reject},
-    {"DEFER", action_defer},
-    {"DEFER_IF_PERMIT", action_defer_if_permit},
-    {"DEFER_IF_REJECT", action_defer_if_reject},
-    {"FILTER", action_filter},
-    {"REDIRECT", action_redirect},
-    {"BCC", action_bcc},
-    {"PREPEND", action_prepend},
-    {"HOLD", action_hold},
-    {"DISCARD", action_discard},
-    {"WARN", action_warn},
-    {"INFO", action_info},
+    {"OK", action_ok, false},
+    {"RELAY", action_ok, false},
+    {"DUNNO", action_dunno, false},
+    {"REJECT", action_reject, false},
+    {"DEFER", action_defer, false},
+    {"DEFER_IF_PERMIT", action_defer_if_permit, false},
+    {"DEFER_IF_REJECT", action_defer_if_reject, false},
+    {"FILTER", action_filter, true},
+    {"REDIRECT", action_redirect, true},
+    {"BCC", action_bcc, true},
+    {"PREPEND", action_prepend, true},
+    {"HOLD", action_hold, true},
+    {"DISCARD", action_discard, true},
+    {"WARN", action_warn, false},
+    {"INFO", action_info, false},
 };
 
 static bool is_all_digits(struct str word)
@@ -230,8 +251,19 @@ static bool is_all_digits(struct str word)
 	return word.len > 0;
 }
 
-static enum verdict take_result(
-    struct evaluation *e, enum restriction_needs about, struct str result)
+static enum verdict act(struct evaluation *e, const struct restriction *r, size_t action,
+    enum restriction_needs about, struct str text)
+{
+	if (!actions[action].needs_message || e->stage != STAGE_ETRN)
+		return actions[action].act(e, about, text);
+	log_warning(
+	    "access table %s: action %s is unavailable in smtpd_etrn_restrictions",
+	    table_name(r->table), actions[action].name);
+	return VERDICT_DUNNO;
+}
+
+static enum verdict take_result(struct evaluation *e, const struct restriction *r,
+    enum restriction_needs about, struct str result)
 {
 	struct str rest = result, word;
 	int64_t code;
@@ -244,7 +276,7 @@ static enum verdict take_result(
 		return VERDICT_OK;
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		if (str_is_nocase(word, actions[i].name))
-			return actions[i].act(e, about, text);
+			return act(e, r, i, about, text);
 	return restriction_run_text(e, result);
 }
 
@@ -263,7 +295,7 @@ static bool ask(struct evaluation *e, const struct restriction *r,
 	case TABLE_ABSENT:
 		return false;
 	case TABLE_FOUND:
-		*verdict = take_result(e, about, buf_str(&value));
+		*verdict = take_result(e, r, about, buf_str(&value));
 		return true;
 	case TABLE_TRY_LATER:
 	case TABLE_BROKEN:
@@ -370,10 +402,18 @@ static enum verdict check_recipient_access(
 	return check_address(e, r, NEEDS_RECIPIENT, *e->recipient);
 }
 
+static enum verdict check_etrn_access(struct evaluation *e, const struct restriction *r)
+{
+	enum verdict verdict = VERDICT_DUNNO;
+	(void)ask_domain(e, r, NEEDS_ETRN, *e->etrn, &verdict);
+	return verdict;
+}
+
 const struct restriction_row restriction_access_rows[] = {
     {"check_client_access", check_client_access, NEEDS_NOTHING, true, false},
     {"check_helo_access", check_helo_access, NEEDS_HELO, true, false},
     {"check_sender_access", check_sender_access, NEEDS_SENDER, true, false},
     {"check_recipient_access", check_recipient_access, NEEDS_RECIPIENT, true, false},
+    {"check_etrn_access", check_etrn_access, NEEDS_ETRN, true, false},
 };
 const size_t restriction_access_count = ARRAY_SIZE(restriction_access_rows);

@@ -19,6 +19,7 @@ static enum verdict about_stage(
 	    [STAGE_RECIPIENT] = NEEDS_RECIPIENT,
 	    [STAGE_DATA] = NEEDS_NOTHING,
 	    [STAGE_END_OF_DATA] = NEEDS_NOTHING,
+	    [STAGE_ETRN] = NEEDS_ETRN,
 	};
 	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
 	if (e->stage == STAGE_DATA)
@@ -69,8 +70,8 @@ static enum destination destination(struct evaluation *e)
 	struct arena *a = arena_new(65536);
 	struct resolved resolved;
 	enum destination result = DESTINATION_UNKNOWN;
-	if (recipient_resolve(
-		e->session->transaction->sender, *e->recipient, a, &resolved) == 0 &&
+	if (recipient_resolve(session_sender(e->session), *e->recipient, a, &resolved) ==
+		0 &&
 	    !(resolved.flags & RESOLVE_TRY_LATER)) {
 		bool elsewhere = (resolved.flags & RESOLVE_CLASS_DEFAULT) != 0;
 		bool routed = (resolved.flags & RESOLVE_ROUTED) &&
@@ -159,8 +160,7 @@ static enum verdict unlisted(struct evaluation *e, struct str address)
 	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
 	struct resolved resolved;
 	enum verdict verdict = VERDICT_DUNNO;
-	if (recipient_resolve(e->session->transaction->sender, address, a, &resolved) !=
-	    0)
+	if (recipient_resolve(session_sender(e->session), address, a, &resolved) != 0)
 		verdict = refuse(e, 451, "4.3.0", "<%.*s>: Temporary lookup failure",
 		    STR_ARG(address));
 	else if (resolved.flags & RESOLVE_ERROR)

@@ -24,6 +24,11 @@ const char *session_transmission(const struct session *s)
 	return utf8 ? "UTF8SMTP" : session_protocol(s);
 }
 
+struct str session_sender(const struct session *s)
+{
+	return s->transaction != NULL ? s->transaction->sender : STR_EMPTY;
+}
+
 struct str session_queue_id(const struct session *s)
 {
 	if (s->transaction == NULL || s->transaction->message == NULL)
@@ -175,6 +180,8 @@ static void classify(struct session *s)
 	s->trusted = match_list_host(smtpd.mynetworks, s->name, peer) == TABLE_FOUND;
 	s->own = is_own_address(peer);
 	s->completes = header_rewriting_wanted(smtpd.header_rewriting, s);
+	s->verp_allowed = smtpd.verp_clients != NULL &&
+	    match_list_host(smtpd.verp_clients, s->name, peer) == TABLE_FOUND;
 	s->bare_newline_allowed =
 	    match_list_host(smtpd.bare_newline_exclusions, s->name, peer) == TABLE_FOUND;
 }
@@ -182,6 +189,8 @@ static void classify(struct session *s)
 /* Which word for the state a broken session was in. */
 static const char *last_word(const struct session *s)
 {
+	if (s->message_ended)
+		return "END-OF-MESSAGE";
 	return s->last_command != NULL ? s->last_command->log_name : "CONNECT";
 }
 
@@ -217,7 +226,7 @@ static void broken(struct session *s, int error)
 		if (send(stream_fd(s->stream), line.p, line.len,
 			MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 			log_debug("the client did not take the last reply");
-	} else {
+	} else if (!s->message_ended) {
 		log_broken(s, "lost connection");
 	}
 	s->end = SESSION_CLOSE;
@@ -330,7 +339,7 @@ static void run_command(struct session *s, const struct smtp_command *c)
 {
 	const struct command_row *row = command_find(c->verb);
 	s->last_command = row;
-	s->command_failed = false;
+	s->command_failed = s->message_ended = false;
 	if (c->bare_lf && session_forbids_bare_newline(s))
 		refuse_bare_newline_command(s);
 	else if (c->verb.len == 0)

@@ -47,6 +47,7 @@ static void open_restrictions(void)
 	    {STAGE_DATA, "smtpd_data_restrictions", p->smtpd_data_restrictions},
 	    {STAGE_END_OF_DATA, "smtpd_end_of_data_restrictions",
 		p->smtpd_end_of_data_restrictions},
+	    {STAGE_ETRN, "smtpd_etrn_restrictions", p->smtpd_etrn_restrictions},
 	};
 	restriction_compile_classes();
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -78,6 +79,9 @@ static void open_access(void)
 	smtpd.bare_newline_exclusions =
 	    match_list_open("smtpd_forbid_bare_newline_exclusions",
 		p->smtpd_forbid_bare_newline_exclusions, MATCH_HOSTS, 0);
+	if (p->smtpd_authorized_verp_clients[0] != '\0')
+		smtpd.verp_clients = match_list_open("smtpd_authorized_verp_clients",
+		    p->smtpd_authorized_verp_clients, MATCH_HOSTS, 0);
 	smtpd.local_recipients =
 	    maps_open("local_recipient_maps", p->local_recipient_maps, TABLE_FOLD);
 	smtpd.relay_recipients =

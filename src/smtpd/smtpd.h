@@ -46,6 +46,7 @@ enum restriction_stage {
 	STAGE_RECIPIENT,
 	STAGE_DATA,
 	STAGE_END_OF_DATA,
+	STAGE_ETRN,
 	STAGE_COUNT
 };
 
@@ -55,6 +56,7 @@ struct smtpd_state {
 	struct rewrite_client *rewrite;
 	struct ipc_client *flush;
 	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
+	struct match_list *verp_clients; /* NULL: nobody */
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
 	    *virtual_mailboxes;
 	struct restriction_list *restrictions[STAGE_COUNT];
@@ -85,6 +87,7 @@ struct transaction {
 	int64_t announced_size;
 	uint32_t ret;
 	struct str envelope_id;
+	struct str verp;             /* two delimiters, or empty */
 	uint32_t cleanup_flags;      /* HOLD, DISCARD by access actions */
 	struct str filter, redirect; /* by access actions */
 	struct str prepend;          /* header fields by access actions, lines with LF */
@@ -118,7 +121,8 @@ struct session {
 			no) */
 	bool trusted, own; /* in mynetworks; this machine itself */
 	bool completes;    /* headers of its mail (local_header_rewrite_clients) */
-	bool bare_newline_allowed;
+	bool bare_newline_allowed, verp_allowed;
+	bool message_ended; /* by the last command, however: a client may leave then */
 	struct transaction *transaction; /* NULL outside one */
 	unsigned errors, junk;
 	const struct command_row *last_command; /* for log lines */
@@ -143,6 +147,8 @@ void session_error_text(struct session *s, struct str reply);
 const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
 /* The same, or UTF8SMTP (RFC 6531 3.7.3): the word for Received. */
 const char *session_transmission(const struct session *s);
+/* Empty outside a transaction too: VRFY. */
+struct str session_sender(const struct session *s);
 struct str session_queue_id(const struct session *s); /* "" before the first recipient */
 /* International addresses (RFC 6531): a domain in UTF-8 needs SMTPUTF8, a local part does
  * with strict_smtputf8. False: refused, and said so. */
@@ -224,5 +230,8 @@ bool restriction_refuses_early(struct session *s, enum restriction_stage stage);
 /* Client, helo, sender, relay and recipient lists in their order (smtpd_delay_reject). */
 bool restriction_check_recipient(
     struct session *s, struct str recipient, struct buf *reply);
+/* Client, helo and etrn lists for this domain. False: `reply` says why, already logged.
+ */
+bool restriction_check_etrn(struct session *s, struct str domain, struct buf *reply);
 
 #endif
