@@ -17,6 +17,7 @@
 
 #define PREFIX_MAX 512
 #define PENDING    ((size_t)65536)
+#define STAMP      15                          /* "Nov 22 03:29:06" */
 #define BEFORE     ((size_t)(PREFIX_MAX + 16)) /* priority and prefix */
 #define LINE_ROOM  (BEFORE + LOG_LINE_MAX + 16)
 
@@ -119,12 +120,46 @@ static void learn_host(void)
 	copy_cut(state.host, sizeof(state.host), (struct str){name, strcspn(name, ".")});
 }
 
+/* Lines in syslog's form, "<22>Nov 22 03:29:06 postfix/...", get the host's name and lose
+ * the priority. */
+static void take_over(struct str lines)
+{
+	ptrdiff_t end;
+	while ((end = str_find(lines, '\n')) >= 0) {
+		struct str line = str_slice(lines, 0, (size_t)end);
+		lines = str_skip(lines, line.len + 1);
+		line = str_skip(line, (size_t)(str_find(line, '>') + 1));
+		if (PENDING - state.pending_len < LINE_ROOM)
+			log_flush();
+		char *at = state.pending + state.pending_len;
+		int made = snprintf(at, LINE_ROOM - 1, "%.*s %s%.*s",
+		    STR_ARG(str_slice(line, 0, STAMP)), state.host,
+		    STR_ARG(str_skip(line, STAMP)));
+		size_t len = made < (int)LINE_ROOM - 1 ? (size_t)made : LINE_ROOM - 2;
+		at[len] = '\n';
+		state.pending_len += len + 1;
+	}
+}
+
+/* A daemon that read its configuration knows now where the log is: what it said before
+ * belongs there. */
+static void readdress(void)
+{
+	CLEANUP(buf_free) struct buf early = BUF_INIT(PENDING);
+	buf_add_str(&early, (struct str){state.pending, state.pending_len});
+	state.pending_len = 0;
+	take_over(buf_str(&early));
+}
+
 int log_open(enum log_sink sink, const char *tag, const char *path)
 {
+	bool elsewhere = state.sink == LOG_SINK_SYSLOG &&
+	    (sink == LOG_SINK_FILE || sink == LOG_SINK_STDOUT);
 	int fd = -1;
 
 	prepare();
-	log_flush();
+	if (!elsewhere)
+		log_flush();
 	if (sink == LOG_SINK_FILE && (fd = log_file_open(path)) < 0)
 		return fd;
 	if (sink == LOG_SINK_SYSLOG)
@@ -138,6 +173,8 @@ int log_open(enum log_sink sink, const char *tag, const char *path)
 	state.prefix_len = 0;
 	state.memory.ceiling = (size_t)1 << 24;
 	learn_host();
+	if (elsewhere)
+		readdress();
 	return 0;
 }
 

@@ -44,7 +44,8 @@ enum log_sink {
 			  */
 };
 
-/* `tag` is "postfix/smtpd"; copied. `path` for FILE, else NULL. 0 or -errno. */
+/* Lines that wait for syslog go to the file or standard output when that is opened next.
+ * `tag` is "postfix/smtpd"; copied. `path` for FILE, else NULL. 0 or -errno. */
 MUST_USE int log_open(enum log_sink sink, const char *tag, const char *path);
 /* Also write to standard error (commands that log, interactive start). */
 void log_also_stderr(bool on);

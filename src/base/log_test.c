@@ -115,6 +115,27 @@ TEST(log_file_lines_have_time_host_tag_and_pid)
 	to_stderr();
 }
 
+/* What a daemon says while it reads where its log is. */
+TEST(log_lines_that_wait_for_syslog_go_to_the_file_that_is_opened_next)
+{
+	CLEANUP(buf_free) struct buf path = BUF_INIT(200);
+
+	buf_printf(&path, "%s/early-log", unit_directory());
+	log_syslog_path("/nonexistent/log");
+	assert_int_equal(log_open(LOG_SINK_SYSLOG, "postfix/smtpd", NULL), 0);
+	clock_fake_start(1795318146);
+	log_warning("a name is set twice");
+	clock_fake_advance_ms(1000);
+	log_info("two");
+	assert_int_equal(log_open(LOG_SINK_FILE, "postfix/smtpd", buf_cstr(&path)), 0);
+	log_flush();
+	expect_file(buf_cstr(&path),
+	    "Nov 22 03:29:06 %s postfix/smtpd[%d]: warning: a name is set twice\n"
+	    "Nov 22 03:29:07 %s postfix/smtpd[%d]: two\n");
+	log_syslog_path("/dev/log");
+	to_stderr();
+}
+
 TEST(log_reopens_its_file_after_rotation)
 {
 	CLEANUP(buf_free) struct buf path = BUF_INIT(200), old = BUF_INIT(200);
