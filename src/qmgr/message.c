@@ -57,7 +57,9 @@ static bool open_file(struct queue_file *f, const char *queue, struct str id)
 	if (error == 0)
 		return true;
 	if (error == -EWOULDBLOCK) {
-		log_info("%.*s: skipped, still being delivered", STR_ARG(id));
+		/* In incoming it is cleanup's, and not safe yet. */
+		if (strcmp(queue, QUEUE_INCOMING) != 0)
+			log_info("%.*s: skipped, still being delivered", STR_ARG(id));
 		intake_again_soon();
 	} else if (error == -EBADMSG) {
 		CLEANUP(buf_free) struct buf reason = BUF_INIT(64);
