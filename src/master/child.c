@@ -23,7 +23,6 @@
 #define ARGUMENTS_MAX 200
 #define RESTART_MS    1000
 #define STRESS_MS     1000000 /* as long as Postfix calls it stress */
-#define SPREAD_SHARE  8       /* clients of a process, while cores have none */
 
 static bool is_live(const struct child *c)
 {
@@ -45,22 +44,10 @@ static uint32_t clients_left(const struct row *r)
 	return taken < r->clients ? (uint32_t)(r->clients - taken) : 0;
 }
 
-/* Sessions of the network are spread over as many processes as there are cores, before
- * one of them carries many: alone it would leave cores idle between its turns. */
-static bool spreads(const struct row *r)
-{
-	const struct child *c;
-	unsigned live = 0;
-	LIST_FOREACH (c, &r->children, struct child, link)
-		live += is_live(c);
-	return r->kind == MASTER_INET && live < master.cores && master.cores > 1;
-}
-
 static uint32_t next_share(const struct row *r)
 {
 	uint32_t left = clients_left(r);
-	uint32_t most = spreads(r) && r->limit > SPREAD_SHARE ? SPREAD_SHARE : r->limit;
-	return left < most ? left : most;
+	return left < r->limit ? left : r->limit;
 }
 
 static bool has_room(const struct row *r)
@@ -72,24 +59,19 @@ static bool has_room(const struct row *r)
 	return false;
 }
 
-/* Processes that began with less than their limit, because old ones were draining or to
- * spread the load, get up to twice as much. */
-bool children_share(struct row *r)
+/* A process that began with less than its limit, because old ones were draining, gets
+ * more. */
+void children_share(struct row *r)
 {
-	bool any = false;
 	struct child *c;
 	LIST_FOREACH (c, &r->children, struct child, link) {
 		uint32_t left = clients_left(r);
-		if (!is_live(c) || c->share >= r->limit || left == 0 || spreads(r))
+		if (!is_live(c) || r->clients == 0 || c->share >= r->limit || left == 0)
 			continue;
 		uint32_t more = r->limit - c->share;
-		more = more < left ? more : left;
-		c->share += more < c->share ? more : c->share;
-		c->state = MASTER_CHILD_FREE; /* until it says otherwise */
+		c->share += more < left ? more : left;
 		child_send_order(c);
-		any = true;
 	}
-	return any;
 }
 
 /* --- stress --- */
@@ -208,7 +190,7 @@ static void ended(void *argument, UNUSED pid_t pid, int status)
 		master_child_gone();
 		return;
 	}
-	(void)children_share(r);
+	children_share(r);
 	children_watch(r);
 }
 
@@ -238,7 +220,7 @@ static void heard(void *argument)
 	c->uses = status.uses;
 	r->used = r->used || status.uses > 0;
 	if (!is_live(c))
-		(void)children_share(r);
+		children_share(r);
 	else if (c->state == MASTER_CHILD_FULL)
 		look_for_stress(r);
 	children_watch(r);
@@ -383,9 +365,9 @@ static void asked_for(void *argument)
 	}
 	r->used = true;
 	uint32_t share = next_share(r);
-	if (!children_share(r) && share > 0)
+	if (share > 0)
 		start(r, share);
-	else if (share == 0)
+	else
 		raise_shares(r);
 	children_watch(r);
 }

@@ -142,7 +142,7 @@ void children_watch(struct row *r);
 void children_retire(struct row *r);
 void children_signal(struct row *r, int number);
 /* Hands out the clients of the row again (after an end, or a retirement). */
-bool children_share(struct row *r);
+void children_share(struct row *r);
 void children_wakeup(struct row *r);
 
 #endif

@@ -1,5 +1,4 @@
 """master and the frame of its services: processes on demand, limits, retirement, throttling, reload, stop."""
-import collections
 import os
 import pwd
 import resource
@@ -155,24 +154,13 @@ def test_limit_1_gives_each_client_a_process_of_its_own(make):
 
 def test_many_clients_share_a_process_and_idle_ones_are_reused(make):
     master = make([stream()])
-    clients = [master.client() for _ in range(8)]
+    clients = [master.client() for _ in range(20)]
     assert len({client.pid() for client in clients}) == 1
     for client in clients:
         client.close()
     with master.client() as client:
         pid = client.pid()
         assert master.processes("test-stream") == [pid]
-
-
-def test_sessions_are_spread_over_the_cores_before_one_process_carries_many(make):
-    master = make([stream()])
-    clients = [master.client() for _ in range(90)]
-    carried = collections.Counter(client.pid() for client in clients)
-    cores = len(os.sched_getaffinity(0))
-    assert len(carried) == min(cores, 12)  # 8 each at first, then twice as many each time
-    assert min(carried.values()) >= 8
-    for client in clients:
-        client.close()
 
 
 def test_maxproc_left_open_is_default_process_limit(make):
