@@ -126,7 +126,7 @@ def test_with_the_rights_of_the_owner():
         server.start()
         send(server, names)
         server.wait_log(r"status=sent \(delivered to maildir\)$", count=COUNT - 1)
-        server.wait_log(r"to=<u5@box\.test>.*status=bounced \(maildir delivery failed: create maildir file in \S+: Permission denied\)$")
+        server.wait_log(r"to=<u5@box\.test>.*status=bounced \(maildir delivery failed: create maildir file \S+: Permission denied\)$")
         for name in names:
             files = messages(base, name)
             assert len(files) == (0 if name == "u5" else 1), name
