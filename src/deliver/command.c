@@ -196,7 +196,9 @@ static bool did_not_run(const struct feeder_report *r, const struct command *c,
 	const char *reason = strerror(r->error);
 	switch (r->stage) {
 	case STAGE_ROOT:
-		log_line(LOG_LEVEL_FATAL, "chroot(%s): %s", c->root, reason);
+		log_line(LOG_LEVEL_FATAL, "%s(%s): %s",
+		    c->root != NULL ? "chroot" : "setuid", c->root != NULL ? c->root : "",
+		    reason);
 		break;
 	case STAGE_DIRECTORY:
 		log_line(LOG_LEVEL_FATAL,

@@ -170,7 +170,9 @@ void file_deliver(const struct member *m, struct str text)
 		user = m->account->user;
 	else
 		(void)!account_nobody(&user, &why);
-	if (path == NULL || strlen(path) >= PATH_ROOM)
+	if (path == NULL)
+		(void)why_later(&why, "4.3.0", "out of memory for this request");
+	else if (strlen(path) >= PATH_ROOM)
 		(void)why_never(&why, "5.2.0", "name of file is too long");
 	if (path == NULL || why_is_set(&why))
 		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);

@@ -72,8 +72,10 @@ static bool find_rights(const struct member *m, uid_t uid, struct member *child,
 		if (account == NULL ||
 		    account_by_uid(a, uid, account, why) != TABLE_FOUND) {
 			log_warning("cannot find username for uid %u", (unsigned)uid);
-			return why_is_set(why) ||
-			    why_later(why, "4.3.0", "cannot find :include: file owner");
+			/* Nobody else's rights will do. */
+			return why_is_set(why)
+			    ? false
+			    : why_later(why, "4.3.0", "cannot find :include: file owner");
 		}
 		child->account = account;
 	}

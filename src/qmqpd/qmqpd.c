@@ -79,9 +79,12 @@ static void answer(struct session *s, char kind, const char *text)
 
 static bool is_authorized(struct session *s)
 {
-	if (match_list_host(qmqpd.clients, s->name, &s->client->peer) == TABLE_FOUND)
+	enum table_result found =
+	    match_list_host(qmqpd.clients, s->name, &s->client->peer);
+	if (found == TABLE_FOUND)
 		return true;
-	answer(s, 'D',
+	/* A table that does not answer refuses nobody for good. */
+	answer(s, found == TABLE_ABSENT ? 'D' : 'Z',
 	    arena_printf(s->arena, "Error: %.*s is not authorized to use this service",
 		STR_ARG(s->text)));
 	return false;
