@@ -40,6 +40,8 @@ struct cleanup_state {
 	struct commit *commit;
 	struct rewrite_client *rewrite;
 	struct qmgr_client *qmgr;
+	struct run_timer *late; /* looks after mail without a name */
+	bool looking_after;
 	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
 	struct mapping *mapping;
 	struct bcc *bcc;
@@ -110,6 +112,8 @@ void message_write_out(struct message *m); /* when `out` is full enough */
 /* --- cleanup.c --- */
 /* The slot that this connection reserved under `id`, or that nobody holds any more; an
  * empty id reserves one. NULL: trouble. */
+/* Tells qmgr, and goes on telling until the message is settled. */
+void announce(const struct commit_message *m);
 struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
 
 /* --- recipients.c --- */

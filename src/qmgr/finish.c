@@ -154,12 +154,20 @@ static void defer(struct message *m)
 	warn_unless_taken(m, "move to deferred", error);
 }
 
+static int remove_file(const struct message *m)
+{
+	uint64_t place = queue_place_of(str_of(m->queue));
+	if (place != 0)
+		return commit_message_end(place, str_of(m->id));
+	/* A large file would keep its space for the next small message. */
+	return m->envelope.message_size <= COMMIT_MEMORY
+	    ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))
+	    : queue_remove(m->queue, str_of(m->id));
+}
+
 static void remove_message(struct message *m)
 {
-	/* A large file would keep its space for the next small message. */
-	bool again = m->envelope.message_size <= COMMIT_MEMORY;
-	int error = again ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))
-			  : queue_remove(m->queue, str_of(m->id));
+	int error = remove_file(m);
 	warn_unless_taken(m, "remove", error);
 	if (error != 0)
 		return;

@@ -32,8 +32,20 @@ static void handle_incoming(struct str payload, struct arena *a)
 		log_warning("malformed announcement");
 		return;
 	}
-	for (uint32_t i = 0; i < message.ids_count; i++)
-		intake_announce(message.ids[i].id);
+	for (uint32_t i = 0; i < message.ids_count; i++) {
+		const struct qmgr_id *m = &message.ids[i];
+		struct commit_message c = {.place = m->place,
+		    .arrival = {.tv_sec = (time_t)(m->arrival / 1000000),
+			.tv_usec = (suseconds_t)(m->arrival % 1000000)}};
+		if (queue_id_valid(m->id) && str_to_cstr(m->id, c.id, sizeof(c.id)))
+			intake_announce(&c, m->late);
+	}
+}
+
+/* Of a connection: that somebody announces mail there. */
+static void connection_closed(UNUSED void *state)
+{
+	intake_announcer_gone();
 }
 
 static void handle_trigger(struct str payload, struct arena *a)
@@ -53,9 +65,10 @@ static void exchange(struct ipc_exchange *x)
 	    0)
 		return;
 	struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 2);
-	if (type == qmgr_incoming_type)
+	if (type == qmgr_incoming_type) {
+		*ipc_connection_state(x) = &qmgr;
 		handle_incoming(payload, a);
-	else if (type == qmgr_trigger_type)
+	} else if (type == qmgr_trigger_type)
 		handle_trigger(payload, a);
 	else
 		log_warning("unknown request");
@@ -161,6 +174,7 @@ static const struct service qmgr_service = {
     .stays = true,
     .started = started,
     .exchange = exchange,
+    .connection_closed = connection_closed,
     .wakeup = wakeup,
     .busy = busy,
 };

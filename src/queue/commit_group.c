@@ -9,6 +9,7 @@
 #include "run/worker.h"
 
 #define BATCH_MAX  500   /* records */
+#define NAMES_MS   20    /* between two looks whether messages have names */
 #define PREPARE_MS 10000 /* after trouble, before another segment is asked for */
 
 struct waiter {
@@ -30,6 +31,7 @@ struct batch {
 struct commit_group {
 	int dir;
 	int64_t size;
+	struct commit_slots *slots;
 	struct segment *current, *spare; /* spare: empty, or NULL */
 	struct segment *full;            /* to be emptied by the preparer */
 	struct list_link waiting;
@@ -40,11 +42,12 @@ struct commit_group {
 	int64_t prepare_after; /* monotonic ms */
 };
 
-struct commit_group *commit_group_new(int dir, int64_t size)
+struct commit_group *commit_group_new(int dir, int64_t size, struct commit_slots *slots)
 {
 	struct commit_group *g = memory_alloc(sizeof(*g));
 	g->dir = dir;
 	g->size = size;
+	g->slots = slots;
 	g->batch = memory_alloc(sizeof(*g->batch));
 	list_init(&g->waiting);
 	return g;
@@ -104,11 +107,20 @@ static void prepare_job(void *job)
 	p->result = segment_take(p->dir, p->size, &p->ready);
 }
 
+/* What the log alone knows of must be somewhere else before it may forget. */
+static void wait_for_names(struct commit_group *g, const struct segment *full)
+{
+	while (g->slots != NULL && full != NULL &&
+	    commit_slots_owe(g->slots, segment_last_stamp(full)))
+		fiber_sleep_ms(NAMES_MS);
+}
+
 static void prepare(void *argument)
 {
 	struct commit_group *g = argument;
 	struct preparation p = {.full = g->full, .dir = g->dir, .size = g->size};
 	g->full = NULL;
+	wait_for_names(g, p.full);
 	run(prepare_job, &p);
 	g->preparing = false;
 	if (p.result < 0) {
@@ -153,7 +165,7 @@ static bool turn(struct commit_group *g)
  */
 static void hand_on(struct segment *s)
 {
-	if (s != NULL && segment_is_used(s))
+	if (s != NULL && segment_last_stamp(s) > 0)
 		(void)!segment_renew(s);
 	segment_close(s);
 }

@@ -11,13 +11,14 @@
 #include "base/memory.h"
 #include "ipc/little_endian.h"
 #include "queue/commit_checkpoint.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_id.h"
 
 /*
  * The first block: magic, version u32, CRC-32 u32 of the rest, generation u64.
  * A record: magic u32, CRC-32 u32 of the rest and of the bytes, generation u64, stamp
- * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8, 7
- * reserved, id padded with zeros; then the bytes; the next begins at a multiple of 8.
+ * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8,
+ * place (plus 1, or 0) 7 bytes, id padded with zeros; then the bytes; the next begins at a multiple of 8.
  * A batch begins at a multiple of a block, so that no write touches a block in which
  * something safe lies.
  */
@@ -102,7 +103,7 @@ static void record_put(char *out, const struct segment_record *r, uint64_t gener
 	put_le64(out + 24, (uint64_t)r->arrival.tv_sec);
 	put_le32(out + 32, (uint32_t)r->arrival.tv_usec);
 	put_le32(out + 36, (uint32_t)r->bytes.len);
-	out[40] = (char)r->kind;
+	put_le64(out + 40, r->place << 8 | r->kind);
 	memcpy(out + RECORD_ID, r->id.p, r->id.len);
 	if (r->bytes.len > 0)
 		memcpy(out + RECORD_SIZE, r->bytes.p, r->bytes.len);
@@ -120,7 +121,7 @@ static bool record_at(
 	    get_le64(p + 8) != generation)
 		return false;
 	size_t bytes = get_le32(p + 36);
-	unsigned kind = (unsigned char)p[40];
+	uint64_t kind = get_le64(p + 40) & 0xff;
 	const char *id_end = memchr(p + RECORD_ID, '\0', QUEUE_ID_MAX);
 	if (bytes > SEGMENT_RECORD_MAX - RECORD_SIZE || bytes > len - RECORD_SIZE ||
 	    kind < SEGMENT_MESSAGE || kind > SEGMENT_REMOVED || id_end == NULL)
@@ -130,6 +131,7 @@ static bool record_at(
 	    .stamp = (int64_t)get_le64(p + 16),
 	    .arrival = {.tv_sec = (time_t)get_le64(p + 24),
 		.tv_usec = (suseconds_t)get_le32(p + 32)},
+	    .place = get_le64(p + 40) >> 8,
 	    .id = {p + RECORD_ID, (size_t)(id_end - p) - RECORD_ID},
 	    .bytes = {p + RECORD_SIZE, bytes},
 	};
@@ -297,6 +299,43 @@ int segment_remove_all(int dir)
 	return result;
 }
 
+/* A message of which only the log knows where it lies. */
+static bool is_orphan(const struct segment_record *r)
+{
+	struct commit_message m = {.arrival = r->arrival, .place = r->place};
+	return r->place != 0 && str_to_cstr(r->id, m.id, sizeof(m.id)) &&
+	    commit_message_lies(&m);
+}
+
+struct orphans {
+	void (*each)(void *context, const struct segment_record *r);
+	void *context;
+};
+
+static int tell_orphan(void *context, const struct segment_record *r)
+{
+	const struct orphans *o = context;
+	if (is_orphan(r))
+		o->each(o->context, r);
+	return 0;
+}
+
+/* While we look nobody may begin to use it. */
+static int visit_orphans(void *context, int fd)
+{
+	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0)
+		error = segment_read(fd, tell_orphan, context);
+	return error == -EWOULDBLOCK ? 0 : error;
+}
+
+int segment_orphans(
+    int dir, void (*each)(void *context, const struct segment_record *r), void *context)
+{
+	struct orphans o = {.each = each, .context = context};
+	return segment_each(dir, visit_orphans, &o, NULL);
+}
+
 /* All blocks are written once, so that a later sync has no allocation to record. */
 static int fill(int fd, int64_t size)
 {
@@ -317,6 +356,11 @@ static int note_stamp(void *context, const struct segment_record *r)
 	if (r->stamp > *last)
 		*last = r->stamp;
 	return 0;
+}
+
+static int find_orphan(UNUSED void *context, const struct segment_record *r)
+{
+	return is_orphan(r) ? -EWOULDBLOCK : 0;
 }
 
 /* A new generation begins: what was there before must be durable as files. */
@@ -345,6 +389,8 @@ static int adopt(struct segment *s)
 	int error = read_generation(s->fd, &s->generation);
 	if (error == 0)
 		error = segment_read(s->fd, note_stamp, &s->last_stamp);
+	if (error == 0 && s->last_stamp > 0)
+		error = segment_read(s->fd, find_orphan, NULL);
 	if (error == 0 && s->last_stamp == 0 && status.st_size != s->size) {
 		error = ftruncate(s->fd, 0) < 0 ? -errno : fill(s->fd, s->size);
 		if (error < 0 && ftruncate(s->fd, 0) < 0)
@@ -409,9 +455,9 @@ void segment_close(struct segment *s)
 	free(s);
 }
 
-bool segment_is_used(const struct segment *s)
+int64_t segment_last_stamp(const struct segment *s)
 {
-	return s->last_stamp > 0;
+	return s->last_stamp;
 }
 
 int segment_renew(struct segment *s)

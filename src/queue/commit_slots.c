@@ -1,0 +1,362 @@
+#include "queue/commit_slots.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "queue/commit_segment.h"
+#include "queue/queue_file.h"
+
+#define DIRECTORIES_MAX 1000
+#define FILES_MAX       400 /* each has a descriptor */
+#define LOOKED_AT       8   /* of those that wait, for each that is taken */
+#define LATE_MS         1000
+
+struct commit_slots {
+	int dir;
+	uint16_t number; /* of the directory */
+	uint32_t next;   /* number of the next file */
+	size_t count;    /* files that we have, in whatever state */
+	struct list_link free;
+	struct list_link waiting; /* in order of acceptance */
+	int64_t wanted;           /* stamp up to which somebody waits for us */
+	bool retired;
+};
+
+/* --- the directory --- */
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Descriptor, locked; -EWOULDBLOCK: somebody else's. */
+static int take_directory(unsigned number)
+{
+	char path[QUEUE_PLACE_MAX];
+	(void)snprintf(path, sizeof(path), COMMIT_SLOTS "/%u", number);
+	int error = make_directory(path);
+	int dir =
+	    error == 0 ? file_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) : error;
+	error = dir < 0 ? dir : file_try_lock(dir, FILE_LOCK_EXCLUSIVE);
+	if (error < 0)
+		file_close(&dir);
+	return error < 0 ? error : dir;
+}
+
+static struct slot_file *file_new(struct commit_slots *s, int fd, uint32_t number)
+{
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return NULL;
+	struct slot_file *f = memory_alloc(sizeof(*f));
+	f->fd = fd;
+	f->inode = status.st_ino;
+	list_init(&f->link);
+	f->message.place = queue_place(s->number, number);
+	s->count++;
+	return f;
+}
+
+/* What a process that died left: empty ones are ours; what lies in another is a message
+ * that its record speaks of, or is none, and recovery removes it. */
+static void inherit_file(struct commit_slots *s, const char *name)
+{
+	int64_t number;
+	struct stat status;
+	if (!str_to_range(str_of(name), 0, UINT32_MAX - 1, &number))
+		return;
+	if (number >= s->next)
+		s->next = (uint32_t)number + 1;
+	int fd = file_open_at(s->dir, name, O_RDWR | O_NONBLOCK, 0);
+	struct slot_file *f = NULL;
+	if (fd >= 0 && s->count < FILES_MAX && fstat(fd, &status) == 0 &&
+	    S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_size == 0 &&
+	    (status.st_mode & 07777) == QUEUE_MODE_READY && status.st_uid == geteuid())
+		f = file_new(s, fd, (uint32_t)number);
+	if (f != NULL)
+		list_append(&s->free, &f->link);
+	else
+		file_close(&fd);
+}
+
+static void inherit(struct commit_slots *s)
+{
+	int fd = file_open_at(s->dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	if (list == NULL) {
+		file_close(&fd);
+		return;
+	}
+	for (const struct dirent *e; (e = readdir(list)) != NULL;)
+		inherit_file(s, e->d_name);
+	(void)closedir(list);
+}
+
+int commit_slots_open(struct commit_slots **s_r)
+{
+	int error = make_directory(SEGMENT_DIRECTORY);
+	if (error == 0)
+		error = make_directory(COMMIT_SLOTS);
+	int dir = error == 0 ? -EWOULDBLOCK : error;
+	unsigned number = 0;
+	for (; dir == -EWOULDBLOCK && number < DIRECTORIES_MAX; number++)
+		dir = take_directory(number);
+	if (dir < 0)
+		return dir;
+	if (!file_system_is_ordered(dir)) {
+		file_close(&dir);
+		return -EOPNOTSUPP;
+	}
+	struct commit_slots *s = memory_alloc(sizeof(*s));
+	s->dir = dir;
+	s->number = (uint16_t)(number - 1);
+	list_init(&s->free);
+	list_init(&s->waiting);
+	inherit(s);
+	*s_r = s;
+	return 0;
+}
+
+static void close_all(struct commit_slots *s, struct list_link *files)
+{
+	struct slot_file *f;
+	while ((f = LIST_FIRST(files, struct slot_file, link)) != NULL)
+		commit_slots_forget(s, f);
+}
+
+void commit_slots_close(struct commit_slots *s)
+{
+	if (s == NULL)
+		return;
+	close_all(s, &s->free);
+	close_all(s, &s->waiting);
+	file_close(&s->dir);
+	free(s);
+}
+
+void commit_slots_retire(struct commit_slots *s)
+{
+	struct slot_file *f;
+	s->retired = true;
+	while ((f = LIST_FIRST(&s->free, struct slot_file, link)) != NULL) {
+		char path[QUEUE_PLACE_MAX];
+		queue_place_path(path, f->message.place);
+		(void)unlinkat(AT_FDCWD, path, 0);
+		commit_slots_forget(s, f);
+	}
+}
+
+/* --- taking --- */
+
+static bool is_empty(const struct slot_file *f)
+{
+	struct stat status;
+	return fstat(f->fd, &status) == 0 && status.st_size == 0;
+}
+
+static void look_for_settled(struct commit_slots *s)
+{
+	struct list_link *at = s->waiting.next, *next;
+	for (int i = 0; i < LOOKED_AT && at != &s->waiting; i++, at = next) {
+		next = at->next;
+		if (!is_empty(LIST_ENTRY(at, struct slot_file, link)))
+			continue;
+		list_remove(at);
+		list_append(&s->free, at);
+	}
+}
+
+static struct slot_file *make_file(struct commit_slots *s)
+{
+	char name[16];
+	struct slot_file *f = NULL;
+	if (s->count >= FILES_MAX || s->next == UINT32_MAX)
+		return NULL;
+	(void)snprintf(name, sizeof(name), "%u", (unsigned)s->next);
+	int fd =
+	    file_open_at(s->dir, name, O_RDWR | O_CREAT | O_EXCL, QUEUE_MODE_READY);
+	if (fd >= 0 && fchmod(fd, QUEUE_MODE_READY) == 0)
+		f = file_new(s, fd, s->next++);
+	if (f == NULL)
+		file_close(&fd);
+	return f;
+}
+
+struct slot_file *commit_slots_take(struct commit_slots *s)
+{
+	if (s->retired)
+		return NULL;
+	if (list_empty(&s->free))
+		look_for_settled(s);
+	struct slot_file *f = LIST_FIRST(&s->free, struct slot_file, link);
+	if (f == NULL)
+		f = make_file(s);
+	if (f == NULL)
+		return NULL;
+	list_remove(&f->link);
+	if (file_try_lock(f->fd, FILE_LOCK_EXCLUSIVE) == 0)
+		return f;
+	/* Whom a qmgr that is gone sent to the message before still holds it. */
+	list_append(&s->free, &f->link);
+	return NULL;
+}
+
+void commit_slots_accepted(
+    struct commit_slots *s, struct slot_file *f, struct timeval arrival, int64_t stamp)
+{
+	f->message.arrival = arrival;
+	f->stamp = stamp;
+	f->since = clock_ms();
+	f->asked = 0;
+	list_append(&s->waiting, &f->link);
+	file_unlock(f->fd);
+}
+
+void commit_slots_give_back(struct commit_slots *s, struct slot_file *f)
+{
+	list_append(&s->free, &f->link);
+	file_unlock(f->fd);
+}
+
+void commit_slots_forget(struct commit_slots *s, struct slot_file *f)
+{
+	s->count--;
+	list_remove(&f->link);
+	file_close(&f->fd);
+	free(f);
+}
+
+/* --- waiting --- */
+
+bool commit_slots_waiting(const struct commit_slots *s)
+{
+	return !list_empty(&s->waiting);
+}
+
+/* Has qmgr given it a name? */
+static bool is_named(const struct slot_file *f)
+{
+	char path[QUEUE_PLACE_MAX];
+	struct stat status;
+	queue_place_path(path, f->message.place);
+	int error = file_stat_at(AT_FDCWD, path, &status);
+	return error == -ENOENT || (error == 0 && status.st_ino != f->inode);
+}
+
+/* True: it still waits. */
+static bool look_again(struct commit_slots *s, struct slot_file *f)
+{
+	if (is_empty(f)) {
+		list_remove(&f->link);
+		list_append(&s->free, &f->link);
+		return false;
+	}
+	if (is_named(f)) {
+		commit_slots_forget(s, f);
+		return false;
+	}
+	return true;
+}
+
+bool commit_slots_owe(struct commit_slots *s, int64_t stamp)
+{
+	struct list_link *at = s->waiting.next, *next;
+	bool owe = false;
+	for (; at != &s->waiting; at = next) {
+		struct slot_file *f = LIST_ENTRY(at, struct slot_file, link);
+		next = at->next;
+		if (f->stamp <= stamp)
+			owe = look_again(s, f) || owe;
+	}
+	if (stamp > s->wanted)
+		s->wanted = stamp;
+	return owe;
+}
+
+void commit_slots_late(struct commit_slots *s,
+    void (*each)(void *context, const struct commit_message *m), void *context)
+{
+	int64_t now = clock_ms();
+	struct list_link *at = s->waiting.next, *next;
+	for (; at != &s->waiting; at = next) {
+		struct slot_file *f = LIST_ENTRY(at, struct slot_file, link);
+		next = at->next;
+		if (now < f->since + LATE_MS && f->stamp > s->wanted)
+			continue;
+		if (now < f->asked + LATE_MS || !look_again(s, f))
+			continue;
+		f->asked = now;
+		each(context, &f->message);
+	}
+}
+
+/* --- what lies there --- */
+
+static int open_place(uint64_t place, struct str id, int flags, struct stat *status_r)
+{
+	char path[QUEUE_PLACE_MAX];
+	queue_place_path(path, place);
+	int fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	int error = fstat(fd, status_r) < 0 ? -errno : 0;
+	if (error == 0 && (status_r->st_size == 0 || !queue_id_has_inode(id, status_r->st_ino)))
+		error = -ENOENT;
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
+}
+
+bool commit_message_lies(const struct commit_message *m)
+{
+	char bytes[QUEUE_FRONT_MAX];
+	struct stat status;
+	struct timeval arrival;
+	CLEANUP(file_close)
+	int fd = open_place(m->place, str_of(m->id), O_RDONLY, &status);
+	ssize_t got = fd < 0 ? fd : file_read_at(fd, bytes, sizeof(bytes), 0);
+	return got > 0 && queue_arrival((struct str){bytes, (size_t)got}, &arrival) &&
+	    arrival.tv_sec == m->arrival.tv_sec && arrival.tv_usec == m->arrival.tv_usec;
+}
+
+/* Closed again before the next message comes: ext4 and XFS write at its next close a file
+ * that was cut to nothing. */
+int commit_message_end(uint64_t place, struct str id)
+{
+	struct stat status;
+	CLEANUP(file_close) int fd = open_place(place, id, O_WRONLY, &status);
+	return fd < 0 ? fd : file_truncate(fd, 0);
+}
+
+static int empty_directory(const char *name)
+{
+	char path[sizeof(COMMIT_SLOTS) + 1 + sizeof(((struct dirent *)NULL)->d_name)];
+	(void)snprintf(path, sizeof(path), COMMIT_SLOTS "/%s", name);
+	int error = 0;
+	DIR *list = opendir(path);
+	if (list == NULL)
+		return errno == ENOTDIR || errno == ENOENT ? 0 : -errno;
+	for (const struct dirent *e; error == 0 && (e = readdir(list)) != NULL;)
+		if (e->d_name[0] != '.')
+			error = file_unlink(dirfd(list), e->d_name);
+	(void)closedir(list);
+	return error;
+}
+
+int commit_slots_empty(void)
+{
+	int error = 0;
+	DIR *list = opendir(COMMIT_SLOTS);
+	if (list == NULL)
+		return errno == ENOENT ? 0 : -errno;
+	for (const struct dirent *e; error == 0 && (e = readdir(list)) != NULL;)
+		if (e->d_name[0] != '.')
+			error = empty_directory(e->d_name);
+	(void)closedir(list);
+	return error;
+}
