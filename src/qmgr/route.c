@@ -39,7 +39,8 @@ static int64_t not_negative(int64_t value)
 	return value > 0 ? value : 0;
 }
 
-static void discard(struct message *m, const struct queue_recipient *r)
+static void discard(
+    struct message *m, const struct portion *p, const struct queue_recipient *r)
 {
 	const struct timeval *arrival = &m->envelope.arrival;
 	struct timeval now = clock_wall();
@@ -54,8 +55,7 @@ static void discard(struct message *m, const struct queue_recipient *r)
 	    .status = STR("2.0.0"),
 	    .word = "sent",
 	    .text = STR("undeliverable postmaster notification discarded")});
-	m->in_memory--;
-	qmgr.recipients--;
+	portion_recipients_done(m, p, 1);
 }
 
 void route_recipient(
@@ -75,7 +75,7 @@ void route_recipient(
 			address = r->address;
 	}
 	if (is_double_bounce(to, address)) {
-		discard(m, r);
+		discard(m, p, r);
 		return;
 	}
 	apply_filter(m, address, to);
