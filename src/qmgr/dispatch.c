@@ -83,6 +83,7 @@ static struct entry *entry_new(
 	m->entries++;
 	schedule_add(&e->schedule, &j->schedule, &d->schedule);
 	d->last = e;
+	clog_warn(d);
 	return e;
 }
 

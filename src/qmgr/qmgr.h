@@ -12,6 +12,7 @@
  *	schedule.c     which delivery is next: windows, pauses, turns; no I/O, own header
  *	transport.c    transports and the parameters by their names
  *	destination.c  destinations, who is dead for how long
+ *	clog.c         warnings of destinations that fill the active queue
  *	dispatch.c     entries go out to agents, outcomes come back
  *
  * Everything runs on one loop; nothing here is shared with another thread. Memory is
@@ -93,8 +94,9 @@ struct destination {
 	struct transport *transport;
 	char *nexthop,
 	    *key; /* the key is the recipient where each is a destination of its own */
-	struct entry *last; /* of those that wait, the one made last, or NULL */
-	char *dead_reason;  /* "4.4.1 connect to ..." */
+	struct entry *last;        /* of those that wait, the one made last, or NULL */
+	char *dead_reason;         /* "4.4.1 connect to ..." */
+	int64_t clog_warned_until; /* monotonic ms */
 };
 
 /* What one message has for one transport; in the arena of the message. */
@@ -197,6 +199,11 @@ void destinations_sweep(void);
 void destination_forget_dead(struct destination *d);
 /* Frees it when it holds nothing worth keeping. */
 void destination_release(struct destination *d);
+
+/* --- clog.c --- */
+/* After a new entry: warns when this destination has much of the active queue, once in
+ * qmgr_clog_warn_time. */
+void clog_warn(struct destination *d);
 
 /* --- dispatch.c --- */
 /* Adds a recipient to the entry of this message for a destination, or makes one. */
