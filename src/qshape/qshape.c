@@ -89,10 +89,16 @@ static void take_option(struct request *r, int option, const char *argument)
 }
 
 /* What has no domain stands for itself. */
-static struct str domain_of(struct str address)
+static void count_address(struct shape *s, struct str address, int64_t age)
 {
+	char lower[ADDRESS_MAX];
 	struct str domain = address_split(address).domain;
-	return domain.p != NULL ? domain : address;
+	if (domain.p == NULL)
+		domain = address;
+	size_t len = domain.len < sizeof(lower) ? domain.len : sizeof(lower);
+	for (size_t i = 0; i < len; i++)
+		lower[i] = ascii_lower(domain.p[i]);
+	shape_count(s, (struct str){.p = lower, .len = len}, age);
 }
 
 static void count_recipients(struct shape *s, struct queue_file *f, int64_t age)
@@ -102,7 +108,7 @@ static void count_recipients(struct shape *s, struct queue_file *f, int64_t age)
 		struct arena *a = arena_new(MESSAGE_ARENA);
 		ssize_t count = queue_file_recipients(f, a, &offset, recipients, PORTION);
 		for (ssize_t i = 0; i < count; i++)
-			shape_count(s, domain_of(recipients[i].address), age);
+			count_address(s, recipients[i].address, age);
 		arena_free(a);
 		if (count < 0)
 			return; /* what could be read counts */
@@ -121,11 +127,12 @@ static void count_message(
 	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(MESSAGE_ARENA);
 	if (queue_file_glance(&f, a, &e, &reason) == 0) {
 		int64_t age = clock_wall_seconds() - e.arrival.tv_sec;
-		struct str sender = e.sender.len > 0 ? e.sender : STR("MAILER-DAEMON");
-		if (r->senders)
-			shape_count(s, domain_of(sender), age);
-		else
+		if (!r->senders)
 			count_recipients(s, &f, age);
+		else if (e.sender.len > 0)
+			count_address(s, e.sender, age);
+		else
+			shape_count(s, STR("MAILER-DAEMON"), age);
 	}
 	queue_file_close(&f);
 }

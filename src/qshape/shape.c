@@ -6,7 +6,6 @@
 
 #define NUMBER_MAX   24
 #define COLUMN_MIN   2
-#define DOMAIN_MAX   1024
 #define DOMAIN_WIDTH 18 /* at least, however many buckets */
 
 struct row {
@@ -95,14 +94,9 @@ static void count_upwards(struct shape *s, struct str name, size_t bucket)
 
 void shape_count(struct shape *s, struct str domain, int64_t age_seconds)
 {
-	char lower[DOMAIN_MAX];
-	struct str name = {
-	    .p = lower, .len = domain.len < sizeof(lower) ? domain.len : sizeof(lower)};
-	for (size_t i = 0; i < name.len; i++)
-		lower[i] = ascii_lower(domain.p[i]);
 	size_t bucket = bucket_of(&s->options, age_seconds);
 	add(&s->all, bucket);
-	count_upwards(s, name, bucket);
+	count_upwards(s, domain, bucket);
 }
 
 struct shown {
