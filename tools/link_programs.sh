@@ -34,6 +34,7 @@ bounce
 pickup
 showq
 flush
+verify
 qmqpd
 proxymap
 postlogd
