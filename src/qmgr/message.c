@@ -109,6 +109,8 @@ static void take_flags(struct message *m, const struct queue_file *f)
 		trace = 0;
 	if (trace & QUEUE_TRACE_PROBE)
 		m->flags |= DELIVERY_VERIFY;
+	if (trace & QUEUE_TRACE_VERIFY)
+		m->flags |= DELIVERY_VERIFY | DELIVERY_TELL_VERIFY;
 	if (trace & QUEUE_TRACE_REPORT)
 		m->flags |= DELIVERY_TRACE;
 	if (m->envelope.warn_time < 0 && qmgr.params.confirm_delay_cleared)
@@ -218,7 +220,8 @@ static int resolve(struct message *m, struct portion *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->count; i++)
 		addresses[i] = p->recipients[i].address;
-	struct resolve_question q = {.sender = m->envelope.sender};
+	struct resolve_question q = {.sender = m->envelope.sender,
+	    .how = m->flags & DELIVERY_TELL_VERIFY ? RESOLVE_PROBE : 0};
 	int error =
 	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
 	for (size_t i = 0; error == 0 && i < p->count; i++)
