@@ -35,6 +35,7 @@ bounce
 pickup
 showq
 flush
+verify
 qmqpd
 proxymap
 postlogd

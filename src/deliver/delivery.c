@@ -110,7 +110,9 @@ static void failure(
     struct delivery *d, size_t index, struct str relay, const struct why *why)
 {
 	struct delivery_rcpt *rcpt = &d->recipients[index];
-	bool later = why_is_later(why) || outcome_soft_bounce();
+	/* A probe tells what is so: nothing is returned that could be kept. */
+	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
+	bool later = why_is_later(why) || (outcome_soft_bounce() && !probe);
 	rcpt->result = later ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
 	rcpt->failure = (struct delivery_failure){
 	    .relay = keep(d, relay),

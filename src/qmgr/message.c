@@ -105,6 +105,8 @@ static void take_flags(struct message *m, const struct queue_file *f)
 		trace = 0;
 	if (trace & QUEUE_TRACE_PROBE)
 		m->flags |= DELIVERY_VERIFY;
+	if (trace & QUEUE_TRACE_VERIFY)
+		m->flags |= DELIVERY_VERIFY | DELIVERY_TELL_VERIFY;
 	if (trace & QUEUE_TRACE_REPORT)
 		m->flags |= DELIVERY_TRACE;
 	if (m->envelope.warn_time < 0 && qmgr.params.confirm_delay_cleared)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "message/delivery.h"
 
 #define PORTION_MAX   1000 /* recipients resolved in one go */
 #define PORTION_ARENA (16 * 1024 * 1024)
@@ -154,7 +155,8 @@ static int resolve(struct message *m, struct portion *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->count; i++)
 		addresses[i] = p->recipients[i].address;
-	struct resolve_question q = {.sender = m->envelope.sender};
+	struct resolve_question q = {.sender = m->envelope.sender,
+	    .how = m->flags & DELIVERY_TELL_VERIFY ? RESOLVE_PROBE : 0};
 	int error =
 	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
 	for (size_t i = 0; error == 0 && i < p->count; i++)

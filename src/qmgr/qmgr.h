@@ -120,7 +120,7 @@ struct qmgr_state {
 	uid_t queue_owner;
 	int64_t logs_before; /* older mail may have logs of an earlier attempt */
 	struct rewrite_client *rewrite;
-	struct ipc_client *bounce, *defer, *trace;
+	struct ipc_client *bounce, *defer, *trace, *verify;
 	struct commit_notes *notes; /* NULL without commit log */
 	struct commit_pool *pool;   /* where finished files go */
 	struct map *messages;       /* active, by id */

@@ -23,6 +23,7 @@
 #define QUEUE_MODE_EXPIRE     0010
 
 /* Bits of the attribute trace_flags. */
+#define QUEUE_TRACE_VERIFY 256u  /* a probe of verify: do not deliver, tell verify */
 #define QUEUE_TRACE_PROBE  512u  /* sendmail -bv: do not deliver, report */
 #define QUEUE_TRACE_REPORT 1024u /* sendmail -v: deliver and report */
 
