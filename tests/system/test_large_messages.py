@@ -21,9 +21,9 @@ def order_of(server):
     return "".join(re.findall(r"to=<([bz])", server.log()))
 
 
-def start(make_instance, *main):
-    main = [*FEW, *main] if any("minimum" in line for line in main) else [*FEW, "qmgr_message_recipient_minimum = 1", *main]
-    return make_instance(BASE + [maps("{t.test = t:}", "{u.test = u:}"), *main], [ROW.format("t"), ROW.format("u")])
+def start(make_instance, *main, minimum=1):
+    return make_instance(BASE + [maps("{t.test = t:}", "{u.test = u:}"), *FEW, f"qmgr_message_recipient_minimum = {minimum}", *main],
+                         [ROW.format("t"), ROW.format("u")])
 
 
 @pytest.mark.parametrize("prefix", ["default", "t"])
@@ -52,7 +52,7 @@ def test_recipients_in_memory(make_instance, prefix, settings, order):
 @pytest.mark.parametrize("minimum", [1, 5])
 def test_recipients_of_each_message(make_instance, minimum):
     """qmgr_message_recipient_minimum goes before the limits."""
-    server = start(make_instance, "t_recipient_limit = 1", f"qmgr_message_recipient_minimum = {minimum}")
+    server = start(make_instance, "t_recipient_limit = 1", minimum=minimum)
     submit(server, *[f"b{number}@t.test" for number in range(4)], "z@u.test")
     assert (len(order_of(server)) < 4) == (minimum == 5)
 
