@@ -58,9 +58,29 @@ void session_log_action(const struct session *s, const char *action, const char 
 	});
 }
 
+/* soft_bounce: what is refused for good may be tried again, whatever it is. */
+static void soften(struct buf *lines)
+{
+	for (size_t at = 0; at + 6 <= lines->len;) {
+		char *line = lines->p + at;
+		if (line[0] == '5')
+			line[0] = '4';
+		if (line[4] == '5' && line[5] == '.')
+			line[4] = '4';
+		ptrdiff_t end = str_find(str_skip(buf_str(lines), at), '\n');
+		at = end < 0 ? lines->len : at + (size_t)end + 1;
+	}
+}
+
 /* Errors of writing are sticky in the stream: the command loop sees them. */
 static void send_line(struct session *s, struct str line)
 {
+	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
+	if (service_common()->soft_bounce && line.len > 0 && line.p[0] == '5') {
+		buf_add_str(&soft, line);
+		soften(&soft);
+		line = buf_str(&soft);
+	}
 	if (stream_write_str(s->stream, line) != 0 ||
 	    stream_write(s->stream, "\r\n", 2) != 0)
 		s->end = SESSION_CLOSE;
