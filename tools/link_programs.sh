@@ -17,7 +17,8 @@ postconf
 postlog
 postsuper
 postkick
-postlock'
+postlock
+qshape'
 daemons='master
 smtpd
 cleanup

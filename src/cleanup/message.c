@@ -74,11 +74,13 @@ void message_detect_utf8(struct message *m, struct str text)
 		m->size.sendopts |= CLEANUP_SENDOPT_SMTPUTF8;
 }
 
-/* These stand before the sender, all other attributes behind. */
+/* These stand before the sender, all other attributes behind: what a service says of its
+ * own mail before it says from whom it is. */
 static bool stands_first(const struct cleanup_attribute *a)
 {
 	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context") ||
-	    str_is(a->name, "log_message_origin") || str_is(a->name, "trace_flags");
+	    str_is(a->name, "trace_flags") ||
+	    (str_is(a->name, "log_message_origin") && str_is(a->value, "local"));
 }
 
 static void write_attributes(struct message *m, bool first)

@@ -300,7 +300,7 @@ static bool message_open(struct delivery *d, struct why *why)
 		    STR_ARG(d->request.id));
 	}
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
-	error = queue_file_envelope(&d->file, d->arena, &d->envelope, &reason);
+	error = queue_file_head(&d->file, d->arena, &d->envelope, &reason);
 	if (error == 0)
 		return true;
 	queue_file_close(&d->file);

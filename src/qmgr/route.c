@@ -60,7 +60,8 @@ static void tell_verify(const struct queue_recipient *r)
 		log_warning("verify service: %s", strerror(-error));
 }
 
-static void discard(struct message *m, const struct queue_recipient *r)
+static void discard(
+    struct message *m, const struct portion *p, const struct queue_recipient *r)
 {
 	if (m->flags & DELIVERY_TELL_VERIFY)
 		tell_verify(r);
@@ -77,8 +78,7 @@ static void discard(struct message *m, const struct queue_recipient *r)
 	    .status = STR("2.0.0"),
 	    .word = m->flags & DELIVERY_VERIFY ? "deliverable" : "sent",
 	    .text = STR(DISCARDED)});
-	m->in_memory--;
-	qmgr.recipients--;
+	portion_recipients_done(m, p, 1);
 }
 
 void route_recipient(
@@ -98,7 +98,7 @@ void route_recipient(
 			address = r->address;
 	}
 	if (is_double_bounce(to, address)) {
-		discard(m, r);
+		discard(m, p, r);
 		return;
 	}
 	apply_filter(m, address, to);

@@ -91,6 +91,12 @@ MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
 MUST_USE int queue_file_glance(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
 
+/* The same for those whom qmgr sends to a message that it read to its end: what stands
+ * before the recipients, and where the content is; how many recipients there are makes no
+ * difference. A file without recipients or size record is read to its content. */
+MUST_USE int queue_file_head(struct queue_file *f, struct arena *a,
+    struct queue_envelope *e_r, struct buf *reason);
+
 /* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset
  * moves on, and is -1 after the last one (extracted segment included). Count or -EBADMSG,
  * -errno. */
