@@ -42,22 +42,6 @@ static const char *id_or_noqueue(const struct session *s)
 	return id.len > 0 ? id.p : "NOQUEUE";
 }
 
-void session_log_action(const struct session *s, const char *action, const char *where,
-    struct str text, const struct str *recipient)
-{
-	log_reject(&(struct log_reject){
-	    .queue_id = session_queue_id(s),
-	    .action = action,
-	    .where = where,
-	    .client = s->client_text,
-	    .text = text,
-	    .sender = s->transaction != NULL ? &s->transaction->sender : NULL,
-	    .recipient = recipient,
-	    .protocol = str_of(session_protocol(s)),
-	    .helo = s->helo,
-	});
-}
-
 /* soft_bounce: what is refused for good may be tried again, whatever it is. */
 static void soften(struct buf *lines)
 {
@@ -72,15 +56,39 @@ static void soften(struct buf *lines)
 	}
 }
 
+/* `soft` keeps what is changed. */
+static struct str softened(struct str lines, struct buf *soft)
+{
+	if (!service_common()->soft_bounce || lines.len == 0 || lines.p[0] != '5')
+		return lines;
+	buf_add_str(soft, lines);
+	soften(soft);
+	return buf_str(soft);
+}
+
+void session_log_action(const struct session *s, const char *action, const char *where,
+    struct str text, const struct str *recipient)
+{
+	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
+	text = softened(text, &soft);
+	log_reject(&(struct log_reject){
+	    .queue_id = session_queue_id(s),
+	    .action = action,
+	    .where = where,
+	    .client = s->client_text,
+	    .text = text,
+	    .sender = s->transaction != NULL ? &s->transaction->sender : NULL,
+	    .recipient = recipient,
+	    .protocol = str_of(session_protocol(s)),
+	    .helo = s->helo,
+	});
+}
+
 /* Errors of writing are sticky in the stream: the command loop sees them. */
 static void send_line(struct session *s, struct str line)
 {
 	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
-	if (service_common()->soft_bounce && line.len > 0 && line.p[0] == '5') {
-		buf_add_str(&soft, line);
-		soften(&soft);
-		line = buf_str(&soft);
-	}
+	line = softened(line, &soft);
 	if (stream_write_str(s->stream, line) != 0 ||
 	    stream_write(s->stream, "\r\n", 2) != 0)
 		s->end = SESSION_CLOSE;
