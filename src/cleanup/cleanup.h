@@ -42,6 +42,7 @@ struct cleanup_state {
 	struct qmgr_client *qmgr;
 	struct run_timer *late; /* looks after mail without a name */
 	bool looking_after;
+	struct ipc_client *verify;
 	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
 	struct mapping *mapping;
 	struct bcc *bcc;
@@ -122,6 +123,10 @@ bool recipients_changed(struct virtual_aliases *aliases);
 void recipients_add(
     struct message *m, const struct cleanup_recipient *list, uint32_t count);
 void recipients_add_bcc(struct message *m, struct str address);
+
+/* --- probe.c --- */
+/* Tells verify that the address of this probe stands for several. */
+void probe_answer(struct message *m, struct str address);
 /* Completes an address; gives it back unchanged when that is sure. */
 struct str address_complete(
     struct message *m, struct str address, enum rewrite_context context);

@@ -1,6 +1,6 @@
 #include "conf/expand_function.h"
 
-#include <unicode/uidna.h>
+#include "conf/unicode.h"
 
 #define DOMAIN_MAX 1024
 
@@ -17,10 +17,11 @@ static bool domain_to_ascii(struct str argument, struct buf *out, struct buf *er
 	UErrorCode status = U_ZERO_ERROR;
 	UIDNAInfo info = UIDNA_INFO_INITIALIZER;
 	char result[DOMAIN_MAX];
-	UIDNA *idna = uidna_openUTS46(UIDNA_NONTRANSITIONAL_TO_ASCII, &status);
-	int32_t len = uidna_nameToASCII_UTF8(idna, argument.p, (int32_t)argument.len,
-	    result, (int32_t)sizeof(result), &info, &status);
-	uidna_close(idna);
+	const struct unicode *icu = unicode_library();
+	UIDNA *idna = icu->idna_open(UIDNA_NONTRANSITIONAL_TO_ASCII, &status);
+	int32_t len = icu->idna_to_ascii(idna, argument.p, (int32_t)argument.len, result,
+	    (int32_t)sizeof(result), &info, &status);
+	icu->idna_close(idna);
 	if (U_FAILURE(status) || info.errors != 0 || len < 0 ||
 	    (size_t)len > sizeof(result)) {
 		buf_printf(error, "domain_to_ascii: bad domain name: \"%.*s\"",

@@ -99,7 +99,7 @@ static int name_finally(struct drop *p, struct arena *a)
 	return p->final != NULL ? 0 : -ENOMEM;
 }
 
-static int write_file(struct drop *p, struct delivery *d)
+static int write_file(struct drop *p, struct delivery *d, bool more)
 {
 	const struct maildir_target *t = &p->job->target;
 	struct message_style style = {.flags = t->copy_flags};
@@ -108,7 +108,7 @@ static int write_file(struct drop *p, struct delivery *d)
 		return error;
 	int64_t written = message_copy(d, p->job->recipient, &style, p->fd, t->limit);
 	error = written < 0 ? (int)written : name_finally(p, d->arena);
-	return error != 0 ? error : settle_begin(&p->settle, p->fd);
+	return error != 0 ? error : settle_begin(&p->settle, p->fd, more);
 }
 
 /* The file is whole before it appears in new. */
@@ -196,7 +196,7 @@ void maildir_deliver(
 		return;
 	for (size_t i = 0; i < count; i++) {
 		drops[i] = (struct drop){.job = &jobs[i], .now = clock_wall(), .fd = -1};
-		drops[i].error = write_file(&drops[i], d);
+		drops[i].error = write_file(&drops[i], d, count > 1);
 	}
 	for (size_t i = 0; i < count; i++)
 		if (drops[i].error == 0)

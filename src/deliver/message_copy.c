@@ -126,6 +126,10 @@ int64_t message_copy(struct delivery *d, size_t recipient,
 	    .pending = BUF_INIT(COPY_BUFFER + RECORD_DATA_MAX),
 	    .style = style,
 	    .eol = style->eol != NULL ? style->eol : "\n"};
+	/* Small ones do not grow by steps. */
+	(void)buf_reserve(&c.pending,
+	    (size_t)d->file.status.st_size < COPY_BUFFER ? (size_t)d->file.status.st_size
+							 : COPY_BUFFER);
 	add_agent_fields(&c, d, recipient);
 	queue_file_content_start(&d->file, &d->envelope);
 	struct str line;

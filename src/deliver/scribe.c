@@ -15,6 +15,8 @@
 #define PACKET_MAX   (128 * 1024) /* fits into a socket's buffer */
 #define ERRAND_ARENA (8 * 1024 * 1024)
 #define CHILD_FD     3
+/* How long the agent's loop stands still for a report. */
+#define BLOCKED_SECONDS 1
 /* A report with a file is one packet too. A longer file is one that it does not take: a
  * child of its own then does. */
 #define FOUND_MAX  (64 * 1024)
@@ -149,6 +151,7 @@ static void end_scribe(void)
 
 static bool start_scribe(void)
 {
+	const struct timeval patience = {.tv_sec = BLOCKED_SECONDS};
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return false;
@@ -160,7 +163,9 @@ static bool start_scribe(void)
 		.fd_count = ARRAY_SIZE(fds),
 	    });
 	file_close(&pair[1]);
-	if (pid < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) {
+	if (pid < 0 ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) !=
+		0) {
 		file_close(&pair[0]);
 		return false;
 	}
@@ -224,22 +229,23 @@ static bool send_errand(struct str packet, int queue_fd)
 	control.header.cmsg_type = SCM_RIGHTS;
 	control.header.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&control.header), &queue_fd, sizeof(queue_fd));
-	return sendmsg(scribe.fd, &message, MSG_NOSIGNAL) == (ssize_t)packet.len;
+	return sendmsg(scribe.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	    (ssize_t)packet.len;
 }
 
-/* The report's length; 0 when the scribe died, or -ETIMEDOUT. */
+/* The report's length; 0 when the scribe died, or -ETIMEDOUT. It comes within
+ * milliseconds, and this process has nothing else to do: only a late one is waited for on
+ * the loop, which takes more calls and keeps the watchdog quiet. */
 static ssize_t receive_report(int64_t deadline)
 {
-	for (;;) {
+	ssize_t got = recv(scribe.fd, scribe.report, REPORT_MAX, 0);
+	while (got < 0 && (errno == EAGAIN || errno == EINTR)) {
 		int error = run_wait_readable(scribe.watch, deadline);
 		if (error != 0)
 			return error;
-		ssize_t got = recv(scribe.fd, scribe.report, REPORT_MAX, 0);
-		if (got >= 0)
-			return got;
-		if (errno != EAGAIN && errno != EINTR)
-			return 0;
+		got = recv(scribe.fd, scribe.report, REPORT_MAX, MSG_DONTWAIT);
 	}
+	return got > 0 ? got : 0;
 }
 
 /* What it did before it failed is not known: all are tried again. */

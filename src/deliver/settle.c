@@ -28,10 +28,10 @@ static int write_out(int fd, unsigned flags)
 	return -error;
 }
 
-int settle_begin(struct settle *s, int fd)
+int settle_begin(struct settle *s, int fd, bool more)
 {
 	s->in_order = has_one_journal(fd);
-	return s->in_order ? write_out(fd, SYNC_FILE_RANGE_WRITE) : 0;
+	return s->in_order && more ? write_out(fd, SYNC_FILE_RANGE_WRITE) : 0;
 }
 
 int settle_data(const struct settle *s, int fd)

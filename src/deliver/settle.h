@@ -19,8 +19,9 @@ struct settle {
 	bool in_order; /* its file system has one journal */
 };
 
-/* The bytes start on their way to the disk. */
-MUST_USE int settle_begin(struct settle *s, int fd);
+/* The bytes start on their way to the disk, where `more` files come before settle_data
+ * waits for them. */
+MUST_USE int settle_begin(struct settle *s, int fd, bool more);
 /* They are there, though without a name only as durable as the next sync. */
 MUST_USE int settle_data(const struct settle *s, int fd);
 /* The file and the name that it got since are durable. */

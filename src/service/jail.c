@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/panic.h"
+#include "conf/unicode.h"
 
 static void enter_jail(const char *directory)
 {
+	(void)unicode_library();
 	if (chroot(directory) != 0)
 		fatal("chroot(%s): %s", directory, strerror(errno));
 	if (chdir("/") != 0)

@@ -1,7 +1,7 @@
 /* table_fold: the lower case that keys are compared in. */
 #include "table/source.h"
 
-#include <unicode/ucasemap.h>
+#include "conf/unicode.h"
 
 static void fold_ascii(struct buf *out, struct str key)
 {
@@ -17,12 +17,13 @@ static bool fold_utf8(struct buf *out, struct str key)
 	char *place = buf_reserve(out, room);
 	if (place == NULL || key.len > INT32_MAX / 3 - 1)
 		return false;
-	UCaseMap *map = ucasemap_open("", U_FOLD_CASE_DEFAULT, &status);
+	const struct unicode *icu = unicode_library();
+	UCaseMap *map = icu->case_open("", U_FOLD_CASE_DEFAULT, &status);
 	if (U_FAILURE(status))
 		return false;
-	int32_t len = ucasemap_utf8FoldCase(
+	int32_t len = icu->case_fold_utf8(
 	    map, place, (int32_t)room, key.p, (int32_t)key.len, &status);
-	ucasemap_close(map);
+	icu->case_close(map);
 	if (U_FAILURE(status) || len < 0 || (size_t)len > room)
 		return false;
 	buf_advance(out, (size_t)len);
