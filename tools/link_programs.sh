@@ -17,7 +17,8 @@ postconf
 postlog
 postsuper
 postkick
-postlock'
+postlock
+qshape'
 daemons='master
 smtpd
 cleanup
@@ -34,6 +35,7 @@ bounce
 pickup
 showq
 flush
+verify
 qmqpd
 proxymap
 postlogd

@@ -179,6 +179,8 @@ static void started(void)
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 	cleanup.qmgr = qmgr_client_new(
 	    service_client_new(common, SERVICE_PUBLIC, common->queue_service_name));
+	cleanup.verify = service_client_new(
+	    common, SERVICE_PRIVATE, common->address_verify_service_name);
 }
 
 static bool stale(void)

@@ -40,6 +40,7 @@ struct cleanup_state {
 	struct commit *commit;
 	struct rewrite_client *rewrite;
 	struct qmgr_client *qmgr;
+	struct ipc_client *verify;
 	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
 	struct mapping *mapping;
 	struct bcc *bcc;
@@ -118,6 +119,10 @@ bool recipients_changed(struct virtual_aliases *aliases);
 void recipients_add(
     struct message *m, const struct cleanup_recipient *list, uint32_t count);
 void recipients_add_bcc(struct message *m, struct str address);
+
+/* --- probe.c --- */
+/* Tells verify that the address of this probe stands for several. */
+void probe_answer(struct message *m, struct str address);
 /* Completes an address; gives it back unchanged when that is sure. */
 struct str address_complete(
     struct message *m, struct str address, enum rewrite_context context);

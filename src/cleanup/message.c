@@ -74,10 +74,13 @@ void message_detect_utf8(struct message *m, struct str text)
 		m->size.sendopts |= CLEANUP_SENDOPT_SMTPUTF8;
 }
 
-/* These two stand before the sender, all other attributes behind. */
+/* These stand before the sender, all other attributes behind: what a service says of its
+ * own mail before it says from whom it is. */
 static bool stands_first(const struct cleanup_attribute *a)
 {
-	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context");
+	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context") ||
+	    str_is(a->name, "trace_flags") ||
+	    (str_is(a->name, "log_message_origin") && str_is(a->value, "local"));
 }
 
 static void write_attributes(struct message *m, bool first)
@@ -202,7 +205,8 @@ static void finish(struct message *m)
 	content_end(m);
 	if (m->mime_refusal != NULL)
 		message_refuse(m, CLEANUP_CONTENT, m->mime_refusal);
-	if (m->status == CLEANUP_OK && m->size.recipients == 0)
+	if (m->status == CLEANUP_OK && m->size.recipients == 0 &&
+	    !(m->envelope.flags & CLEANUP_PROBE))
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
 	write_extracted(m);
 	flush_out(m);

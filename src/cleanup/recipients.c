@@ -205,6 +205,20 @@ static struct str recipient_address(struct message *m, struct str address)
 	return mapping_apply(m, address, USE_ENVELOPE_RECIPIENT);
 }
 
+/* What was written for a probe goes again when it is of several; more than `out` holds
+ * is not waited for, and each of them is asked. */
+static void add_probed(struct message *m, struct expansion *x, struct str address)
+{
+	size_t len = m->out.len;
+	int64_t count = m->size.recipients;
+	add_expanded(x, address);
+	if (m->size.recipients - count < 2 || m->out.len < len)
+		return;
+	buf_truncate(&m->out, len);
+	m->size.recipients = count;
+	probe_answer(m, x->original);
+}
+
 static void add_one(struct message *m, const struct cleanup_recipient *r)
 {
 	struct str address = recipient_address(m, r->address);
@@ -213,6 +227,10 @@ static void add_one(struct message *m, const struct cleanup_recipient *r)
 	    .source = r,
 	    .original = r->original.len > 0 ? r->original : r->address,
 	};
+	if (m->envelope.flags & CLEANUP_PROBE) {
+		add_probed(m, &x, address);
+		return;
+	}
 	add_expanded(&x, address);
 	bcc_of_recipient(m, address);
 }

@@ -110,7 +110,9 @@ static void failure(
     struct delivery *d, size_t index, struct str relay, const struct why *why)
 {
 	struct delivery_rcpt *rcpt = &d->recipients[index];
-	bool later = why_is_later(why) || outcome_soft_bounce();
+	/* A probe tells what is so: nothing is returned that could be kept. */
+	bool probe = (d->request.flags & DELIVERY_VERIFY) != 0;
+	bool later = why_is_later(why) || (outcome_soft_bounce() && !probe);
 	rcpt->result = later ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
 	rcpt->failure = (struct delivery_failure){
 	    .relay = keep(d, relay),
@@ -300,7 +302,7 @@ static bool message_open(struct delivery *d, struct why *why)
 		    STR_ARG(d->request.id));
 	}
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
-	error = queue_file_envelope(&d->file, d->arena, &d->envelope, &reason);
+	error = queue_file_head(&d->file, d->arena, &d->envelope, &reason);
 	if (error == 0)
 		return true;
 	queue_file_close(&d->file);

@@ -8,13 +8,14 @@
 #include "client/bounce_client.h"
 #include "client/flush_client.h"
 #include "client/service_client.h"
+#include "client/verify_client.h"
 #include "mail/log_lines.h"
 #include "table/match_list.h"
 
 static struct {
 	const struct common_params *common;
 	uid_t owner;
-	struct ipc_client *bounce, *defer, *trace, *flush;
+	struct ipc_client *bounce, *defer, *trace, *flush, *verify;
 	struct match_list *flush_domains;
 } environment;
 
@@ -46,6 +47,8 @@ void delivery_open(const struct common_params *common, uid_t queue_owner)
 	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
 	environment.flush =
 	    service_client_new(common, SERVICE_PUBLIC, common->flush_service_name);
+	environment.verify = service_client_new(
+	    common, SERVICE_PRIVATE, common->address_verify_service_name);
 	log_delays_digits((int)common->delay_logging_resolution_limit);
 	address_log_format(strcmp(common->info_log_address_format, "external") == 0);
 }
@@ -113,11 +116,20 @@ bool outcome_is_traced(const struct delivery *d, size_t index)
 	return (d->request.flags & all) != 0 || (asked && !d->passes_notify);
 }
 
+/* What verify does not keep. */
+static bool is_forgotten(const struct delivery *d)
+{
+	return (d->request.flags & DELIVERY_TELL_VERIFY) != 0 &&
+	    !environment.common->address_verify_negative_cache;
+}
+
 static const char *word_of(const struct delivery *d, size_t index)
 {
 	const struct delivery_rcpt *rcpt = &d->recipients[index];
 	if (is_probe(d) && !rcpt->untold)
-		return rcpt->result == DELIVERY_SENT ? "deliverable" : "undeliverable";
+		return rcpt->result == DELIVERY_SENT ? "deliverable"
+		    : is_forgotten(d)                ? "undeliverable-but-not-cached"
+						     : "undeliverable";
 	switch (rcpt->result) {
 	case DELIVERY_SENT:
 		return "sent";
@@ -294,24 +306,68 @@ void outcome_tell_owner(struct delivery *d, size_t index)
 		defer_untold(&d->recipients[index]);
 }
 
+/* What can come of a probe: what the report calls it, and what verify does. */
+static const struct probe_outcome {
+	enum delivery_result result;
+	const char *action;
+	enum verify_status status;
+} probe_outcomes[] = {
+    {DELIVERY_SENT, "deliverable", VERIFY_DELIVERABLE},
+    {DELIVERY_BOUNCED, "undeliverable", VERIFY_UNDELIVERABLE},
+    {DELIVERY_DEFERRED, "undeliverable", VERIFY_TRY_LATER},
+};
+
+/* The address that verify asked about: as it was before anything was mapped. */
+static struct str asked_address(const struct delivery_recipient *r)
+{
+	ptrdiff_t type_end = str_find(r->dsn_orcpt, ';');
+	if (r->original.len > 0)
+		return r->original;
+	return type_end > 0 ? str_skip(r->dsn_orcpt, (size_t)type_end + 1) : r->address;
+}
+
+static int tell_of(struct str address, const struct probe_outcome *o, struct str text)
+{
+	struct verify_update update = {.address = address,
+	    .status = (uint8_t)o->status,
+	    .text = str_slice(text, 0, WHY_TEXT_MAX)};
+	return verify_client_update(
+	    environment.verify, &update, service_client_deadline(environment.common));
+}
+
+/* What it was mapped to is known then, too. */
+static int tell_verify(const struct delivery *d, const struct probe_outcome *o)
+{
+	int error = 0;
+	for (size_t i = 0; error == 0 && i < d->count; i++) {
+		const struct delivery_rcpt *rcpt = &d->recipients[i];
+		struct str address = rcpt->request->address;
+		struct str asked = asked_address(rcpt->request);
+		if (rcpt->result != o->result)
+			continue;
+		error = tell_of(asked, o, rcpt->failure.text);
+		if (error == 0 && !str_equal(address, asked) && !rcpt->part)
+			error = tell_of(address, o, rcpt->failure.text);
+	}
+	return error;
+}
+
+static int report_probe(const struct delivery *d, const struct probe_outcome *o)
+{
+	if (d->request.flags & DELIVERY_TELL_VERIFY)
+		return tell_verify(d, o);
+	return append(
+	    d, &(struct destination_log){environment.trace, o->result, o->action, true});
+}
+
 /* What a probe found out is its report; it is never tried again. */
 static void finish_probe(struct delivery *d)
 {
-	static const struct {
-		enum delivery_result result;
-		const char *action;
-	} outcomes[] = {
-	    {DELIVERY_SENT, "deliverable"},
-	    {DELIVERY_BOUNCED, "undeliverable"},
-	    {DELIVERY_DEFERRED, "undeliverable"},
-	};
 	int error = 0;
-	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(outcomes); i++)
-		error = append(d,
-		    &(struct destination_log){
-			environment.trace, outcomes[i].result, outcomes[i].action, true});
-	for (size_t i = 0; error != 0 && i < ARRAY_SIZE(outcomes); i++)
-		becomes_deferral(d, outcomes[i].result);
+	for (size_t i = 0; error == 0 && i < ARRAY_SIZE(probe_outcomes); i++)
+		error = report_probe(d, &probe_outcomes[i]);
+	for (size_t i = 0; error != 0 && i < ARRAY_SIZE(probe_outcomes); i++)
+		becomes_deferral(d, probe_outcomes[i].result);
 	for (size_t i = 0; i < d->count; i++) {
 		if (d->recipients[i].result == DELIVERY_PASSED ||
 		    d->recipients[i].result == DELIVERY_EXPANDED)

@@ -2,10 +2,10 @@
  * Inside src/deliver: how the outcome of each recipient becomes true. Entries in the
  * bounce, defer and trace logs come first, then log lines, then marks.
  *
- * A probe (DELIVERY_VERIFY) has one outcome, a line in the trace log; its recipients are
- * done whatever came out. With DELIVERY_TRACE every outcome goes to the trace log too,
- * and so does success where the sender asked for it (RFC 3461) and the next hop cannot
- * tell.
+ * A probe (DELIVERY_VERIFY) has one outcome, a line in the trace log, or what verify is
+ * told (DELIVERY_TELL_VERIFY); its recipients are done whatever came out. With
+ * DELIVERY_TRACE every outcome goes to the trace log too, and so does success where the
+ * sender asked for it (RFC 3461) and the next hop cannot tell.
  */
 #ifndef DELIVER_OUTCOME_H
 #define DELIVER_OUTCOME_H

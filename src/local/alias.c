@@ -147,7 +147,11 @@ bool alias_deliver(const struct member *m)
 		return false;
 	switch (look_up(m, &matched, &value)) {
 	case TABLE_FOUND:
-		expand(m, matched, buf_str(&value));
+		/* Whoever stands behind it: the address that verify asks about exists. */
+		if (m->tree->delivery->request.flags & DELIVERY_TELL_VERIFY)
+			member_sent(m, "aliased to %s", buf_cstr(&value));
+		else
+			expand(m, matched, buf_str(&value));
 		return true;
 	case TABLE_ABSENT:
 		return false;

@@ -146,6 +146,10 @@ static bool follow(const struct member *m, const struct account *account,
 	struct member child = *m;
 	struct str unmatched = STR_EMPTY;
 	child.account = account;
+	if (m->tree->delivery->request.flags & DELIVERY_TELL_VERIFY) {
+		member_sent(m, "forward via file: %.*s", STR_ARG(file->path));
+		return true;
+	}
 	if ((local.propagate & ORIGIN_FORWARD) && !used_extension(f, file->path))
 		unmatched = str_skip(m->name, m->base.len);
 	return items_deliver(&child, ORIGIN_FORWARD, file->text, unmatched);

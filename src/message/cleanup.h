@@ -41,7 +41,8 @@ enum cleanup_flags {
 	CLEANUP_DETECT_UTF8 = 32, /* find out whether SMTPUTF8 is needed */
 	CLEANUP_COMPLETE =
 	    64, /* local origin: rewrite header addresses, add missing fields */
-	CLEANUP_BCC = 128, /* new mail: copies for always_bcc, *_bcc_maps */
+	CLEANUP_BCC = 128,   /* new mail: copies for always_bcc, *_bcc_maps */
+	CLEANUP_PROBE = 256, /* of verify: what has several aliases is not delivered to */
 };
 /* Mail from outside, before receive_override_options. */
 #define CLEANUP_EXTERNAL (CLEANUP_MAP | CLEANUP_FILTER | CLEANUP_BCC)

@@ -23,6 +23,8 @@ enum delivery_flags {
 	DELIVERY_TRACE = 2,           /* report success to the trace service */
 	DELIVERY_KEEP_CONNECTION = 4, /* more for this destination is waiting */
 	DELIVERY_PART = 16, /* of a recipient that has others too: not to be marked */
+	DELIVERY_TELL_VERIFY =
+	    32, /* of a probe: its outcome goes to verify, not to trace */
 	DELIVERY_DELAY_CLEARED = 8, /* the sender was told of a delay: success too */
 };
 

@@ -18,21 +18,13 @@
 
 #define RETRY_TRANSPORT "retry"
 
-void dispatch_forget_portion(struct portion *p)
-{
-	if (--p->references > 0)
-		return;
-	arena_free(p->arena);
-	free(p);
-}
-
 static void entry_free(struct entry *e)
 {
 	struct message *m = e->message;
-	m->in_memory -= e->count;
-	qmgr.recipients -= e->count;
+	portion_recipients_done(m, e->portion, e->count);
+	e->destination->transport->in_memory -= e->count;
 	m->entries--;
-	dispatch_forget_portion(e->portion);
+	portion_forget(e->portion);
 	free(e);
 	message_entry_done(m);
 	intake_wake();
@@ -91,6 +83,7 @@ static struct entry *entry_new(
 	m->entries++;
 	schedule_add(&e->schedule, &j->schedule, &d->schedule);
 	d->last = e;
+	clog_warn(d);
 	return e;
 }
 
@@ -103,10 +96,10 @@ void dispatch_add(struct message *m, struct portion *p, struct destination *d,
 	if (e == NULL) { /* the portion's memory is used up: the rest waits for the next
 			    attempt */
 		m->left = true;
-		m->in_memory--;
-		qmgr.recipients--;
+		portion_recipients_done(m, p, 1);
 		return;
 	}
+	d->transport->in_memory++;
 	e->recipients[e->count++] = (struct delivery_recipient){.offset = r->offset,
 	    .address = address,
 	    .original = r->original,

@@ -1,5 +1,4 @@
-/* A queue file becomes active: its envelope is read, its recipients are read in portions,
- * resolved, and handed to dispatch. */
+/* A queue file becomes active: its envelope and first recipients are read. */
 #include "qmgr/qmgr.h"
 
 #include <errno.h>
@@ -16,9 +15,6 @@
 #include "message/delivery.h"
 
 #define MESSAGE_ARENA (512 * 1024)
-#define PORTION_MAX   1000 /* recipients resolved in one go */
-#define PORTION_ARENA (16 * 1024 * 1024)
-#define UNREACHABLE   "rewrite service is not available"
 
 static int64_t wall_microseconds(void)
 {
@@ -109,6 +105,8 @@ static void take_flags(struct message *m, const struct queue_file *f)
 		trace = 0;
 	if (trace & QUEUE_TRACE_PROBE)
 		m->flags |= DELIVERY_VERIFY;
+	if (trace & QUEUE_TRACE_VERIFY)
+		m->flags |= DELIVERY_VERIFY | DELIVERY_TELL_VERIFY;
 	if (trace & QUEUE_TRACE_REPORT)
 		m->flags |= DELIVERY_TRACE;
 	if (m->envelope.warn_time < 0 && qmgr.params.confirm_delay_cleared)
@@ -144,116 +142,6 @@ static struct message *message_load(
 	arena_free(m->arena);
 	free(m);
 	return NULL;
-}
-
-/* How many recipients may be read now: what is free, and at least the guaranteed minimum;
- * room for no more than the file has left, as most messages have one, and one more that
- * would be too many. */
-static size_t portion_size(const struct message *m)
-{
-	size_t left = m->envelope.recipient_count - (size_t)m->read + 1;
-	size_t limit = (size_t)qmgr.params.qmgr_message_recipient_limit;
-	size_t least = (size_t)qmgr.params.qmgr_message_recipient_minimum;
-	size_t free_now = limit > qmgr.recipients ? limit - qmgr.recipients : 0;
-	size_t size = free_now > least ? free_now : least;
-	size = size < PORTION_MAX ? size : PORTION_MAX;
-	return size < left ? size : left;
-}
-
-static struct str shown(const struct queue_recipient *r)
-{
-	return r->original.len > 0 ? r->original : r->address;
-}
-
-/* REDIRECT sends one message instead of all. For them stands, in the log, the recipient
- * whose address comes first in the alphabet. */
-static void apply_redirect(struct message *m, struct portion *p)
-{
-	if (m->envelope.redirect.len == 0 || p->count == 0)
-		return;
-	struct queue_recipient *first = &p->recipients[0];
-	for (size_t i = 1; i < p->count; i++)
-		if (str_compare(shown(&p->recipients[i]), shown(first)) < 0)
-			*first = p->recipients[i];
-	first->original = shown(first);
-	first->address = m->envelope.redirect;
-	p->count = 1;
-	m->next_offset = -1;
-}
-
-static struct portion *portion_read(struct message *m, struct queue_file *f)
-{
-	struct portion *p = memory_alloc(sizeof(*p));
-	size_t size = portion_size(m);
-	p->arena = arena_new(PORTION_ARENA);
-	p->references = 1;
-	p->recipients = arena_alloc_array(p->arena, size, sizeof(*p->recipients));
-	ssize_t got = p->recipients != NULL
-	    ? queue_file_recipients(f, p->arena, &m->next_offset, p->recipients, size)
-	    : -ENOMEM;
-	m->read += got > 0 ? (uint64_t)got : 0;
-	/* A file whose pointers lead in a circle has recipients without end. */
-	if (m->read > m->envelope.recipient_count)
-		got = -EBADMSG;
-	if (got >= 0) {
-		p->count = (size_t)got;
-		apply_redirect(m, p);
-		m->in_memory += p->count;
-		qmgr.recipients += p->count;
-		return p;
-	}
-	log_warning("%s: cannot read recipients: %s", m->id, strerror((int)-got));
-	m->left = true;
-	m->next_offset = -1;
-	dispatch_forget_portion(p);
-	return NULL;
-}
-
-static int resolve(struct message *m, struct portion *p)
-{
-	struct str *addresses = arena_alloc_array(p->arena, p->count, sizeof(*addresses));
-	struct resolved *results =
-	    arena_alloc_array(p->arena, p->count, sizeof(*results));
-	if (addresses == NULL || results == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->count; i++)
-		addresses[i] = p->recipients[i].address;
-	struct resolve_question q = {.sender = m->envelope.sender};
-	int error =
-	    rewrite_resolve(qmgr.rewrite, q, addresses, p->count, p->arena, results);
-	for (size_t i = 0; error == 0 && i < p->count; i++)
-		route_recipient(m, p, i, &results[i]);
-	return error;
-}
-
-/* Without the resolver nobody can be reached: all these wait. */
-static void resolver_failed(struct message *m, struct portion *p, int error)
-{
-	log_warning("%s: %s: %s", m->id, UNREACHABLE, strerror(-error));
-	m->in_memory -= p->count;
-	qmgr.recipients -= p->count;
-	m->left = true;
-}
-
-static void run_all(void)
-{
-	size_t at = 0;
-	struct str name;
-	void *t;
-	while (map_next(qmgr.transports, &at, &name, &t))
-		dispatch_run(t);
-}
-
-static void read_portion(struct message *m, struct queue_file *f)
-{
-	struct portion *p = portion_read(m, f);
-	if (p == NULL)
-		return;
-	int error = p->count > 0 ? resolve(m, p) : 0;
-	if (error != 0)
-		resolver_failed(m, p, error);
-	dispatch_forget_portion(p);
-	run_all();
 }
 
 /* The defer log of the attempt before. */
@@ -293,42 +181,11 @@ bool message_activate(const char *queue, struct str id)
 	m->next_offset = attempt ? 0 : -1;
 	m->left = !attempt;
 	if (attempt)
-		read_portion(m, &f);
+		portion_take(m, &f);
 	queue_file_close(&f);
 	m->reading = false;
 	message_entry_done(m);
 	return true;
-}
-
-static void refill(void *argument)
-{
-	struct message *m = argument;
-	struct queue_file f;
-	int error =
-	    queue_file_open(&f, m->queue, str_of(m->id), false, false, qmgr.queue_owner);
-	if (error == 0) {
-		read_portion(m, &f);
-		queue_file_close(&f);
-	} else {
-		log_warning("open %s %s: %s", m->queue, m->id, strerror(-error));
-		m->left = true;
-		m->next_offset = -1;
-	}
-	m->reading = false;
-	message_entry_done(m);
-}
-
-void message_refill(struct message *m)
-{
-	if (m->reading || m->next_offset < 0 ||
-	    m->in_memory > (size_t)qmgr.params.qmgr_message_recipient_minimum)
-		return;
-	m->reading = true;
-	if (fiber_start("refill", refill, m) != 0) {
-		m->reading = false;
-		m->left = true;
-		m->next_offset = -1;
-	}
 }
 
 static void finish(void *argument)
@@ -338,7 +195,7 @@ static void finish(void *argument)
 
 void message_entry_done(struct message *m)
 {
-	message_refill(m);
+	portion_refill(m);
 	if (m->reading || m->entries > 0)
 		return;
 	m->reading = true; /* nothing else touches it from here on */

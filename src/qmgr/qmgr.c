@@ -142,6 +142,8 @@ static void started(void)
 	    service_client_new(common, SERVICE_PRIVATE, common->defer_service_name);
 	qmgr.trace =
 	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
+	qmgr.verify = service_client_new(
+	    common, SERVICE_PRIVATE, common->address_verify_service_name);
 	intake_prepare();
 	fresh_prepare();
 	if (fiber_start("start", begin, NULL) != 0)

@@ -4,17 +4,21 @@
  * deliveries under way and a queue of entries.
  *
  *	intake.c       announcements and scans: which file is looked at next
- *	message.c      a file becomes active, recipients are read in portions and resolved
+ *	message.c      a file becomes active
+ *	portion.c      its recipients are read in portions and resolved
  *	route.c        where a resolved recipient goes
  *	fresh.c        new mail is moved to active when it stays
  *	finish.c       all entries done: remove, defer, bounce, expire
  *	schedule.c     which delivery is next: windows, pauses, turns; no I/O, own header
  *	transport.c    transports and the parameters by their names
  *	destination.c  destinations, who is dead for how long
+ *	clog.c         warnings of destinations that fill the active queue
  *	dispatch.c     entries go out to agents, outcomes come back
  *
  * Everything runs on one loop; nothing here is shared with another thread. Memory is
- * bounded by qmgr_message_active_limit and qmgr_message_recipient_limit.
+ * bounded by qmgr_message_active_limit; by qmgr_message_recipient_limit for what is read
+ * when messages become active; by the recipient limits of transports for what is read
+ * of large messages later, so that these do not keep others out.
  */
 #ifndef QMGR_QMGR_H
 #define QMGR_QMGR_H
@@ -39,6 +43,7 @@ struct portion {
 	struct queue_recipient *recipients;
 	size_t count;
 	unsigned references;
+	bool first; /* of its message */
 };
 
 struct message {
@@ -54,6 +59,7 @@ struct message {
 	unsigned entries;     /* waiting or under way */
 	size_t in_memory;     /* recipients of these */
 	uint64_t read;        /* recipients of all portions so far */
+	int64_t read_at;      /* when the last portion was read, monotonic ms */
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
 	bool bounced;         /* there may be a bounce log */
@@ -63,11 +69,20 @@ struct message {
 	uint32_t flags;       /* enum delivery_flags of all its requests */
 };
 
+/* Of recipients in memory, of one transport. */
+struct memory_limits {
+	int64_t limit, extra;    /* the latter: for messages that overtake others */
+	int64_t refill;          /* so many are read together */
+	int64_t refill_delay_ms; /* fewer, when the last time was as long ago */
+};
+
 struct transport {
 	struct schedule_transport schedule;
 	char *name;
 	struct ipc_client *agent;
 	int64_t recipient_limit; /* of one delivery; 0: none */
+	struct memory_limits memory;
+	size_t in_memory; /* recipients */
 	struct map *destinations;
 	struct run_timer *pause; /* NULL: it has no rate delays */
 	int64_t dead_until;      /* monotonic ms, 0: alive */
@@ -79,8 +94,9 @@ struct destination {
 	struct transport *transport;
 	char *nexthop,
 	    *key; /* the key is the recipient where each is a destination of its own */
-	struct entry *last; /* of those that wait, the one made last, or NULL */
-	char *dead_reason;  /* "4.4.1 connect to ..." */
+	struct entry *last;        /* of those that wait, the one made last, or NULL */
+	char *dead_reason;         /* "4.4.1 connect to ..." */
+	int64_t clog_warned_until; /* monotonic ms */
 };
 
 /* What one message has for one transport; in the arena of the message. */
@@ -104,12 +120,12 @@ struct qmgr_state {
 	uid_t queue_owner;
 	int64_t logs_before; /* older mail may have logs of an earlier attempt */
 	struct rewrite_client *rewrite;
-	struct ipc_client *bounce, *defer, *trace;
+	struct ipc_client *bounce, *defer, *trace, *verify;
 	struct commit_notes *notes; /* NULL without commit log */
 	struct commit_pool *pool;   /* where finished files go */
 	struct map *messages;       /* active, by id */
 	size_t old_messages;        /* of these, from deferred */
-	size_t recipients;          /* in memory, of all messages */
+	size_t recipients;          /* in memory, of all first portions */
 	struct map *transports;     /* by name */
 };
 extern struct qmgr_state qmgr;
@@ -133,11 +149,19 @@ void intake_left_lying(void);
 /* In a fiber: makes the file active and reads its first recipients. False: nothing became
  * active. */
 bool message_activate(const char *queue, struct str id);
-/* Starts reading more recipients when few are left in memory. */
-void message_refill(struct message *m);
 /* After an entry is done: refill or finish. */
 void message_entry_done(struct message *m);
 void message_free(struct message *m);
+
+/* --- portion.c --- */
+/* In a fiber: reads recipients, as many as the limits allow, and sends them their way. */
+void portion_take(struct message *m, struct queue_file *f);
+/* Starts a fiber that reads more, when it is time for that. */
+void portion_refill(struct message *m);
+/* So many recipients of this portion are not in memory any more. */
+void portion_recipients_done(struct message *m, const struct portion *p, size_t count);
+/* One reference less; the last one frees it. */
+void portion_forget(struct portion *p);
 
 /* --- route.c --- */
 /* Adds recipient number `index` of the portion to what waits for its destination. The
@@ -176,12 +200,16 @@ void destination_forget_dead(struct destination *d);
 /* Frees it when it holds nothing worth keeping. */
 void destination_release(struct destination *d);
 
+/* --- clog.c --- */
+/* After a new entry: warns when this destination has much of the active queue, once in
+ * qmgr_clog_warn_time. */
+void clog_warn(struct destination *d);
+
 /* --- dispatch.c --- */
 /* Adds a recipient to the entry of this message for a destination, or makes one. */
 void dispatch_add(struct message *m, struct portion *p, struct destination *d,
     const struct queue_recipient *r, struct str address);
 /* Sends out what has room. */
 void dispatch_run(struct transport *t);
-void dispatch_forget_portion(struct portion *p);
 
 #endif

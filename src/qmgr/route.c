@@ -1,9 +1,14 @@
 /* Where each recipient goes, after the resolver's answer: to a destination mostly. */
 #include "qmgr/qmgr.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/log.h"
+#include "client/verify_client.h"
 #include "mail/address.h"
 #include "mail/log_lines.h"
+#include "message/delivery.h"
 
 /* A content filter ("transport:next hop" of the message) takes all mail but what is
  * redirected, and what cannot be delivered anyhow. Without a next hop it is that of
@@ -39,8 +44,27 @@ static int64_t not_negative(int64_t value)
 	return value > 0 ? value : 0;
 }
 
-static void discard(struct message *m, const struct queue_recipient *r)
+#define DISCARDED "undeliverable postmaster notification discarded"
+#define TELL_MS   10000
+
+/* Nobody would deliver to that address, but it exists. */
+static void tell_verify(const struct queue_recipient *r)
 {
+	struct verify_update update = {
+	    .address = r->original.len > 0 ? r->original : r->address,
+	    .status = VERIFY_DELIVERABLE,
+	    .text = STR(DISCARDED)};
+	int error =
+	    verify_client_update(qmgr.verify, &update, deadline_after_ms(TELL_MS));
+	if (error != 0)
+		log_warning("verify service: %s", strerror(-error));
+}
+
+static void discard(
+    struct message *m, const struct portion *p, const struct queue_recipient *r)
+{
+	if (m->flags & DELIVERY_TELL_VERIFY)
+		tell_verify(r);
 	const struct timeval *arrival = &m->envelope.arrival;
 	struct timeval now = clock_wall();
 	int64_t arrived = (int64_t)arrival->tv_sec * 1000000 + arrival->tv_usec;
@@ -52,10 +76,9 @@ static void discard(struct message *m, const struct queue_recipient *r)
 	    .delays = {.before_qmgr = not_negative(m->active_since - arrived),
 		.in_qmgr = not_negative(at - m->active_since)},
 	    .status = STR("2.0.0"),
-	    .word = "sent",
-	    .text = STR("undeliverable postmaster notification discarded")});
-	m->in_memory--;
-	qmgr.recipients--;
+	    .word = m->flags & DELIVERY_VERIFY ? "deliverable" : "sent",
+	    .text = STR(DISCARDED)});
+	portion_recipients_done(m, p, 1);
 }
 
 void route_recipient(
@@ -75,7 +98,7 @@ void route_recipient(
 			address = r->address;
 	}
 	if (is_double_bounce(to, address)) {
-		discard(m, r);
+		discard(m, p, r);
 		return;
 	}
 	apply_filter(m, address, to);

@@ -44,10 +44,15 @@ void schedule_job_init(struct schedule_job *j, struct schedule_transport *t, int
 	j->turn.key = ++t->sequence * TURNS;
 }
 
+static int64_t ahead_of(const struct schedule_job *j)
+{
+	return j->waiting + j->expected;
+}
+
 static int size_of(const struct schedule_job *j)
 {
 	int size = 0;
-	for (int64_t n = j->waiting; n > 1 && size < SCHEDULE_SIZES - 1; n /= 2)
+	for (int64_t n = ahead_of(j); n > 1 && size < SCHEDULE_SIZES - 1; n /= 2)
 		size++;
 	return size;
 }
@@ -69,6 +74,12 @@ static void stand_in_line(struct schedule_job *j)
 		heap_insert(&t->jobs, &j->turn, j->turn.key);
 	else if (!ready)
 		heap_remove(&t->jobs, &j->turn);
+}
+
+void schedule_job_expect(struct schedule_job *j, int64_t entries)
+{
+	j->expected = entries;
+	stand_in_line(j);
 }
 
 void schedule_add(
@@ -159,8 +170,8 @@ static bool is_better(
     const struct schedule_job *a, const struct schedule_job *b, int64_t now)
 {
 	return b == NULL ||
-	    (double)(now - a->since + 1) * (double)b->waiting >
-	    (double)(now - b->since + 1) * (double)a->waiting;
+	    (double)(now - a->since + 1) * (double)ahead_of(b) >
+	    (double)(now - b->since + 1) * (double)ahead_of(a);
 }
 
 /* Who may overtake this job now, or NULL; it is no candidate itself meanwhile. */
@@ -169,7 +180,7 @@ static struct schedule_job *who_overtakes(struct schedule_job *j, int64_t now)
 	const struct schedule_limits *limits = &j->transport->limits;
 	struct schedule_job *best = NULL;
 	if (limits->slot_cost == 0 ||
-	    (j->waiting + j->selected) / limits->slot_cost < limits->minimum_slots)
+	    (ahead_of(j) + j->selected) / limits->slot_cost < limits->minimum_slots)
 		return NULL;
 	int64_t slots = j->selected / limits->slot_cost - j->slots_used;
 	heap_remove(&j->transport->candidates[j->size], &j->candidate);
@@ -179,10 +190,10 @@ static struct schedule_job *who_overtakes(struct schedule_job *j, int64_t now)
 		if (c == NULL)
 			continue;
 		int64_t price =
-		    c->waiting * (100 - limits->slot_discount) / 100 - limits->slot_loan;
+		    ahead_of(c) * (100 - limits->slot_discount) / 100 - limits->slot_loan;
 		if (price > slots)
 			break; /* larger ones cost more */
-		if (c->waiting < j->waiting && is_better(c, best, now))
+		if (ahead_of(c) < ahead_of(j) && is_better(c, best, now))
 			best = c;
 	}
 	return best;
@@ -206,7 +217,7 @@ static struct schedule_job *overtake(struct schedule_job *j, int64_t now)
 	stand_in_line(j);
 	if (c == NULL)
 		return j;
-	j->slots_used += c->waiting;
+	j->slots_used += ahead_of(c);
 	c->overtook = true;
 	set_turn(c, j->turn.key - 1);
 	return c;

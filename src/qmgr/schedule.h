@@ -77,6 +77,7 @@ struct schedule_job {
 	struct heap_link turn, candidate;
 	int64_t since;
 	int64_t waiting, selected; /* entries */
+	int64_t expected;          /* entries that are to be added later */
 	int64_t slots_used;
 	int size; /* index of candidates while in it */
 	bool overtook;
@@ -98,6 +99,10 @@ void schedule_destination_free(struct schedule_destination *d);
 /* Nothing would be lost by forgetting it. */
 bool schedule_destination_idle(const struct schedule_destination *d, int64_t now);
 void schedule_job_init(struct schedule_job *j, struct schedule_transport *t, int64_t now);
+
+/* About so many deliveries are to be added later: for who is small they count as if they
+ * waited already. */
+void schedule_job_expect(struct schedule_job *j, int64_t entries);
 
 /* A delivery that waits from now on. */
 void schedule_add(

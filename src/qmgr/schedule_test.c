@@ -111,6 +111,30 @@ TEST(half_the_size_is_enough_to_overtake)
 	world_free(w);
 }
 
+/* Of a large message few recipients may be in memory. */
+TEST(what_comes_later_counts_for_who_is_small)
+{
+	for (int64_t later = 0; later <= 1000; later += 1000) {
+		struct schedule_limits l = WORLD_LIMITS;
+		struct schedule_transport t;
+		struct schedule_destination d;
+		struct schedule_job big, other;
+		struct schedule_entry first[100], second;
+		schedule_transport_init(&t, &l);
+		schedule_destination_init(&d, &t);
+		schedule_job_init(&big, &t, 0);
+		schedule_job_init(&other, &t, 1);
+		for (size_t i = 0; i < 100; i++)
+			schedule_add(&first[i], &big, &d);
+		schedule_add(&second, &other, &d);
+		schedule_job_expect(&other, later);
+		assert_ptr_equal(schedule_next(&t, 10)->job, later > 0 ? &big : &other);
+		heap_free(&d.parked);
+		heap_free(&d.small);
+		world_forget_transport(&t);
+	}
+}
+
 TEST(without_slots_messages_wait_for_their_turn)
 {
 	struct schedule_limits l = WORLD_LIMITS;

@@ -101,6 +101,20 @@ static struct schedule_limits limits(const char *name)
 	};
 }
 
+static struct memory_limits memory_limits(const char *name)
+{
+	const struct qmgr_params *p = &qmgr.params;
+	return (struct memory_limits){
+	    .limit = number(name, "_recipient_limit", p->default_recipient_limit),
+	    .extra =
+		number(name, "_extra_recipient_limit", p->default_extra_recipient_limit),
+	    .refill = number(
+		name, "_recipient_refill_limit", p->default_recipient_refill_limit),
+	    .refill_delay_ms = delay_ms(
+		name, "_recipient_refill_delay", p->default_recipient_refill_delay),
+	};
+}
+
 static void pause_is_over(void *argument)
 {
 	dispatch_run(argument);
@@ -118,6 +132,7 @@ struct transport *transport_get(struct str name)
 	t->destinations = map_new();
 	struct schedule_limits l = limits(t->name);
 	schedule_transport_init(&t->schedule, &l);
+	t->memory = memory_limits(t->name);
 	if (l.destination_delay_ms > 0 || l.transport_delay_ms > 0)
 		t->pause = run_timer_new(pause_is_over, t);
 	t->recipient_limit = number(t->name, "_destination_recipient_limit",

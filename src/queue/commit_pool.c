@@ -242,23 +242,34 @@ static bool has_room(struct commit_pool *p)
 	return true;
 }
 
+/* Somebody linked it elsewhere, as a backup perhaps: his bytes stay. The lock keeps
+ * those away who look for a free file until the bytes are cut off. */
+static bool is_ours(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) == 0 && status.st_nlink == 1 &&
+	    file_try_lock(fd, FILE_LOCK_EXCLUSIVE) == 0;
+}
+
 /*
- * While it is still ours. Nothing is ever written over in place: the next message gets
- * blocks of its own, so that after a power cut neither old bytes appear under a new name
- * nor new ones under the old. Closed again before that message comes: ext4 and XFS write
- * at its next close a file that was cut to nothing.
+ * First the name, then the bytes: whatever the next message writes is behind a cut that
+ * reaches the disk after the name, so that after a power cut neither old bytes appear
+ * under a new name nor new ones under the old. Nothing is ever written over in place.
+ * Closed again before that message comes: ext4 and XFS write at its next close a file
+ * that was cut to nothing.
  */
-static int cut(const char *path)
+static int leave(const char *path, int dir, const char *name)
 {
 	CLEANUP(file_close)
 	int fd = file_open_at(AT_FDCWD, path, O_WRONLY | O_NONBLOCK, 0);
-	struct stat status;
 	if (fd < 0)
 		return fd;
-	/* Somebody linked it elsewhere, as a backup perhaps: his bytes stay. */
-	if (fstat(fd, &status) < 0 || status.st_nlink != 1)
-		return -EMLINK;
-	return file_truncate(fd, 0);
+	if (!is_ours(fd))
+		return -EBUSY;
+	int error = file_rename_new(AT_FDCWD, path, dir, name);
+	if (error == 0 && file_truncate(fd, 0) < 0)
+		error = 0; /* whoever takes it cuts it (cut_rest) */
+	return error;
 }
 
 int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
@@ -268,8 +279,7 @@ int commit_pool_remove(struct commit_pool *p, const char *queue, struct str id)
 	queue_path(path, queue, id);
 	(void)snprintf(
 	    name, sizeof(name), "%u/%.*s", p->left++ % DIRECTORIES, STR_ARG(id));
-	if (!p->ordered || !has_room(p) || cut(path) != 0 ||
-	    file_rename_new(AT_FDCWD, path, p->dir, name) != 0)
+	if (!p->ordered || !has_room(p) || leave(path, p->dir, name) != 0)
 		return queue_remove(queue, id);
 	return 0;
 }

@@ -6,9 +6,10 @@
  *
  * What lies in the pool is no message; sixteen directories hold it, because a rename
  * costs by the names beside. A file that nobody holds a lock on is free; its bytes are
- * cut off before it gets a name in a queue, so that after a crash an old message never
- * appears under a new id. Where the file system does not keep the order of names and
- * sizes nothing is used again. Recovery and a clean stop empty the pool.
+ * cut off here, after it lost its name in a queue and before it gets the next, so that
+ * after a crash no message appears under another's id. Where the file system does not
+ * keep the order of names and sizes nothing is used again. Recovery and a clean stop
+ * empty the pool.
  *
  * All calls are short and do not wait. The working directory is queue_directory.
  */

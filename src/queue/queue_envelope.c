@@ -5,7 +5,15 @@
 #include <errno.h>
 #include "queue/queue_walk.h"
 
+/* How far a file is read. */
+enum extent {
+	TO_RECIPIENTS, /* and the content is found by the size record */
+	TO_CONTENT,    /* what comes then may be damaged */
+	TO_END,
+};
+
 struct reading {
+	enum extent extent;
 	struct queue_file *file;
 	struct arena *arena;
 	struct queue_envelope e;
@@ -189,6 +197,22 @@ static int next_record(struct reading *r, int *type_r, struct str *data_r)
 	return result;
 }
 
+/* Past the recipients, however many: to the message record, which is empty. */
+static int jump_to_content(struct reading *r)
+{
+	int type = 0;
+	struct str data = STR_EMPTY;
+	if (r->e.content_offset <= r->e.first_recipient_offset)
+		return corrupt(r, "size record does not fit the content");
+	record_reader_seek(&r->file->reader, r->e.content_offset - 2);
+	int result = next_record(r, &type, &data);
+	if (result < 0)
+		return result;
+	return type == RECORD_MESSAGE && data.len == 0
+	    ? 0
+	    : corrupt(r, "size record does not fit the content");
+}
+
 static int read_envelope(struct reading *r)
 {
 	for (;;) {
@@ -210,6 +234,9 @@ static int read_envelope(struct reading *r)
 			return result;
 		if (r->e.first_recipient_offset == 0 && is_recipients(type, data))
 			r->e.first_recipient_offset = at;
+		if (r->extent == TO_RECIPIENTS && r->e.first_recipient_offset != 0 &&
+		    r->has_size && r->has_time && r->has_sender)
+			return jump_to_content(r);
 	}
 }
 
@@ -282,10 +309,10 @@ static int check_complete(struct reading *r)
 	return 0;
 }
 
-static int read_file(struct queue_file *f, struct arena *a, bool whole,
+static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
     struct queue_envelope *e_r, struct buf *reason)
 {
-	struct reading r = {.file = f, .arena = a, .reason = reason};
+	struct reading r = {.extent = extent, .file = f, .arena = a, .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
 	r.e.envelope_id = r.e.message_id = STR_EMPTY;
 	r.e.attributes =
@@ -294,10 +321,10 @@ static int read_file(struct queue_file *f, struct arena *a, bool whole,
 		return -ENOMEM;
 	queue_walk_start(f, 0);
 	int result = read_envelope(&r);
-	int rest = result == 0 ? pass_content(&r) : 0;
-	if (result == 0 && rest == 0)
+	int rest = result == 0 && extent != TO_RECIPIENTS ? pass_content(&r) : 0;
+	if (result == 0 && rest == 0 && extent != TO_RECIPIENTS)
 		rest = read_extracted(&r);
-	if (result == 0 && whole)
+	if (result == 0 && extent == TO_END)
 		result = rest;
 	if (result == 0)
 		result = check_complete(&r);
@@ -309,13 +336,19 @@ static int read_file(struct queue_file *f, struct arena *a, bool whole,
 int queue_file_envelope(
     struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
 {
-	return read_file(f, a, true, e_r, reason);
+	return read_file(f, a, TO_END, e_r, reason);
 }
 
 int queue_file_glance(
     struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
 {
-	return read_file(f, a, false, e_r, reason);
+	return read_file(f, a, TO_CONTENT, e_r, reason);
+}
+
+int queue_file_head(
+    struct queue_file *f, struct arena *a, struct queue_envelope *e_r, struct buf *reason)
+{
+	return read_file(f, a, TO_RECIPIENTS, e_r, reason);
 }
 
 const char *queue_attribute(const struct queue_envelope *e, const char *name)

@@ -23,6 +23,7 @@
 #define QUEUE_MODE_EXPIRE     0010
 
 /* Bits of the attribute trace_flags. */
+#define QUEUE_TRACE_VERIFY 256u  /* a probe of verify: do not deliver, tell verify */
 #define QUEUE_TRACE_PROBE  512u  /* sendmail -bv: do not deliver, report */
 #define QUEUE_TRACE_REPORT 1024u /* sendmail -v: deliver and report */
 
@@ -88,6 +89,12 @@ MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
 
 /* The same for listings: what comes after the first segment may be damaged. */
 MUST_USE int queue_file_glance(struct queue_file *f, struct arena *a,
+    struct queue_envelope *e_r, struct buf *reason);
+
+/* The same for those whom qmgr sends to a message that it read to its end: what stands
+ * before the recipients, and where the content is; how many recipients there are makes no
+ * difference. A file without recipients or size record is read to its content. */
+MUST_USE int queue_file_head(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
 
 /* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset

@@ -167,6 +167,31 @@ TEST(an_envelope_is_read)
 	fixture_end(&x);
 }
 
+/* Whatever lies between the first recipient and the content is not looked at. */
+TEST(a_head_ends_before_the_recipients)
+{
+	struct fixture x;
+	fixture_start(&x);
+	add_sample(&x.bytes);
+	memset(x.bytes.p + 700, 'R', 300);
+	open_bytes(&x.file, buf_str(&x.bytes));
+	struct queue_envelope *e = &x.envelope;
+	assert_int_equal(queue_file_head(&x.file, x.arena, e, &x.reason), 0);
+	assert_str(e->sender, "alice@lab.test");
+	assert_string_equal(queue_attribute(e, "helo_name"), "c.test");
+	assert_int_equal(e->first_recipient_offset, 607);
+	struct str line;
+	bool whole;
+	queue_file_content_start(&x.file, e);
+	assert_int_equal(queue_file_content_next(&x.file, &line, &whole), 1);
+	queue_file_close(&x.file);
+	x.bytes.p[1021] = 'N';
+	open_bytes(&x.file, buf_str(&x.bytes));
+	assert_int_equal(queue_file_head(&x.file, x.arena, e, &x.reason), -EBADMSG);
+	assert_string_equal(buf_cstr(&x.reason), "size record does not fit the content");
+	fixture_end(&x);
+}
+
 TEST(recipients_that_are_not_done_come_in_portions)
 {
 	struct queue_recipient r[2];

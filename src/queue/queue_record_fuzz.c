@@ -62,6 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    e.content_offset >= 0 && e.content_size >= 0 && e.sender.p != NULL);
 		check_content(&f, &e, size);
 	}
+	if (queue_file_head(&f, a, &e, &reason) == 0)
+		check_content(&f, &e, size);
 	check_recipients(&f, a, size);
 	for (int64_t at = 0; at < 32; at++) {
 		ENSURE(queue_file_mark_done(&f, at) <= 0);

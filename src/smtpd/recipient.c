@@ -1,8 +1,10 @@
 /* Where a recipient would go, and whether the tables of its class know it. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "mail/address_maps.h"
 #include "mail/reply.h"
+#include "mail/verify_sender.h"
 #include "smtpd/smtpd.h"
 
 int recipient_resolve(
@@ -105,6 +107,29 @@ static bool is_always_known(struct str local)
 	    str_is_nocase(local, service_common()->double_bounce_sender);
 }
 
+/* What cleanup will map is known, whatever its class. */
+static enum table_result find_mapped(const struct resolved *r)
+{
+	struct maps *const all[] = {
+	    smtpd.recipient_canonicals, smtpd.canonicals, smtpd.virtual_aliases};
+	bool local = (r->flags & RESOLVE_CLASS_LOCAL) != 0;
+	enum table_result result = TABLE_ABSENT;
+	for (size_t i = 0; result == TABLE_ABSENT && i < ARRAY_SIZE(all); i++)
+		if (!maps_empty(all[i]))
+			result = find(all[i], r->recipient, local);
+	return result;
+}
+
+bool recipient_is_probe_sender(struct str address)
+{
+	const struct verify_sender sender = {
+	    .address = str_of(smtpd.params.address_verify_sender),
+	    .origin = str_of(service_common()->myorigin),
+	    .ttl = smtpd.params.address_verify_sender_ttl,
+	};
+	return verify_sender_is(&sender, address, clock_wall_seconds());
+}
+
 bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply)
 {
 	const struct smtpd_params *p = &smtpd.params;
@@ -121,13 +146,15 @@ bool recipient_is_listed(struct str address, const struct resolved *r, struct bu
 	};
 	if (r->flags & RESOLVE_TRY_LATER)
 		return try_later(address, reply);
-	/* An alias makes any address known, whatever its class. */
-	enum table_result alias = find(
-	    smtpd.virtual_aliases, r->recipient, (r->flags & RESOLVE_CLASS_LOCAL) != 0);
-	if (alias == TABLE_FOUND)
+	switch (find_mapped(r)) {
+	case TABLE_FOUND:
 		return true;
-	if (alias != TABLE_ABSENT)
+	case TABLE_ABSENT:
+		break;
+	case TABLE_TRY_LATER:
+	case TABLE_BROKEN:
 		return try_later(address, reply);
+	}
 	if (!(r->flags & RESOLVE_CLASS_VIRTUAL_ALIAS) &&
 	    is_refused_by_transport(address, r, reply))
 		return false;

@@ -54,6 +54,8 @@ static const struct restriction_row *find_row(struct str name)
 	    find_in(restriction_basic_rows, restriction_basic_count, name);
 	if (row == NULL)
 		row = find_in(restriction_access_rows, restriction_access_count, name);
+	if (row == NULL)
+		row = find_in(restriction_verify_rows, restriction_verify_count, name);
 	return row;
 }
 
@@ -178,15 +180,34 @@ enum verdict refuse(
     struct evaluation *e, int64_t code, const char *status, const char *format, ...)
 {
 	va_list args;
-	e->refusal.code = (int)code;
+	bool soft = service_common()->soft_bounce && code >= 500;
+	e->refusal.code = (int)(soft ? code - 100 : code);
 	if (!str_to_cstr(str_of(status), e->refusal.status, sizeof(e->refusal.status)))
 		e->refusal.status[0] = '\0';
+	if (soft && e->refusal.status[0] == '5')
+		e->refusal.status[0] = '4';
 	buf_clear(&e->refusal.text);
 	buf_clear(&e->malformed);
 	va_start(args, format);
 	buf_vprintf(&e->refusal.text, format, args);
 	va_end(args);
 	return VERDICT_REJECT;
+}
+
+void refusal_keep(struct refusal *kept, const struct refusal *now)
+{
+	kept->code = now->code;
+	memcpy(kept->status, now->status, sizeof(kept->status));
+	buf_clear(&kept->text);
+	buf_add_str(&kept->text, buf_str(&now->text));
+}
+
+void refuse_if_permit(struct evaluation *e)
+{
+	if (e->defer_if_permit)
+		return;
+	e->defer_if_permit = true;
+	refusal_keep(&e->deferred, &e->refusal);
 }
 
 void refuse_subject(
@@ -393,7 +414,7 @@ bool restriction_check_recipient(
 	    STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RELAY, STAGE_RECIPIENT};
 	struct evaluation e;
 	enum verdict verdict = VERDICT_DUNNO;
-	if (service_stands_alone())
+	if (service_stands_alone() || recipient_is_probe_sender(recipient))
 		return true;
 	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
 	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 3; /* done already */

@@ -54,15 +54,21 @@ struct restriction_row {
 	bool controls_relay; /* counts as protection against being an open relay */
 };
 
-/* restriction_basic.c, restriction_access.c */
+/* restriction_basic.c, restriction_access.c, restriction_verify.c */
 extern const struct restriction_row restriction_basic_rows[];
 extern const size_t restriction_basic_count;
 extern const struct restriction_row restriction_access_rows[];
 extern const size_t restriction_access_count;
+extern const struct restriction_row restriction_verify_rows[];
+extern const size_t restriction_verify_count;
 
 /* Fill the refusal and give VERDICT_REJECT. */
 enum verdict refuse(struct evaluation *e, int64_t code, const char *status,
     const char *format, ...) PRINTF_LIKE(4, 5);
+void refusal_keep(struct refusal *kept, const struct refusal *now);
+/* What was refused just now is only said when all lists would let it pass
+ * (defer_if_permit); the first counts. */
+void refuse_if_permit(struct evaluation *e);
 /* "<x>: Sender address rejected: " for what a stage is about. */
 void refuse_subject(
     const struct evaluation *e, enum restriction_needs about, struct buf *out);

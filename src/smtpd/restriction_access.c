@@ -65,14 +65,6 @@ static enum verdict action_defer(
 	return numeric(e, about, smtpd.params.access_map_defer_code, text);
 }
 
-static void remember(struct refusal *kept, const struct refusal *now)
-{
-	kept->code = now->code;
-	memcpy(kept->status, now->status, sizeof(kept->status));
-	buf_clear(&kept->text);
-	buf_add_str(&kept->text, buf_str(&now->text));
-}
-
 /* What is only said when it comes to that has words of its own. */
 static enum verdict defer_later(
     struct evaluation *e, enum restriction_needs about, struct str text)
@@ -86,8 +78,7 @@ static enum verdict action_defer_if_permit(
 	if (e->defer_if_permit)
 		return VERDICT_DUNNO;
 	(void)defer_later(e, about, text);
-	e->defer_if_permit = true;
-	remember(&e->deferred, &e->refusal);
+	refuse_if_permit(e);
 	return VERDICT_DUNNO;
 }
 
@@ -98,7 +89,7 @@ static enum verdict action_defer_if_reject(
 		return VERDICT_DUNNO;
 	(void)defer_later(e, about, text);
 	e->defer_if_reject = true;
-	remember(&e->deferred_reject, &e->refusal);
+	refusal_keep(&e->deferred_reject, &e->refusal);
 	return VERDICT_DUNNO;
 }
 

@@ -42,9 +42,35 @@ static const char *id_or_noqueue(const struct session *s)
 	return id.len > 0 ? id.p : "NOQUEUE";
 }
 
+/* soft_bounce: what is refused for good may be tried again, whatever it is. */
+static void soften(struct buf *lines)
+{
+	for (size_t at = 0; at + 6 <= lines->len;) {
+		char *line = lines->p + at;
+		if (line[0] == '5')
+			line[0] = '4';
+		if (line[4] == '5' && line[5] == '.')
+			line[4] = '4';
+		ptrdiff_t end = str_find(str_skip(buf_str(lines), at), '\n');
+		at = end < 0 ? lines->len : at + (size_t)end + 1;
+	}
+}
+
+/* `soft` keeps what is changed. */
+static struct str softened(struct str lines, struct buf *soft)
+{
+	if (!service_common()->soft_bounce || lines.len == 0 || lines.p[0] != '5')
+		return lines;
+	buf_add_str(soft, lines);
+	soften(soft);
+	return buf_str(soft);
+}
+
 void session_log_action(const struct session *s, const char *action, const char *where,
     struct str text, const struct str *recipient)
 {
+	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
+	text = softened(text, &soft);
 	log_reject(&(struct log_reject){
 	    .queue_id = session_queue_id(s),
 	    .action = action,
@@ -61,6 +87,8 @@ void session_log_action(const struct session *s, const char *action, const char 
 /* Errors of writing are sticky in the stream: the command loop sees them. */
 static void send_line(struct session *s, struct str line)
 {
+	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
+	line = softened(line, &soft);
 	if (stream_write_str(s->stream, line) != 0 ||
 	    stream_write(s->stream, "\r\n", 2) != 0)
 		s->end = SESSION_CLOSE;

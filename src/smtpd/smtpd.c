@@ -54,6 +54,7 @@ static void open_restrictions(void)
 		smtpd.restrictions[lists[i].stage] =
 		    restriction_compile(lists[i].title, lists[i].text);
 	restriction_require_relay_control();
+	restriction_check_verify_actions();
 }
 
 static void open_own_addresses(void)
@@ -90,6 +91,9 @@ static void open_access(void)
 	    maps_open("virtual_alias_maps", p->virtual_alias_maps, TABLE_FOLD);
 	smtpd.virtual_mailboxes =
 	    maps_open("virtual_mailbox_maps", p->virtual_mailbox_maps, TABLE_FOLD);
+	smtpd.canonicals = maps_open("canonical_maps", p->canonical_maps, TABLE_FOLD);
+	smtpd.recipient_canonicals = maps_open(
+	    "recipient_canonical_maps", p->recipient_canonical_maps, TABLE_FOLD);
 	open_restrictions();
 	open_own_addresses();
 	if (dns_open(p->dns_servers[0] != '\0' ? p->dns_servers : NULL) != 0)
@@ -133,6 +137,8 @@ static void started(void)
 	    QUEUE_ID_STOCK);
 	smtpd.flush =
 	    service_client_new(common, SERVICE_PUBLIC, common->flush_service_name);
+	smtpd.verify = service_client_new(
+	    common, SERVICE_PRIVATE, common->address_verify_service_name);
 	smtpd.rewrite = rewrite_client_new(
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 }
@@ -143,7 +149,8 @@ static bool stale(void)
 		return false;
 	return maps_changed(smtpd.local_recipients) ||
 	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
-	    maps_changed(smtpd.virtual_mailboxes) ||
+	    maps_changed(smtpd.virtual_mailboxes) || maps_changed(smtpd.canonicals) ||
+	    maps_changed(smtpd.recipient_canonicals) ||
 	    match_list_changed(smtpd.mynetworks) ||
 	    header_rewriting_changed(smtpd.header_rewriting);
 }

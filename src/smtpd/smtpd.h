@@ -54,11 +54,11 @@ struct smtpd_state {
 	struct smtpd_params params;
 	struct cleanup_client *cleanup;
 	struct rewrite_client *rewrite;
-	struct ipc_client *flush;
+	struct ipc_client *flush, *verify;
 	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
 	struct match_list *verp_clients; /* NULL: nobody */
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
-	    *virtual_mailboxes;
+	    *virtual_mailboxes, *canonicals, *recipient_canonicals;
 	struct restriction_list *restrictions[STAGE_COUNT];
 	struct header_rewriting *header_rewriting;
 	struct restriction_class *classes;
@@ -216,10 +216,15 @@ MUST_USE int recipient_resolve(
  * refusal. */
 bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply);
 
+/* The sender of verify's probes: other sites ask about it, and no restriction applies. */
+bool recipient_is_probe_sender(struct str address);
+
 /* --- restriction.c --- */
 void restriction_compile_classes(void); /* before the lists that name them */
 struct restriction_list *restriction_compile(const char *title, const char *text);
 void restriction_require_relay_control(void);
+/* Fatal for what unverified_*_tempfail_action cannot be. */
+void restriction_check_verify_actions(void);
 enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
 /* Runs one list. VERDICT_REJECT: `reply` is the line to send, already logged. */
 enum verdict restriction_run(struct session *s, enum restriction_stage stage,

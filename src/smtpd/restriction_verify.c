@@ -1,0 +1,135 @@
+/* Restrictions that ask verify whether an address can be delivered to. The answer may be
+ * a probe away: the session waits, and its process serves others meanwhile. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "client/service_client.h"
+#include "client/verify_client.h"
+#include "run/fiber.h"
+#include "smtpd/restriction.h"
+
+/* What the two restrictions differ in; parameters as of now (${stress?...}). */
+struct subject {
+	enum restriction_needs about;
+	char status[DSN_STATUS_MAX]; /* of a refusal for good */
+	int64_t reject_code, defer_code;
+	const char *reason; /* for the client in place of the agent's; "" for that */
+	bool defers_at_once;
+};
+
+static bool defers_at_once(const char *name, const char *action)
+{
+	if (str_is_nocase(str_of(action), "defer"))
+		return true;
+	if (!str_is_nocase(str_of(action), "defer_if_permit"))
+		fatal("bad configuration: %s = %s", name, action);
+	return false;
+}
+
+void restriction_check_verify_actions(void)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	(void)defers_at_once(
+	    "unverified_sender_tempfail_action", p->unverified_sender_tempfail_action);
+	(void)defers_at_once("unverified_recipient_tempfail_action",
+	    p->unverified_recipient_tempfail_action);
+}
+
+/* Asks until something is known, at most address_verify_poll_count times. */
+static enum verify_status ask(struct str address, struct buf *text)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	enum verify_status status = VERIFY_UNKNOWN;
+	for (int64_t count = 1;; count++) {
+		buf_clear(text);
+		int error = verify_client_query(smtpd.verify, address,
+		    service_client_deadline(service_common()), &status, text);
+		if (error != 0) {
+			log_warning("%s service: %s",
+			    service_common()->address_verify_service_name,
+			    strerror(-error));
+			buf_add_cstr(text, "Address verification problem");
+			return VERIFY_UNKNOWN;
+		}
+		if (status != VERIFY_UNKNOWN || count >= p->address_verify_poll_count)
+			return status;
+		fiber_sleep_ms(p->address_verify_poll_delay * 1000);
+	}
+}
+
+static void refuse_unverified(
+    struct evaluation *e, const struct subject *s, int64_t code, struct str text)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX + 4096);
+	char status[DSN_STATUS_MAX];
+	memcpy(status, s->status, sizeof(status));
+	status[0] = code < 500 ? '4' : '5';
+	refuse_subject(e, s->about, &line);
+	buf_add_cstr(
+	    &line, code < 500 ? "unverified address: " : "undeliverable address: ");
+	if (s->reason[0] != '\0')
+		text = str_of(s->reason);
+	buf_add_str(&line, str_slice(text, 0, line.ceiling - line.len));
+	(void)refuse(e, code, status, "%s", buf_cstr(&line));
+}
+
+static enum verdict check(struct evaluation *e, const struct restriction *r,
+    const struct subject *s, struct str address)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
+	enum verify_status status = ask(address, &text);
+	if (status == VERIFY_DELIVERABLE)
+		return VERDICT_DUNNO;
+	refuse_unverified(e, s,
+	    status == VERIFY_UNDELIVERABLE ? s->reject_code : s->defer_code,
+	    buf_str(&text));
+	if (status == VERIFY_UNDELIVERABLE || s->defers_at_once || r->warn_if_reject)
+		return VERDICT_REJECT;
+	refuse_if_permit(e);
+	return VERDICT_DUNNO;
+}
+
+/* The null sender exists always. */
+static enum verdict reject_unverified_sender(
+    struct evaluation *e, const struct restriction *r)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	struct str sender = e->session->transaction->sender;
+	const struct subject subject = {
+	    .about = NEEDS_SENDER,
+	    .status = "5.1.7",
+	    .reject_code = p->unverified_sender_reject_code,
+	    .defer_code = p->unverified_sender_defer_code,
+	    .reason = p->unverified_sender_reject_reason,
+	    .defers_at_once = defers_at_once("unverified_sender_tempfail_action",
+		p->unverified_sender_tempfail_action),
+	};
+	return sender.len == 0 ? VERDICT_DUNNO : check(e, r, &subject, sender);
+}
+
+static enum verdict reject_unverified_recipient(
+    struct evaluation *e, const struct restriction *r)
+{
+	const struct smtpd_params *p = &smtpd.params;
+	const struct subject subject = {
+	    .about = NEEDS_RECIPIENT,
+	    .status = "5.1.1",
+	    .reject_code = p->unverified_recipient_reject_code,
+	    .defer_code = p->unverified_recipient_defer_code,
+	    .reason = p->unverified_recipient_reject_reason,
+	    .defers_at_once = defers_at_once("unverified_recipient_tempfail_action",
+		p->unverified_recipient_tempfail_action),
+	};
+	return e->recipient->len == 0 ? VERDICT_DUNNO
+				      : check(e, r, &subject, *e->recipient);
+}
+
+const struct restriction_row restriction_verify_rows[] = {
+    {"reject_unverified_sender", reject_unverified_sender, NEEDS_SENDER, false, false},
+    {"reject_unverified_recipient", reject_unverified_recipient, NEEDS_RECIPIENT, false,
+	false},
+};
+const size_t restriction_verify_count = ARRAY_SIZE(restriction_verify_rows);
