@@ -47,7 +47,6 @@ def test_a_hundred_sessions_wait_for_one_slow_probe(make_instance):
         waiting = [threading.Thread(target=lambda: replies.append(rcpt(mail, "slow@far.test"))) for _ in range(100)]
         for thread in waiting:
             thread.start()
-        # Who asks about another address does not wait for them.
         wait_until(lambda: any("slow@far.test" in line for c in server.connections for line in c.commands))
         assert rcpt(mail, "quick@far.test").startswith("250")
         assert not replies
