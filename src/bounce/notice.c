@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/clock.h"
+#include "mail/fold.h"
 
 #define FOLD_WIDTH 79
 
@@ -49,26 +50,9 @@ static bool is_wanted(const struct notice *n, const struct bounce_entry *e)
 	return n->to_postmaster || e->notify == 0 || (e->notify & wanted[n->kind]) != 0;
 }
 
-/* Breaks `text` at blanks so that no line is longer than FOLD_WIDTH; lines after the
- * first begin with four. */
 static void add_folded(struct buf *out, struct str text)
 {
-	size_t line_start = out->len;
-	while (line_start > 0 && out->p[line_start - 1] != '\n')
-		line_start--;
-	struct str word;
-	bool first = true;
-	while (str_next(&text, " \t\r\n", &word)) {
-		size_t column = out->len - line_start;
-		if (!first && column + 1 + word.len > FOLD_WIDTH) {
-			line_start = out->len + 1;
-			buf_add_cstr(out, "\n    ");
-		} else if (!first) {
-			buf_add_char(out, ' ');
-		}
-		buf_add_str(out, word);
-		first = false;
-	}
+	fold_words(text, FOLD_WIDTH, "\n    ", out);
 	buf_add_char(out, '\n');
 }
 

@@ -16,6 +16,7 @@ struct notice {
 	const struct bounce_send *request;
 	bool to_postmaster;      /* a copy for, or a double bounce to, the postmaster */
 	bool headers_only;       /* whatever size it has: the postmaster's copy */
+	struct str sender;       /* who hears of failure: the message's, a list's owner */
 	struct str recipient;    /* internal form */
 	struct str only;         /* an address: speak of it alone; or empty */
 	struct str text;         /* the explanation, expanded */

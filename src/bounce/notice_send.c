@@ -150,7 +150,7 @@ static bool notify_each(struct notice *n, struct why *why)
 	bounce_log_reader_init(&reader, n->log);
 	while (done && bounce_log_next(&reader, &e)) {
 		CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
-		verp_sender(&sender, n->request->verp, n->request->sender, e.recipient);
+		verp_sender(&sender, n->request->verp, n->sender, e.recipient);
 		n->only = e.recipient;
 		done = buf_ok(&sender) ? notify(n, buf_str(&sender), false, why)
 				       : why_later(why, "4.3.0", "sender is too long");
@@ -164,7 +164,7 @@ static bool notify_sender(struct notice *n, struct why *why)
 {
 	return n->request->verp.len == 2 && n->kind == NOTICE_FAILURE
 	    ? notify_each(n, why)
-	    : notify(n, n->request->sender, false, why);
+	    : notify(n, n->sender, false, why);
 }
 
 /*
@@ -175,12 +175,12 @@ static bool notify_sender(struct notice *n, struct why *why)
 static bool notify_failure(struct notice *n, struct why *why)
 {
 	const struct bounce_params *p = &bounce.params;
-	if (is_double_bounce(n->request->sender)) {
+	if (is_double_bounce(n->sender)) {
 		log_warning("%.*s: undeliverable postmaster notification discarded",
 		    STR_ARG(n->request->id));
 		return true;
 	}
-	if (n->request->sender.len > 0)
+	if (n->sender.len > 0)
 		return notify_sender(n, why) &&
 		    (!class_is_on("bounce") ||
 			notify_postmaster(n, p->bounce_notice_recipient, true, why));
@@ -190,7 +190,7 @@ static bool notify_failure(struct notice *n, struct why *why)
 
 static bool notify_delay(struct notice *n, struct why *why)
 {
-	struct str sender = n->request->sender;
+	struct str sender = n->sender;
 	if (sender.len > 0 && !is_double_bounce(sender) && !notify(n, sender, false, why))
 		return false;
 	return !class_is_on("delay") ||
@@ -199,7 +199,7 @@ static bool notify_delay(struct notice *n, struct why *why)
 
 static bool notify_trace(struct notice *n, struct why *why)
 {
-	struct str sender = n->request->sender;
+	struct str sender = n->sender;
 	bool twice = is_double_bounce(sender);
 	if (sender.len > 0 && !twice)
 		return notify(n, sender, false, why);
@@ -269,7 +269,9 @@ static bool with_message(
 
 bool notice_send(const struct bounce_send *request, struct why *why)
 {
-	return with_message(&(struct notice){.request = request}, notify_from_log, why);
+	return with_message(
+	    &(struct notice){.request = request, .sender = request->sender},
+	    notify_from_log, why);
 }
 
 bool notice_send_one(const struct bounce_one *request, struct why *why)
@@ -284,11 +286,10 @@ bool notice_send_one(const struct bounce_one *request, struct why *why)
 	    .queue = request->queue,
 	    .id = request->entries[0].id,
 	    .sender = request->sender,
-	    .envelope_id = request->envelope_id,
-	    .ret = request->ret,
 	    .sendopts = request->sendopts,
 	    .encoding = request->encoding,
 	};
-	return with_message(&(struct notice){.request = &send, .log = buf_str(&log)},
-	    notify_failure, why);
+	struct notice n = {
+	    .request = &send, .sender = request->owner, .log = buf_str(&log)};
+	return with_message(&n, notify_failure, why);
 }

@@ -210,9 +210,10 @@ static struct str recipient_address(struct message *m, struct str address)
 static void add_probed(struct message *m, struct expansion *x, struct str address)
 {
 	size_t len = m->out.len;
+	int64_t begin = m->offset;
 	int64_t count = m->size.recipients;
 	add_expanded(x, address);
-	if (m->size.recipients - count < 2 || m->out.len < len)
+	if (m->size.recipients - count < 2 || m->offset != begin)
 		return;
 	buf_truncate(&m->out, len);
 	m->size.recipients = count;

@@ -129,6 +129,8 @@ static void failure(
 		    d->arena, "4%.*s", STR_ARG(str_skip(rcpt->failure.status, 1)));
 		rcpt->failure.status = str_of(soft);
 	}
+	if (rcpt->owned && !later)
+		outcome_tell_owner(d, index);
 }
 
 void delivery_failed(

@@ -48,7 +48,8 @@ struct delivery_rcpt {
 	struct str delivered_to; /* of Delivered-To: its own address, or the list's */
 	const char *action;      /* DELIVERY_EXPANDED: for notices */
 	bool part;               /* of a recipient that was divided */
-	bool untold;             /* deferred because a log could not take what came out */
+	bool owned;  /* `sender` is a list's owner, who hears of failure at once */
+	bool untold; /* deferred because a log could not take what came out */
 };
 
 struct delivery {

@@ -178,7 +178,8 @@ static void finish(struct drop *p, struct why *why)
 	if (p->error != 0 && p->fd >= 0)
 		undo(p);
 	file_close(&p->fd);
-	if ((p->error == -EACCES || p->error == -EPERM) && p->temporary != NULL)
+	if ((p->error == -EACCES || p->error == -EPERM || p->error == -ENOTDIR) &&
+	    p->temporary != NULL)
 		(void)why_never(why, "5.2.0",
 		    "maildir delivery failed: create maildir file %s: %s", p->temporary,
 		    strerror(-p->error));

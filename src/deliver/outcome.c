@@ -228,6 +228,8 @@ static bool belongs(
 	const struct delivery_rcpt *rcpt = &d->recipients[index];
 	if (rcpt->result != l->result || is_silent(l, rcpt->request))
 		return false;
+	if (rcpt->owned && l->service == environment.bounce)
+		return false; /* outcome_tell_owner did */
 	/* Of what is tried again it is told then. */
 	if (rcpt->result == DELIVERY_EXPANDED && has_part_left(d, rcpt->request->offset))
 		return false;
@@ -247,6 +249,25 @@ static int append(const struct delivery *d, const struct destination_log *l)
 	return entries.entries_count > 0 ? bounce_client_append(l->service, &entries) : 0;
 }
 
+/* Each failure of a list's member is a notice of its own, as in Postfix; the postmaster
+ * may hear of it where the sender does not want to. 0 or -errno. */
+static int tell_owner(const struct delivery *d, size_t index)
+{
+	const struct destination_log l = {
+	    environment.bounce, DELIVERY_BOUNCED, "failed", false};
+	const struct delivery_request *r = &d->request;
+	struct bounce_add_entry entry;
+	fill_entry(d, index, &l, &entry);
+	return bounce_client_one(environment.bounce,
+	    &(struct bounce_one){.entries = &entry,
+		.entries_count = 1,
+		.queue = r->queue,
+		.owner = d->recipients[index].sender,
+		.sender = r->sender,
+		.sendopts = r->sendopts,
+		.encoding = r->encoding});
+}
+
 /* Reports are extra: what became of the mail does not depend on them. */
 static void append_trace(
     const struct delivery *d, enum delivery_result result, const char *action)
@@ -259,17 +280,30 @@ static void append_trace(
 }
 
 /* A recipient whose failure could not be recorded stays in the queue. */
+static void defer_untold(struct delivery_rcpt *rcpt)
+{
+	rcpt->result = DELIVERY_DEFERRED;
+	rcpt->untold = true;
+	rcpt->failure.status = STR("4.3.0");
+	rcpt->failure.text = STR("bounce or trace service failure");
+}
+
 static void becomes_deferral(struct delivery *d, enum delivery_result result)
 {
-	for (size_t i = 0; i < d->count; i++) {
-		struct delivery_rcpt *rcpt = &d->recipients[i];
-		if (rcpt->result != result)
-			continue;
-		rcpt->result = DELIVERY_DEFERRED;
-		rcpt->untold = true;
-		rcpt->failure.status = STR("4.3.0");
-		rcpt->failure.text = STR("bounce or trace service failure");
-	}
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].result == result &&
+		    (is_probe(d) || !d->recipients[i].owned))
+			defer_untold(&d->recipients[i]);
+}
+
+void outcome_tell_owner(struct delivery *d, size_t index)
+{
+	if (is_probe(d))
+		return;
+	if (tell_owner(d, index) == 0)
+		outcome_done(d, index);
+	else
+		defer_untold(&d->recipients[index]);
 }
 
 /* What can come of a probe: what the report calls it, and what verify does. */
@@ -393,7 +427,8 @@ static void finish_failed(struct delivery *d)
 		append_trace(d, DELIVERY_DEFERRED, "delayed");
 	}
 	for (size_t i = 0; i < d->count; i++) {
-		if (d->recipients[i].result == DELIVERY_BOUNCED)
+		if (d->recipients[i].result == DELIVERY_BOUNCED &&
+		    !d->recipients[i].owned)
 			outcome_done(d, i);
 		else if (d->recipients[i].result == DELIVERY_DEFERRED)
 			log_outcome(d, i);

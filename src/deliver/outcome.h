@@ -16,6 +16,8 @@
 bool outcome_is_traced(const struct delivery *d, size_t index);
 /* A recipient that was sent: log line and mark. */
 void outcome_done(struct delivery *d, size_t index);
+/* A member of a list failed: its owner is told, and it is logged, at once. */
+void outcome_tell_owner(struct delivery *d, size_t index);
 /* Everything that waits; a result may become DELIVERY_DEFERRED when a log cannot take it.
  */
 void outcome_finish(struct delivery *d);

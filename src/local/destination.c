@@ -91,7 +91,7 @@ void command_deliver(
 	struct delivery *d = m->tree->delivery;
 	if (m->origin != 0 && !member_is_new(m, 'C', text))
 		return;
-	size_t outcome = member_outcome(m);
+	size_t outcome = member_owned_outcome(m);
 	CLEANUP(buf_free) struct buf output = BUF_INIT(COMMAND_OUTPUT_MAX);
 	CLEANUP(buf_free) struct buf shown = BUF_INIT(WHY_TEXT_MAX);
 	struct command command;
@@ -155,6 +155,21 @@ static void deliver_to_file(
 	why_free(&job.why);
 }
 
+static bool may_deliver(
+    const struct member *m, const char *path, struct as_user *user, struct why *why)
+{
+	if (!(local.to_files & m->origin))
+		return why_never(why, "5.7.1", "mail to file is restricted");
+	if (path == NULL)
+		return why_later(why, "4.3.0", "out of memory for this request");
+	if (strlen(path) >= PATH_ROOM)
+		return why_never(why, "5.2.0", "name of file is too long");
+	if (m->account == NULL)
+		return account_nobody(user, why);
+	*user = m->account->user;
+	return true;
+}
+
 void file_deliver(const struct member *m, struct str text)
 {
 	const char *path = path_of(m, text);
@@ -162,21 +177,14 @@ void file_deliver(const struct member *m, struct str text)
 	struct why why;
 	if (!member_is_new(m, 'F', text))
 		return;
-	size_t outcome = member_outcome(m);
+	size_t outcome =
+	    str_ends(text, STR("/")) ? member_outcome(m) : member_owned_outcome(m);
 	if (outcome == SIZE_MAX)
 		return;
 	why_init(&why);
-	if (m->account != NULL)
-		user = m->account->user;
-	else
-		(void)!account_nobody(&user, &why);
-	if (path == NULL)
-		(void)why_later(&why, "4.3.0", "out of memory for this request");
-	else if (strlen(path) >= PATH_ROOM)
-		(void)why_never(&why, "5.2.0", "name of file is too long");
-	if (path == NULL || why_is_set(&why))
-		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);
-	else
+	if (may_deliver(m, path, &user, &why))
 		deliver_to_file(m, outcome, path, &user);
+	else
+		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);
 	why_free(&why);
 }

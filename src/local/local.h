@@ -101,6 +101,9 @@ void member_never(const struct member *m, const char *code, const char *format, 
     PRINTF_LIKE(3, 4);
 /* The index of an outcome to be filled; SIZE_MAX without memory (and that is told). */
 MUST_USE size_t member_outcome(const struct member *m);
+/* The same for a command or a file: of the failure of those a list's owner hears, of all
+ * else (a maildir too) the sender, as in Postfix. */
+MUST_USE size_t member_owned_outcome(const struct member *m);
 /* True the first time that this tree comes to an end of this kind ('M' mailbox, 'C'
  * command, 'F' file, 'I' list, 'R' resubmission). Beyond duplicate_filter_limit nothing
  * is remembered. */

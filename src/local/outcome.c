@@ -30,6 +30,14 @@ size_t member_outcome(const struct member *m)
 	return part;
 }
 
+size_t member_owned_outcome(const struct member *m)
+{
+	size_t outcome = member_outcome(m);
+	if (outcome != SIZE_MAX)
+		m->tree->delivery->recipients[outcome].owned = m->owned;
+	return outcome;
+}
+
 static void add_key(struct buf *key, const struct member *m, char kind, struct str text)
 {
 	bool by_user = kind == 'C' || kind == 'F';

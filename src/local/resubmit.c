@@ -111,10 +111,12 @@ static int submit(struct tree *t, const struct batch *b, struct cleanup_message 
 	CLEANUP(buf_free) struct buf trace = BUF_INIT(4096);
 	add_trace_fields(&trace, d, t->index, cleanup_message_id(m));
 	struct timeval now = clock_wall();
-	struct cleanup_attribute context = {
-	    .name = STR("rewrite_context"), .value = STR("local")};
+	struct str origin = str_of(queue_attribute(&d->envelope, "rewrite_context"));
+	struct cleanup_attribute context = {.name = STR("rewrite_context"),
+	    .value = origin.len > 0 ? origin : STR("local")};
 	struct cleanup_submit envelope = {
-	    .flags = CLEANUP_MAP,
+	    .flags =
+		CLEANUP_MAP | (str_is(context.value, "local") ? CLEANUP_COMPLETE : 0),
 	    .sendopts = request->sendopts,
 	    .arrival_seconds = now.tv_sec,
 	    .arrival_microseconds = (uint32_t)now.tv_usec,

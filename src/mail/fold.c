@@ -53,3 +53,23 @@ void fold_angle(struct str phrase_line, struct str address, struct buf *out)
 	buf_add_str(out, address);
 	buf_add_char(out, '>');
 }
+
+void fold_words(struct str text, size_t width, const char *line_break, struct buf *out)
+{
+	size_t line_start = out->len;
+	while (line_start > 0 && out->p[line_start - 1] != '\n')
+		line_start--;
+	struct str word;
+	bool first = true;
+	while (str_next(&text, " \t\r\n", &word)) {
+		size_t column = out->len - line_start;
+		if (!first && column + 1 + word.len > width) {
+			line_start = out->len + 1;
+			buf_add_cstr(out, line_break);
+		} else if (!first) {
+			buf_add_char(out, ' ');
+		}
+		buf_add_str(out, word);
+		first = false;
+	}
+}

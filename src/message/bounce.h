@@ -53,14 +53,14 @@ IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
 #define BOUNCE_FORGET_FIELDS(F) F(STR, id, 64)
 IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
 
-/* Tells `sender` at once that this one recipient failed; no log keeps it. `queue` as
- * above. What comes back to a list's owner goes this way. */
+/* Tells a list's owner at once that this one recipient failed; no log keeps it. `queue`
+ * as above; `sender` is the message's, whose other wishes (RET, ENVID) are not the
+ * owner's. */
 #define BOUNCE_ONE_FIELDS(F)               \
 	F(LIST, entries, bounce_add_entry) \
 	F(STR, queue, 40)                  \
+	F(STR, owner, ADDRESS_MAX)         \
 	F(STR, sender, ADDRESS_MAX)        \
-	F(STR, envelope_id, 1024)          \
-	F(U32, ret, 0)                     \
 	F(U32, sendopts, 0)                \
 	F(STR, encoding, 16)
 IPC_MESSAGE(bounce_one, 5, NEVER, BOUNCE_ONE_FIELDS)

@@ -38,11 +38,10 @@ void clog_warn(struct destination *d)
 {
 	const struct schedule_destination *s = &d->schedule;
 	int64_t used = s->waiting + s->under_way;
-	int64_t now = clock_ms();
 	int64_t limit = qmgr.params.qmgr_message_active_limit;
 	size_t active = map_count(qmgr.messages);
 	if (qmgr.params.qmgr_clog_warn_time == 0 || used <= limit / SHARE ||
-	    now < d->clog_warned_until)
+	    clock_ms() < d->clog_warned_until)
 		return;
 	d->clog_warned_until = deadline_after_seconds(qmgr.params.qmgr_clog_warn_time);
 	log_warning("mail for %s is using up %lld of %zu active queue entries",

@@ -117,6 +117,12 @@ void portion_recipients_done(struct message *m, const struct portion *p, size_t 
 		qmgr.recipients -= count;
 }
 
+static void give_up_reading(struct message *m)
+{
+	m->left = true;
+	m->next_offset = -1;
+}
+
 static struct portion *portion_read(struct message *m, struct queue_file *f)
 {
 	struct portion *p = memory_alloc(sizeof(*p));
@@ -140,8 +146,7 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 		return p;
 	}
 	log_warning("%s: cannot read recipients: %s", m->id, strerror((int)-got));
-	m->left = true;
-	m->next_offset = -1;
+	give_up_reading(m);
 	portion_forget(p);
 	return NULL;
 }
@@ -208,12 +213,6 @@ void portion_take(struct message *m, struct queue_file *f)
 	portion_forget(p);
 	m->read_at = clock_ms();
 	run_all();
-}
-
-static void give_up_reading(struct message *m)
-{
-	m->left = true;
-	m->next_offset = -1;
 }
 
 static void refill(void *argument)

@@ -266,7 +266,11 @@ ssize_t queue_file_recipients(struct queue_file *f, struct arena *a, int64_t *of
 	if (*offset < 0)
 		return 0;
 	forget(&pending);
-	queue_walk_start(f, *offset);
+	/* All portions are one walk, so that a circle ends. */
+	if (*offset == 0)
+		queue_walk_start(f, 0);
+	else
+		record_reader_seek(&f->reader, *offset);
 	while (count < max) {
 		int type = 0;
 		struct str data = STR_EMPTY;

@@ -371,6 +371,24 @@ TEST(pointers_that_go_in_circles_are_found)
 	fixture_end(&x);
 }
 
+/* However small the portions are in which somebody reads them. */
+TEST(recipients_that_go_in_circles_end)
+{
+	struct queue_recipient r[1];
+	struct fixture x;
+	fixture_start(&x);
+	size_t at = x.bytes.len;
+	record_write(&x.bytes, RECORD_RECIPIENT, STR("a@a.test"));
+	add_pointer(&x.bytes, (long long)at);
+	open_bytes(&x.file, buf_str(&x.bytes));
+	int64_t offset = 0;
+	ssize_t got = 1;
+	for (int i = 0; i < 100 && got == 1; i++)
+		got = queue_file_recipients(&x.file, x.arena, &offset, r, 1);
+	assert_int_equal(got, -EBADMSG);
+	fixture_end(&x);
+}
+
 TEST(every_cut_of_a_file_is_seen)
 {
 	struct fixture x;

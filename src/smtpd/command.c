@@ -3,15 +3,16 @@
 #include "smtpd/smtpd.h"
 
 const struct command_row command_rows[] = {
-    {"HELO", "HELO", command_helo, COMMAND_JUNK},
-    {"EHLO", "EHLO", command_ehlo, COMMAND_JUNK},
+    {"HELO", "HELO", command_helo, COMMAND_JUNK | COMMAND_BEGINS_ANEW},
+    {"EHLO", "EHLO", command_ehlo, COMMAND_JUNK | COMMAND_BEGINS_ANEW},
     {"STARTTLS", "STARTTLS", command_not_built, 0},
     {"AUTH", "AUTH", command_no_auth, 0},
     {"MAIL", "MAIL", command_mail, COMMAND_PIPELINED},
     {"RCPT", "RCPT", command_rcpt, COMMAND_PIPELINED},
     {"DATA", "DATA", command_data, 0},
     {"BDAT", "BDAT", command_not_built, 0},
-    {"RSET", "RSET", command_rset, COMMAND_PIPELINED | COMMAND_JUNK},
+    {"RSET", "RSET", command_rset,
+	COMMAND_PIPELINED | COMMAND_JUNK | COMMAND_BEGINS_ANEW},
     {"NOOP", "NOOP", command_noop, COMMAND_JUNK},
     {"VRFY", "VRFY", command_vrfy, COMMAND_JUNK},
     {"ETRN", "ETRN", command_etrn, COMMAND_JUNK},

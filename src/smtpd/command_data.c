@@ -159,15 +159,38 @@ static int receive(struct upload *u)
 	return 0;
 }
 
+/* What the postmaster would call it. */
+static enum notice_class class_of(enum cleanup_status status)
+{
+	switch (status) {
+	case CLEANUP_CONTENT:
+		return NOTICE_POLICY;
+	case CLEANUP_TOO_BIG:
+	case CLEANUP_HOPS:
+	case CLEANUP_NO_RECIPIENTS:
+		return NOTICE_BOUNCE;
+	case CLEANUP_BAD:
+		return NOTICE_SOFTWARE;
+	case CLEANUP_OK:
+	case CLEANUP_WRITE_ERROR:
+	case CLEANUP_NO_SPACE:
+	case CLEANUP_DEFER:
+	case CLEANUP_TABLE:
+		break;
+	}
+	return NOTICE_RESOURCE;
+}
+
 static void reply_result(struct session *s, const struct cleanup_result *r)
 {
 	struct cleanup_reply reply = cleanup_result_reply(r);
 	if (r->status == CLEANUP_OK) {
 		session_reply(s, reply.code, reply.dsn, "Ok: queued as %s", r->id);
 		/* Who delivers mail is forgiven what went before. */
-		s->errors = s->junk = 0;
+		s->errors = s->junk = s->trouble = 0;
 	} else
-		session_error(s, reply.code, reply.dsn, "%s", reply.text);
+		session_refuse(
+		    s, class_of(r->status), reply.code, reply.dsn, "%s", reply.text);
 }
 
 /* Whom lists and log lines can speak of when the message as a whole is judged. */
@@ -183,7 +206,8 @@ static void finish(struct session *s, struct upload *u)
 	if (u->too_big) {
 		log_warning(
 		    "%.*s: queue file size limit exceeded", STR_ARG(session_queue_id(s)));
-		session_error(s, 552, "5.3.4", "Error: message file too big");
+		session_refuse(
+		    s, NOTICE_BOUNCE, 552, "5.3.4", "Error: message file too big");
 		return;
 	}
 	if (u->decoder.saw_bare_lf && session_forbids_bare_newline(s)) {
@@ -203,7 +227,7 @@ static void finish(struct session *s, struct upload *u)
 	}
 	log_warning("%.*s: the message was not taken: %s", STR_ARG(session_queue_id(s)),
 	    strerror(-u->trouble));
-	session_error(s, 451, "4.3.0", "Error: queue file write error");
+	session_refuse(s, NOTICE_RESOURCE, 451, "4.3.0", "Error: queue file write error");
 }
 
 /* False: the connection broke. */
@@ -220,6 +244,7 @@ static bool upload(struct session *s)
 	if (stream_flush(s->stream) != 0 || receive(&u) != 0)
 		return false;
 	finish(s, &u);
+	transcript_shorten(s);
 	s->message_ended = true;
 	return true;
 }
@@ -233,7 +258,8 @@ void command_data(struct session *s, struct str arguments)
 	}
 	if (s->transaction == NULL || s->transaction->count == 0) {
 		if (s->transaction != NULL)
-			session_error(s, 554, "5.5.1", "Error: no valid recipients");
+			session_refuse(
+			    s, NOTICE_NONE, 554, "5.5.1", "Error: no valid recipients");
 		else
 			session_error(s, 503, "5.5.1", "Error: need RCPT command");
 		return;

@@ -62,15 +62,15 @@ void command_ehlo(struct session *s, struct str arguments)
 		return;
 	CLEANUP(buf_free) struct buf line = BUF_INIT(1024);
 	uint32_t left = announced(s);
-	buf_add_cstr(&line, service_common()->myhostname);
+	buf_printf(&line, left != 0 ? "250-%s" : "250 %s", service_common()->myhostname);
 	for (unsigned i = 0; i < CAPABILITY_COUNT; i++) {
 		if ((left & (1u << i)) == 0)
 			continue;
-		if (stream_printf(s->stream, "250-%s\r\n", buf_cstr(&line)) != 0)
-			s->end = SESSION_CLOSE;
+		session_line(s, buf_str(&line));
 		buf_clear(&line);
+		left &= ~(1u << i);
+		buf_add_cstr(&line, left != 0 ? "250-" : "250 ");
 		add_keyword(&line, (enum capability_index)i);
 	}
-	if (stream_printf(s->stream, "250 %s\r\n", buf_cstr(&line)) != 0)
-		s->end = SESSION_CLOSE;
+	session_line(s, buf_str(&line));
 }

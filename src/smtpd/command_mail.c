@@ -47,7 +47,9 @@ static bool reject(struct session *s, int code, const char *status, const char *
 	struct arena *arena = s->transaction->arena;
 	session_log_action(s, "reject", "MAIL",
 	    str_of(arena_printf(arena, "%d %s %s", code, status, text)), NULL);
-	return refuse(s, code, status, text);
+	session_refuse(
+	    s, code >= 500 ? NOTICE_POLICY : NOTICE_RESOURCE, code, status, "%s", text);
+	return false;
 }
 
 /* A number too long for 64 bits is too large a message, not bad syntax. */

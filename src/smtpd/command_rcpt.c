@@ -111,7 +111,9 @@ static bool have_queue_id(struct session *s)
 	t->message = submission_new(&error);
 	if (t->message == NULL) {
 		log_warning("cannot get a queue id: %s", strerror(-error));
-		return refuse(s, 451, "4.3.0", "Error: queue file write error");
+		session_refuse(
+		    s, NOTICE_RESOURCE, 451, "4.3.0", "Error: queue file write error");
+		return false;
 	}
 	log_info("%s: client=%.*s", submission_id(t->message), STR_ARG(s->client_text));
 	return true;

@@ -180,12 +180,10 @@ enum verdict refuse(
     struct evaluation *e, int64_t code, const char *status, const char *format, ...)
 {
 	va_list args;
-	bool soft = service_common()->soft_bounce && code >= 500;
-	e->refusal.code = (int)(soft ? code - 100 : code);
+	e->refusal.code = (int)code;
 	if (!str_to_cstr(str_of(status), e->refusal.status, sizeof(e->refusal.status)))
 		e->refusal.status[0] = '\0';
-	if (soft && e->refusal.status[0] == '5')
-		e->refusal.status[0] = '4';
+	e->refusal.is_unknown = false;
 	buf_clear(&e->refusal.text);
 	buf_clear(&e->malformed);
 	va_start(args, format);
@@ -363,6 +361,7 @@ static enum verdict conclude(
 		session_log_bad_address(e->session, "RCPT", buf_str(&e->malformed));
 	else
 		log_refusal(e, "reject");
+	e->session->trouble |= e->refusal.is_unknown ? NOTICE_BOUNCE : NOTICE_POLICY;
 	reply_write(reply, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
 	return VERDICT_REJECT;
 }

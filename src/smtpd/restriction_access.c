@@ -271,10 +271,11 @@ static enum verdict take_result(struct evaluation *e, const struct restriction *
 	return restriction_run_text(e, result);
 }
 
-static enum verdict table_trouble(struct evaluation *e, const struct restriction *r)
+static enum verdict table_trouble(struct evaluation *e, const struct restriction *r,
+    enum restriction_needs about, struct str key)
 {
-	log_warning("%s: table lookup problem", table_name(r->table));
-	return refuse(e, 451, "4.3.5", "Server configuration error");
+	log_warning("%s lookup error for \"%.*s\"", table_name(r->table), STR_ARG(key));
+	return refuse_access(e, about, 451, "4.3.5", STR("Server configuration error"));
 }
 
 /* True when the search is over: found (verdict set) or trouble. */
@@ -292,7 +293,7 @@ static bool ask(struct evaluation *e, const struct restriction *r,
 	case TABLE_BROKEN:
 		break;
 	}
-	*verdict = table_trouble(e, r);
+	*verdict = table_trouble(e, r, about, key);
 	return true;
 }
 

@@ -165,8 +165,10 @@ static enum verdict unlisted(struct evaluation *e, struct str address)
 		    STR_ARG(address));
 	else if (resolved.flags & RESOLVE_ERROR)
 		verdict = malformed(e, address);
-	else if (!recipient_is_listed(address, &resolved, &line))
+	else if (!recipient_is_listed(address, &resolved, &line)) {
 		verdict = refuse_line(e, buf_str(&line));
+		e->refusal.is_unknown = true;
+	}
 	arena_free(a);
 	return verdict;
 }

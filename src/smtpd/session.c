@@ -85,10 +85,12 @@ void session_log_action(const struct session *s, const char *action, const char 
 }
 
 /* Errors of writing are sticky in the stream: the command loop sees them. */
-static void send_line(struct session *s, struct str line)
+void session_line(struct session *s, struct str line)
 {
 	CLEANUP(buf_free) struct buf soft = BUF_INIT(REPLY_MAX * 2);
 	line = softened(line, &soft);
+	if (s->transcript != NULL)
+		transcript_out(s->transcript, line);
 	if (stream_write_str(s->stream, line) != 0 ||
 	    stream_write(s->stream, "\r\n", 2) != 0)
 		s->end = SESSION_CLOSE;
@@ -101,7 +103,7 @@ static void reply_v(
 	CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_MAX + 64);
 	buf_vprintf(&text, format, args);
 	reply_write(&line, code, status, buf_str(&text));
-	send_line(s, buf_str(&line));
+	session_line(s, buf_str(&line));
 }
 
 void session_reply(
@@ -119,22 +121,38 @@ static void count_error(struct session *s)
 	s->command_failed = true;
 }
 
+static void error_v(struct session *s, enum notice_class class, int code,
+    const char *status, const char *format, va_list args)
+{
+	s->trouble |= (unsigned)class;
+	count_error(s);
+	reply_v(s, code, status, format, args);
+	if (code == 421 || code == 521)
+		s->end = SESSION_CLOSE;
+}
+
 void session_error(
     struct session *s, int code, const char *status, const char *format, ...)
 {
 	va_list args;
-	count_error(s);
 	va_start(args, format);
-	reply_v(s, code, status, format, args);
+	error_v(s, NOTICE_PROTOCOL, code, status, format, args);
 	va_end(args);
-	if (code == 421 || code == 521)
-		s->end = SESSION_CLOSE;
+}
+
+void session_refuse(struct session *s, enum notice_class class, int code,
+    const char *status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	error_v(s, class, code, status, format, args);
+	va_end(args);
 }
 
 void session_error_text(struct session *s, struct str reply)
 {
 	count_error(s);
-	send_line(s, reply);
+	session_line(s, reply);
 	if (str_starts(reply, STR("421")) || str_starts(reply, STR("521")))
 		s->end = SESSION_CLOSE;
 }
@@ -244,6 +262,7 @@ static void say_last(struct session *s, int code, const char *status, const char
 
 static void broken(struct session *s, int error)
 {
+	s->broken_by = error == -ETIMEDOUT ? "timeout" : "lost connection";
 	if (error == -ETIMEDOUT) {
 		log_broken(s, "timeout");
 		/* The stream's error is sticky: what can still be said is one short line.
@@ -251,6 +270,8 @@ static void broken(struct session *s, int error)
 		static const char format[] = "421 4.4.2 %s Error: timeout exceeded\r\n";
 		CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_MAX);
 		buf_printf(&line, format, service_common()->myhostname);
+		if (s->transcript != NULL)
+			transcript_out(s->transcript, buf_str(&line));
 		if (send(stream_fd(s->stream), line.p, line.len,
 			MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 			log_debug("the client did not take the last reply");
@@ -363,9 +384,18 @@ static void count_command(struct command_count *count, bool good)
 		count->good++;
 }
 
+static void note_command(struct session *s, const struct command_row *row)
+{
+	transcript_in(s->transcript, buf_str(&s->line));
+	if (row->flags & COMMAND_BEGINS_ANEW)
+		transcript_shorten(s);
+}
+
 static void run_command(struct session *s, const struct smtp_command *c)
 {
 	const struct command_row *row = command_find(c->verb);
+	if (s->transcript != NULL)
+		note_command(s, row);
 	s->last_command = row;
 	s->command_failed = s->message_ended = false;
 	if (c->bare_lf && session_forbids_bare_newline(s))
@@ -406,6 +436,7 @@ static bool has_too_many_errors(struct session *s)
 	log_info("%s: too many errors after %s from %.*s", id_or_noqueue(s), last_word(s),
 	    STR_ARG(s->client_text));
 	say_last(s, 421, "4.7.0", "too many errors");
+	s->broken_by = "too many errors";
 	return true;
 }
 
@@ -483,13 +514,17 @@ void session_serve(struct service_client *client)
 	    .arena = arena_new(SESSION_ARENA),
 	    .line = BUF_INIT(65536)};
 	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
+	if (smtpd.notify != 0)
+		s.transcript = transcript_new();
 	identify(&s);
 	classify(&s);
 	log_info("connect from %.*s", STR_ARG(s.client_text));
 	greet(&s);
 	converse(&s);
 	transaction_end(&s);
+	transcript_send(&s, s.broken_by);
 	log_disconnect(&s);
+	transcript_free(s.transcript);
 	free(s.counts);
 	buf_free(&s.line);
 	arena_free(s.arena);

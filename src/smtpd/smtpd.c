@@ -117,6 +117,8 @@ static void before_jail(void)
 	smtpd.forbidden_commands = match_list_open(
 	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
 	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
+	if (!service_stands_alone())
+		smtpd.notify = transcript_classes(p->notify_classes);
 	smtpd.takes_unknown_recipients = takes_unknown_recipients();
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =

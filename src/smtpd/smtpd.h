@@ -9,6 +9,7 @@
  *	restriction_*.c        single restrictions
  *	recipient.c            where a recipient would go, and whether it exists
  *	submission.c           where the message goes: cleanup, or postdrop
+ *	transcript.c           what was said, for the postmaster
  *
  * A transaction is one object; every end of it, good or bad, replaces it whole, so no
  *state survives an error reply.
@@ -25,6 +26,7 @@
 #include "smtp_wire/command.h"
 #include "smtp_wire/data.h"
 #include "smtpd/submission.h"
+#include "smtpd/transcript.h"
 #include "smtpd_params.h"
 #include "table/maps.h"
 #include "table/match_list.h"
@@ -66,6 +68,7 @@ struct smtpd_state {
 	struct net_prefix *own_addresses;
 	size_t own_address_count;
 	uint32_t discard_keywords;
+	unsigned notify; /* enum notice_class: what the postmaster wants to hear of */
 	uint32_t receive_flags;        /* of cleanup, by receive_override_options */
 	bool takes_unknown_recipients; /* the same: no_unknown_recipient_checks */
 	enum bare_newline bare_newline;
@@ -125,9 +128,12 @@ struct session {
 	bool message_ended; /* by the last command, however: a client may leave then */
 	struct transaction *transaction; /* NULL outside one */
 	unsigned errors, junk;
+	struct transcript *transcript; /* NULL: nobody wants it */
+	unsigned trouble; /* enum notice_class: what happened since the last message */
 	const struct command_row *last_command; /* for log lines */
 	bool command_failed;
 	enum session_end end;
+	const char *broken_by;        /* why it did not end well, or NULL */
 	struct command_count *counts; /* as command_rows */
 };
 
@@ -142,6 +148,11 @@ void session_reply(struct session *s, int code, const char *status, const char *
     ...) PRINTF_LIKE(4, 5);
 void session_error(struct session *s, int code, const char *status, const char *format,
     ...) PRINTF_LIKE(4, 5);
+/* The same, where it is no mistake in the protocol. */
+void session_refuse(struct session *s, enum notice_class class, int code,
+    const char *status, const char *format, ...) PRINTF_LIKE(5, 6);
+/* One line of a reply, without its end. */
+void session_line(struct session *s, struct str line);
 /* A whole reply line as it stands (from a restriction). 421 and 521 close. */
 void session_error_text(struct session *s, struct str reply);
 const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
@@ -179,8 +190,9 @@ void transaction_end(struct session *s);
 enum command_flags {
 	COMMAND_PIPELINED =
 	    1, /* may be followed at once by others, under ESMTP (RFC 2920) */
-	COMMAND_LAST_WORD = 2, /* what follows is never looked at: QUIT */
-	COMMAND_JUNK = 4,      /* counts against smtpd_junk_command_limit */
+	COMMAND_LAST_WORD = 2,   /* what follows is never looked at: QUIT */
+	COMMAND_BEGINS_ANEW = 8, /* what was said before is history */
+	COMMAND_JUNK = 4,        /* counts against smtpd_junk_command_limit */
 };
 struct command_row {
 	const char *verb, *log_name;

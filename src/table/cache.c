@@ -139,14 +139,13 @@ struct cache *cache_open(struct str type_and_name, struct buf *error)
 	ptrdiff_t colon = str_find(type_and_name, ':');
 	struct str type =
 	    str_slice(type_and_name, 0, colon < 0 ? type_and_name.len : (size_t)colon);
-	if (type.len == 0 || str_is(type, "internal")) {
-		c->name = memory_copy_cstr("internal:verify");
-		c->memory = map_new();
-		return c;
-	}
 	CLEANUP(buf_free) struct buf name = BUF_INIT(PATH_MAX);
 	buf_add_str(&name, type_and_name);
 	c->name = memory_copy_cstr(buf_cstr(&name));
+	if (str_is(type, "internal")) {
+		c->memory = map_new();
+		return c;
+	}
 	if (!make_path(type, str_skip(type_and_name, type.len + 1), &path)) {
 		buf_printf(
 		    error, "%s cannot hold a cache (lmdb, btree or hash)", c->name);
@@ -344,7 +343,8 @@ static enum table_result next_of_file(struct cache *c, struct buf *key, struct b
 	int status = begin(c, false, &txn);
 	if (status == 0)
 		status = end(c, txn, find_next(txn, c->dbi, key, value));
-	nul_strip(key);
+	if (key->len > 1) /* an empty key would begin anew */
+		nul_strip(key);
 	nul_strip(value);
 	if (status == 0)
 		return TABLE_FOUND;

@@ -2,7 +2,7 @@
  * A cache that outlives its process: few writers, one file, changed in place. The file is
  * that of a table, so that postmap(1) shows it and a file made by Postfix can be taken
  * over: lmdb:NAME is NAME.lmdb, btree:NAME and hash:NAME are NAME.btree.lmdb and
- * NAME.hash.lmdb. Without a name the cache lives in memory.
+ * NAME.hash.lmdb. internal:NAME lives in memory.
  *
  * Every call holds the file's lock (flock) for its time, so that an old and a new process
  * may share it. A change is in the file at once, and on the disk when the system writes
@@ -22,11 +22,11 @@ struct cache;
 
 #define CACHE_KEY_MAX 510 /* bytes; of a file, one less than LMDB takes */
 
-/* "type:name", or "" or "internal:..." for memory. With the rights of the process: the
+/* "type:name". With the rights of the process: the
  * file is made with mode 0600. NULL: the reason is in `error`. */
 struct cache *cache_open(struct str type_and_name, struct buf *error);
 void cache_close(struct cache *c);
-const char *cache_name(const struct cache *c); /* "btree:/var/lib/x", "internal:" */
+const char *cache_name(const struct cache *c); /* "btree:/var/lib/x" */
 
 /* `value` is cleared first. A key past CACHE_KEY_MAX is absent, and cannot be put. */
 MUST_USE enum table_result cache_lookup(

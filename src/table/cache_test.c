@@ -39,7 +39,7 @@ TEST(cache_remembers_replaces_and_forgets_in_memory_and_in_a_file)
 {
 	for (int file = 0; file < 2; file++) {
 		CLEANUP(buf_free) struct buf name = BUF_INIT(1000);
-		struct cache *c = opened(file ? fresh(&name) : "");
+		struct cache *c = opened(file ? fresh(&name) : "internal:test");
 		check(c, "a", NULL);
 		assert_true(cache_put(c, STR("a"), STR("1")));
 		assert_true(cache_put(c, STR("a"), STR("2")));
@@ -74,7 +74,7 @@ TEST(cache_walk_sees_each_entry_once_while_entries_go)
 		CLEANUP(buf_free) struct buf name = BUF_INIT(1000);
 		CLEANUP(buf_free) struct buf key = BUF_INIT(1000);
 		CLEANUP(buf_free) struct buf value = BUF_INIT(1000);
-		struct cache *c = opened(file ? fresh(&name) : "");
+		struct cache *c = opened(file ? fresh(&name) : "internal:test");
 		size_t at = 0, count = 0;
 		for (int i = 0; i < 100; i++) {
 			char text[16];
@@ -120,6 +120,23 @@ TEST(cache_reads_entries_with_a_nul_and_replaces_them)
 	check(c, "k", "new");
 	size_t at = 0;
 	assert_int_equal(cache_next(c, &at, &key, &value), TABLE_FOUND);
+	assert_int_equal(cache_next(c, &at, &key, &value), TABLE_ABSENT);
+	cache_close(c);
+}
+
+/* In a file that a stranger made. */
+TEST(cache_walk_ends_behind_a_key_that_is_a_nul)
+{
+	CLEANUP(buf_free) struct buf name = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf key = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf value = BUF_INIT(1000);
+	struct cache *c = opened(fresh(&name));
+	assert_true(cache_put(c, (struct str){"", 1}, STR("v")));
+	assert_true(cache_put(c, STR("k"), STR("v")));
+	size_t at = 0;
+	assert_int_equal(cache_next(c, &at, &key, &value), TABLE_FOUND);
+	assert_int_equal(cache_next(c, &at, &key, &value), TABLE_FOUND);
+	assert_str(buf_str(&key), "k");
 	assert_int_equal(cache_next(c, &at, &key, &value), TABLE_ABSENT);
 	cache_close(c);
 }

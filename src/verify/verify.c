@@ -35,6 +35,7 @@
 #define WALK_SLICE  100 /* entries, then others have their turn */
 #define PROBE_STOCK 4
 /* Its key in the cache, which is Postfix's too. */
+#define IN_MEMORY    "internal:verify"
 #define LAST_CLEANUP "_LAST_CACHE_CLEANUP_COMPLETED_"
 
 static struct {
@@ -292,14 +293,14 @@ static void open_cache(void)
 	if (!owner.single_user && before == 0 && seteuid(owner.uid) != 0)
 		fatal("set effective user id %u: %s", owner.uid, strerror(errno));
 	struct str name = str_trim(str_of(verify.params.address_verify_map));
-	verify.cache = cache_open(name, &error);
+	verify.cache = cache_open(name.len > 0 ? name : STR(IN_MEMORY), &error);
 	if (geteuid() != before && seteuid(before) != 0)
 		fatal("set effective user id %u: %s", before, strerror(errno));
 	if (verify.cache != NULL)
 		return;
 	log_warning("address_verify_map: %s: results will be remembered in memory only",
 	    buf_cstr(&error));
-	verify.cache = cache_open(STR_EMPTY, &error);
+	verify.cache = cache_open(STR(IN_MEMORY), &error);
 }
 
 static void before_jail(void)

@@ -114,7 +114,9 @@ def test_postdrop_refuses_what_is_too_big(make_instance):
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_the_half_made_file_away(down, number):
-    process = subprocess.Popen([f"{BIN}/postdrop", "-c", down.etc, "-r"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A shell that runs the tests in the background has them, and what they start, ignore SIGINT.
+    process = subprocess.Popen([f"{BIN}/postdrop", "-c", down.etc, "-r"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     process.stdin.write(records(*GOOD[:6]))
     process.stdin.flush()
     wait_until(lambda: os.listdir(f"{down.queue}/maildrop"), what="a file")

@@ -34,6 +34,7 @@ ROWS = [
     (["address_verify_positive_refresh_time = 1d", "address_verify_negative_refresh_time = 1h"], [
         ("pos@far.test", "250", 1), ("neg@far.test", "450 .*seed$", 1)]),
     (["address_verify_poll_count = 1"], [("slow@far.test", "450 4.1.1 .*Address verification in progress$", 1)]),
+    (["address_verify_poll_delay = 4s"], [("slow@far.test", "250 2.1.5 Ok", 1)]),
     (["address_verify_negative_cache = no"], [("no@far.test", "450 4.1.1 .*Address verification in progress$", None)]),
     (["address_verify_sender = prober@lab.test"], [("ok@far.test", "250", 1), ("prober@lab.test", "250", 0)]),
     (["address_verify_sender = prober@lab.test", "address_verify_sender_ttl = 60000000s"], [
@@ -95,7 +96,10 @@ def test_parameters_of_verify(make_instance, row):
         for address, reply, probes in questions:
             if address == "me@lab.test" and not settings:
                 continue
+            begun = time.monotonic()
             said = ask(mail, address)
+            # The answer is there after 1.5 s, and asked for every second, or after four.
+            assert "slow" not in address or (time.monotonic() - begun >= 4) == ("address_verify_poll_delay = 4s" in settings)
             assert re.match(reply, said), (address, said, mail.log()[-3000:])
             if probes is not None:
                 plain = address.strip("<>")
