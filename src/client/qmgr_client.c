@@ -15,7 +15,7 @@ struct qmgr_client {
 	struct announcement {
 		struct commit_message message;
 		bool late;
-	} *waiting;
+	} * waiting;
 	unsigned count;
 	bool sending, closing;
 	bool too_many; /* some were not kept */
@@ -60,8 +60,8 @@ static struct qmgr_id announced(const struct announcement *a)
 {
 	return (struct qmgr_id){.id = str_of(a->message.id),
 	    .place = a->message.place,
-	    .arrival = (int64_t)a->message.arrival.tv_sec * 1000000 +
-		a->message.arrival.tv_usec,
+	    .arrival =
+		(int64_t)a->message.arrival.tv_sec * 1000000 + a->message.arrival.tv_usec,
 	    .late = a->late};
 }
 

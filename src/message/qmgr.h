@@ -8,9 +8,9 @@
  * believes only what it reads from them. Many ids a frame. `arrival`, wall clock
  * microseconds, tells whether it is this message that lies at the place. `late`: it was
  * announced before, is not settled yet, and shall get a name. May be repeated at will. */
-#define QMGR_ID_FIELDS(F) \
-	F(STR, id, 64)    \
-	F(U64, place, 0)  \
+#define QMGR_ID_FIELDS(F)  \
+	F(STR, id, 64)     \
+	F(U64, place, 0)   \
 	F(I64, arrival, 0) \
 	F(BOOL, late, 0)
 IPC_RECORD(qmgr_id, QMGR_ID_FIELDS)

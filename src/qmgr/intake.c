@@ -24,13 +24,14 @@
 #define DEFERRED_SHARE 80    /* percent of the active queue that deferred mail may take */
 #define AGAIN_SOON_MS  5000
 #define SCAN_BACKLOG   1000000
-#define ORPHANS_MS     500 /* after an announcer went, who may have died */
+#define ORPHANS_MS     500 /* until an announcer that died is really gone */
 
 static struct {
 	struct commit_message *announced; /* ring */
 	size_t first, count;
 	struct queue_scan *incoming, *deferred;
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
+	bool started;
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool left_lying;    /* a file could not be moved, removed or read */
 	bool deferred_turn;
@@ -63,8 +64,11 @@ static void name(const struct commit_message *m)
 	intake.scan_incoming = true;
 }
 
+/* Not before the start: until then the one before us has it. */
 static void name_late(const struct commit_message *m)
 {
+	if (!intake.started)
+		return;
 	struct message *active = map_get(qmgr.messages, str_of(m->id));
 	if (active == NULL)
 		name(m);
@@ -77,9 +81,7 @@ void intake_announce(const struct commit_message *m, bool late)
 	if (late) {
 		name_late(m);
 	} else if (intake.count == ANNOUNCED_MAX) {
-		if (m->place != 0)
-			name(m);
-		intake.scan_incoming = true;
+		intake.scan_incoming = true; /* without a name: it will be late */
 	} else {
 		size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
 		intake.announced[at] = *m;
@@ -112,7 +114,7 @@ static void look_for_orphans(UNUSED void *argument)
 	intake_wake();
 }
 
-void intake_announcer_gone(void)
+void intake_look_for_orphans(void)
 {
 	run_timer_set(intake.orphans_timer, deadline_after_ms(ORPHANS_MS));
 }
@@ -364,6 +366,7 @@ void intake_start(void)
 {
 	empty_active(
 	    QUEUE_INCOMING); /* what an earlier qmgr had there is new mail again */
+	intake.started = true;
 	name_orphans();
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
 	run_timer_set(

@@ -44,8 +44,8 @@ static void save_corrupt(struct str id, const char *queue, const struct buf *rea
 }
 
 /*
- * Opens a file of incoming or deferred, or at a place. Files that are not ready, gone, or locked by
- * somebody who still works on them are passed by.
+ * Opens a file of incoming or deferred, or at a place. Files that are not ready, gone, or
+ * locked by somebody who still works on them are passed by.
  */
 static bool open_file(struct queue_file *f, const char *queue, struct str id)
 {
@@ -164,8 +164,8 @@ static bool may_have_logs(const struct message *m, const char *queue)
 	    m->envelope.arrival.tv_sec <= qmgr.logs_before;
 }
 
-/* An announcement may be repeated after its message was settled: then there is nothing, or
- * another message. */
+/* An announcement may be repeated after its message was settled: then there is nothing,
+ * or another message. */
 static bool is_there(const struct queue_file *f, struct str id)
 {
 	return f->status.st_size > 0 && queue_id_has_inode(id, f->status.st_ino);

@@ -45,7 +45,7 @@ static void handle_incoming(struct str payload, struct arena *a)
 /* Of a connection: that somebody announces mail there. */
 static void connection_closed(UNUSED void *state)
 {
-	intake_announcer_gone();
+	intake_look_for_orphans();
 }
 
 static void handle_trigger(struct str payload, struct arena *a)
@@ -68,10 +68,11 @@ static void exchange(struct ipc_exchange *x)
 	if (type == qmgr_incoming_type) {
 		*ipc_connection_state(x) = &qmgr;
 		handle_incoming(payload, a);
-	} else if (type == qmgr_trigger_type)
+	} else if (type == qmgr_trigger_type) {
 		handle_trigger(payload, a);
-	else
+	} else {
 		log_warning("unknown request");
+	}
 	arena_free(a);
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
 	qmgr_backlog_write(&reply, &(struct qmgr_backlog){.backlog = intake_backlog()});
@@ -166,6 +167,7 @@ static void started(void)
 static void wakeup(void)
 {
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
+	intake_look_for_orphans();
 }
 
 static const struct service qmgr_service = {

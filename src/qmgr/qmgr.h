@@ -137,8 +137,8 @@ extern struct qmgr_state qmgr;
 void intake_prepare(void);
 void intake_start(void);
 void intake_announce(const struct commit_message *m, bool late);
-/* Somebody who announced mail is gone: what he may have left is looked for soon. */
-void intake_announcer_gone(void);
+/* Soon: somebody who announced mail may have died and left some. */
+void intake_look_for_orphans(void);
 void intake_trigger(uint32_t flags);
 uint32_t intake_backlog(void);
 /* There is room for another message, or something else changed that intake waits for. */

@@ -303,11 +303,9 @@ static void finish_job(void *job)
 }
 
 /* From now on it is found by its place alone. */
-static void accepted(
-    struct commit_slot *slot, struct timeval arrival, const struct segment_record *record)
+static void accepted(struct commit_slot *slot, struct timeval arrival)
 {
-	commit_slots_accepted(
-	    slot->owner->slots, slot->file, arrival, record->stamp);
+	commit_slots_accepted(slot->owner->slots, slot->file, arrival);
 	slot->file = NULL;
 	slot->fd = -1;
 }
@@ -327,6 +325,8 @@ static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 	    .place = named ? 0 : slot->file->message.place,
 	    .bytes = buf_str(&slot->bytes),
 	};
+	if (!named)
+		slot->file->stamp = record.stamp;
 	int error =
 	    slot->error == 0 ? commit_group_append(slot->owner->group, &record) : 0;
 	if (error == -EAGAIN) {
@@ -339,7 +339,7 @@ static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 	if (slot->error != 0)
 		run(undo_job, slot);
 	else if (!named)
-		accepted(slot, arrival, &record);
+		accepted(slot, arrival);
 }
 
 static void slot_free(struct commit_slot *slot)

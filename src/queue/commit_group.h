@@ -16,8 +16,7 @@ struct commit_group;
 /* `dir`, the directory commit, stays open as long; segments of `size` bytes are made at
  * first use. No segment is emptied before all of its messages that lie in `slots` (NULL:
  * none do) are settled. */
-struct commit_group *commit_group_new(
-    int dir, int64_t size, struct commit_slots *slots);
+struct commit_group *commit_group_new(int dir, int64_t size, struct commit_slots *slots);
 /* Starts to make a segment ready, in the background; without, the first append does. */
 void commit_group_prepare(struct commit_group *g);
 /* The process is about to end: its segments are left empty for the next one. To be asked

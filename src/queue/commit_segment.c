@@ -18,9 +18,9 @@
  * The first block: magic, version u32, CRC-32 u32 of the rest, generation u64.
  * A record: magic u32, CRC-32 u32 of the rest and of the bytes, generation u64, stamp
  * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8,
- * place (plus 1, or 0) 7 bytes, id padded with zeros; then the bytes; the next begins at a multiple of 8.
- * A batch begins at a multiple of a block, so that no write touches a block in which
- * something safe lies.
+ * place (plus 1, or 0) 7 bytes, id padded with zeros; then the bytes; the next begins at
+ * a multiple of 8. A batch begins at a multiple of a block, so that no write touches a
+ * block in which something safe lies.
  */
 #define HEADER_MAGIC   "PHSEGMT\n"
 #define HEADER_SIZE    24

@@ -47,8 +47,8 @@ struct segment;
 /*
  * A segment that no living process holds, made when there is none, locked and empty.
  * What a dead process or an earlier use left in it is made durable as files first
- * (checkpoint); one with messages that have no name yet is passed by. `dir` is the directory commit. 0; -ENOSPC and other -errno: there is none
- * to be had now.
+ * (checkpoint); one with messages that have no name yet is passed by. `dir` is the
+ * directory commit. 0; -ENOSPC and other -errno: there is none to be had now.
  */
 MUST_USE int segment_take(int dir, int64_t size, struct segment **s_r);
 /* Unlocks and closes; the records stay. NULL is fine. */

@@ -15,6 +15,7 @@
 #define FILES_MAX       400 /* each has a descriptor */
 #define LOOKED_AT       8   /* of those that wait, for each that is taken */
 #define LATE_MS         1000
+#define NAME_SIZE       16
 
 struct commit_slots {
 	int dir;
@@ -22,6 +23,7 @@ struct commit_slots {
 	uint32_t next;   /* number of the next file */
 	size_t count;    /* files that we have, in whatever state */
 	struct list_link free;
+	struct list_link taken;
 	struct list_link waiting; /* in order of acceptance */
 	int64_t wanted;           /* stamp up to which somebody waits for us */
 	bool retired;
@@ -116,6 +118,7 @@ int commit_slots_open(struct commit_slots **s_r)
 	s->dir = dir;
 	s->number = (uint16_t)(number - 1);
 	list_init(&s->free);
+	list_init(&s->taken);
 	list_init(&s->waiting);
 	inherit(s);
 	*s_r = s;
@@ -134,6 +137,7 @@ void commit_slots_close(struct commit_slots *s)
 	if (s == NULL)
 		return;
 	close_all(s, &s->free);
+	close_all(s, &s->taken);
 	close_all(s, &s->waiting);
 	file_close(&s->dir);
 	free(s);
@@ -153,10 +157,28 @@ void commit_slots_retire(struct commit_slots *s)
 
 /* --- taking --- */
 
-static bool is_empty(const struct slot_file *f)
+static void file_name(char name[NAME_SIZE], uint32_t number)
 {
+	(void)snprintf(name, NAME_SIZE, "%u", (unsigned)number);
+}
+
+/* Its name is asked, not its descriptor: a file that qmgr gave a name in a queue, and
+ * whose message is over, is empty too, and belongs to the pool. */
+static bool still_waits(struct commit_slots *s, struct slot_file *f)
+{
+	char name[NAME_SIZE];
 	struct stat status;
-	return fstat(f->fd, &status) == 0 && status.st_size == 0;
+	file_name(name, queue_place_number(f->message.place));
+	int error = file_stat_at(s->dir, name, &status);
+	if (error == -ENOENT || (error == 0 && status.st_ino != f->inode)) {
+		commit_slots_forget(s, f);
+		return false;
+	}
+	if (error < 0 || status.st_size > 0)
+		return true;
+	list_remove(&f->link);
+	list_append(&s->free, &f->link);
+	return false;
 }
 
 static void look_for_settled(struct commit_slots *s)
@@ -164,22 +186,18 @@ static void look_for_settled(struct commit_slots *s)
 	struct list_link *at = s->waiting.next, *next;
 	for (int i = 0; i < LOOKED_AT && at != &s->waiting; i++, at = next) {
 		next = at->next;
-		if (!is_empty(LIST_ENTRY(at, struct slot_file, link)))
-			continue;
-		list_remove(at);
-		list_append(&s->free, at);
+		(void)still_waits(s, LIST_ENTRY(at, struct slot_file, link));
 	}
 }
 
 static struct slot_file *make_file(struct commit_slots *s)
 {
-	char name[16];
+	char name[NAME_SIZE];
 	struct slot_file *f = NULL;
 	if (s->count >= FILES_MAX || s->next == UINT32_MAX)
 		return NULL;
-	(void)snprintf(name, sizeof(name), "%u", (unsigned)s->next);
-	int fd =
-	    file_open_at(s->dir, name, O_RDWR | O_CREAT | O_EXCL, QUEUE_MODE_READY);
+	file_name(name, s->next);
+	int fd = file_open_at(s->dir, name, O_RDWR | O_CREAT | O_EXCL, QUEUE_MODE_READY);
 	if (fd >= 0 && fchmod(fd, QUEUE_MODE_READY) == 0)
 		f = file_new(s, fd, s->next++);
 	if (f == NULL)
@@ -199,26 +217,27 @@ struct slot_file *commit_slots_take(struct commit_slots *s)
 	if (f == NULL)
 		return NULL;
 	list_remove(&f->link);
-	if (file_try_lock(f->fd, FILE_LOCK_EXCLUSIVE) == 0)
-		return f;
-	/* Whom a qmgr that is gone sent to the message before still holds it. */
-	list_append(&s->free, &f->link);
-	return NULL;
+	bool locked = file_try_lock(f->fd, FILE_LOCK_EXCLUSIVE) == 0;
+	/* Whom a qmgr that is gone sent to the message before may still hold it. */
+	list_append(locked ? &s->taken : &s->free, &f->link);
+	f->stamp = 0;
+	return locked ? f : NULL;
 }
 
 void commit_slots_accepted(
-    struct commit_slots *s, struct slot_file *f, struct timeval arrival, int64_t stamp)
+    struct commit_slots *s, struct slot_file *f, struct timeval arrival)
 {
 	f->message.arrival = arrival;
-	f->stamp = stamp;
 	f->since = clock_ms();
 	f->asked = 0;
+	list_remove(&f->link);
 	list_append(&s->waiting, &f->link);
 	file_unlock(f->fd);
 }
 
 void commit_slots_give_back(struct commit_slots *s, struct slot_file *f)
 {
+	list_remove(&f->link);
 	list_append(&s->free, &f->link);
 	file_unlock(f->fd);
 }
@@ -238,41 +257,15 @@ bool commit_slots_waiting(const struct commit_slots *s)
 	return !list_empty(&s->waiting);
 }
 
-/* Has qmgr given it a name? */
-static bool is_named(const struct slot_file *f)
-{
-	char path[QUEUE_PLACE_MAX];
-	struct stat status;
-	queue_place_path(path, f->message.place);
-	int error = file_stat_at(AT_FDCWD, path, &status);
-	return error == -ENOENT || (error == 0 && status.st_ino != f->inode);
-}
-
-/* True: it still waits. */
-static bool look_again(struct commit_slots *s, struct slot_file *f)
-{
-	if (is_empty(f)) {
-		list_remove(&f->link);
-		list_append(&s->free, &f->link);
-		return false;
-	}
-	if (is_named(f)) {
-		commit_slots_forget(s, f);
-		return false;
-	}
-	return true;
-}
-
 bool commit_slots_owe(struct commit_slots *s, int64_t stamp)
 {
-	struct list_link *at = s->waiting.next, *next;
+	struct slot_file *f, *after;
 	bool owe = false;
-	for (; at != &s->waiting; at = next) {
-		struct slot_file *f = LIST_ENTRY(at, struct slot_file, link);
-		next = at->next;
+	LIST_FOREACH (f, &s->taken, struct slot_file, link)
+		owe = owe || (f->stamp > 0 && f->stamp <= stamp);
+	LIST_FOREACH_SAFE (f, after, &s->waiting, struct slot_file, link)
 		if (f->stamp <= stamp)
-			owe = look_again(s, f) || owe;
-	}
+			owe = still_waits(s, f) || owe;
 	if (stamp > s->wanted)
 		s->wanted = stamp;
 	return owe;
@@ -282,13 +275,11 @@ void commit_slots_late(struct commit_slots *s,
     void (*each)(void *context, const struct commit_message *m), void *context)
 {
 	int64_t now = clock_ms();
-	struct list_link *at = s->waiting.next, *next;
-	for (; at != &s->waiting; at = next) {
-		struct slot_file *f = LIST_ENTRY(at, struct slot_file, link);
-		next = at->next;
+	struct slot_file *f, *after;
+	LIST_FOREACH_SAFE (f, after, &s->waiting, struct slot_file, link) {
 		if (now < f->since + LATE_MS && f->stamp > s->wanted)
 			continue;
-		if (now < f->asked + LATE_MS || !look_again(s, f))
+		if (now < f->asked + LATE_MS || !still_waits(s, f))
 			continue;
 		f->asked = now;
 		each(context, &f->message);
@@ -305,7 +296,8 @@ static int open_place(uint64_t place, struct str id, int flags, struct stat *sta
 	if (fd < 0)
 		return fd;
 	int error = fstat(fd, status_r) < 0 ? -errno : 0;
-	if (error == 0 && (status_r->st_size == 0 || !queue_id_has_inode(id, status_r->st_ino)))
+	if (error == 0 &&
+	    (status_r->st_size == 0 || !queue_id_has_inode(id, status_r->st_ino)))
 		error = -ENOENT;
 	if (error < 0)
 		file_close(&fd);

@@ -40,7 +40,7 @@ struct slot_file {
 	int fd; /* stays open */
 	struct commit_message message;
 	uint64_t inode;
-	int64_t stamp; /* of its record */
+	int64_t stamp; /* of its record, set before that is written; 0: none yet */
 	int64_t since; /* monotonic ms: accepted */
 	int64_t asked; /* monotonic ms: when it was called late last, or 0 */
 };
@@ -55,9 +55,9 @@ void commit_slots_retire(struct commit_slots *s);
 
 /* A free slot, locked, empty, mode 0700; or NULL: none is to be had. */
 struct slot_file *commit_slots_take(struct commit_slots *s);
-/* Its message is safe, by a record with this stamp: it waits for qmgr from now on. */
+/* Its message is safe, by the record with its stamp: it waits for qmgr from now on. */
 void commit_slots_accepted(
-    struct commit_slots *s, struct slot_file *f, struct timeval arrival, int64_t stamp);
+    struct commit_slots *s, struct slot_file *f, struct timeval arrival);
 /* Nothing came of it. */
 void commit_slots_give_back(struct commit_slots *s, struct slot_file *f);
 /* The file got a name, or was removed: it is no slot any more. Closes it. */

@@ -85,10 +85,15 @@ uint64_t queue_place(uint16_t directory, uint32_t number)
 	return ((uint64_t)directory << 32 | number) + 1;
 }
 
+uint32_t queue_place_number(uint64_t place)
+{
+	return (uint32_t)(place - 1);
+}
+
 void queue_place_path(char path[QUEUE_PLACE_MAX], uint64_t place)
 {
 	(void)snprintf(path, QUEUE_PLACE_MAX, QUEUE_SLOTS "/%u/%u",
-	    (unsigned)(uint16_t)((place - 1) >> 32), (unsigned)(uint32_t)(place - 1));
+	    (unsigned)(uint16_t)((place - 1) >> 32), (unsigned)queue_place_number(place));
 }
 
 uint64_t queue_place_of(struct str path)
@@ -99,7 +104,8 @@ uint64_t queue_place_of(struct str path)
 	if (!str_starts(path, STR(QUEUE_SLOTS "/")))
 		return 0;
 	struct str rest = str_skip(path, sizeof(QUEUE_SLOTS "/") - 1);
-	if (!str_next(&rest, "/", &word) || !str_to_range(word, 0, UINT16_MAX, &directory) ||
+	if (!str_next(&rest, "/", &word) ||
+	    !str_to_range(word, 0, UINT16_MAX, &directory) ||
 	    !str_next(&rest, "/", &word) || !str_to_range(word, 0, UINT32_MAX, &number))
 		return 0;
 	uint64_t place = queue_place((uint16_t)directory, (uint32_t)number);

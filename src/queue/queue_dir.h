@@ -35,6 +35,7 @@ void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
 #define QUEUE_SLOTS     "commit/slots"
 #define QUEUE_PLACE_MAX 40 /* with its NUL */
 uint64_t queue_place(uint16_t directory, uint32_t number);
+uint32_t queue_place_number(uint64_t place);
 void queue_place_path(char path[QUEUE_PLACE_MAX], uint64_t place);
 /* 0: no such path. */
 uint64_t queue_place_of(struct str path);
