@@ -219,7 +219,8 @@ static bool stale(void)
 /* A retired process that ended before qmgr heard would leave mail to the next scan. */
 static bool busy(void)
 {
-	return qmgr_client_busy(cleanup.qmgr) || !commit_retire(cleanup.commit);
+	bool rests = commit_retire(cleanup.commit);
+	return !rests || qmgr_client_busy(cleanup.qmgr);
 }
 
 static const struct service cleanup_service = {

@@ -14,6 +14,7 @@
 #include "run/fiber.h"
 #include "run/worker.h"
 
+#define SETTLE_MS    3000 /* at the end, for qmgr to settle what waits */
 #define MODE_DROPPED 0744 /* maildrop: pickup, another user, must be able to read */
 
 bool commit_engine_parse(const char *name, enum commit_engine *engine_r)
@@ -79,9 +80,13 @@ void commit_close(struct commit *c)
 
 bool commit_retire(struct commit *c)
 {
-	if (c->slots != NULL && commit_slots_owe(c->slots, INT64_MAX))
+	if (c->leave_at == 0)
+		c->leave_at = deadline_after_ms(SETTLE_MS);
+	bool owes = c->slots != NULL && commit_slots_owe(c->slots, INT64_MAX);
+	c->leaves = owes && clock_ms() >= c->leave_at;
+	if (owes && !c->leaves)
 		return false;
-	if (c->group != NULL && !commit_group_retire(c->group))
+	if (c->group != NULL && !commit_group_retire(c->group, c->leaves))
 		return false;
 	if (c->slots != NULL)
 		commit_slots_retire(c->slots);
@@ -90,13 +95,13 @@ bool commit_retire(struct commit *c)
 
 bool commit_waits(const struct commit *c)
 {
-	return c->slots != NULL && commit_slots_waiting(c->slots);
+	return c->slots != NULL && !c->leaves && commit_slots_waiting(c->slots);
 }
 
 void commit_late(struct commit *c,
     void (*each)(void *context, const struct commit_message *m), void *context)
 {
-	if (c->slots != NULL)
+	if (c->slots != NULL && !c->leaves)
 		commit_slots_late(c->slots, each, context);
 }
 

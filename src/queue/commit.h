@@ -56,7 +56,9 @@ MUST_USE int commit_open(const struct commit_options *o, struct commit **c_r);
 void commit_prepare(struct commit *c);
 void commit_close(struct commit *c); /* nothing may be under way */
 /* The process is about to end, no slot is in use: true when the engine has come to rest,
- * else to be asked again soon. */
+ * else to be asked again soon. Messages that qmgr does not settle in some seconds,
+ * because it is gone perhaps, are left in the log as after a crash: the next qmgr, or
+ * recovery, gives them names. */
 MUST_USE bool commit_retire(struct commit *c);
 /* Why the log engine has no segment (messages are synced one by one), once; or 0. */
 int commit_trouble(struct commit *c);

@@ -38,6 +38,7 @@ struct commit_group {
 	struct batch *batch; /* the one under way */
 	bool writing, preparing;
 	bool retired; /* takes nothing more */
+	bool leaves;  /* its records where they are */
 	int trouble;
 	int64_t prepare_after; /* monotonic ms */
 };
@@ -110,9 +111,22 @@ static void prepare_job(void *job)
 /* What the log alone knows of must be somewhere else before it may forget. */
 static void wait_for_names(struct commit_group *g, const struct segment *full)
 {
-	while (g->slots != NULL && full != NULL &&
+	while (g->slots != NULL && full != NULL && !g->leaves &&
 	    commit_slots_owe(g->slots, segment_last_stamp(full)))
 		fiber_sleep_ms(NAMES_MS);
+}
+
+static void prepare_end(struct commit_group *g, const struct preparation *p)
+{
+	g->preparing = false;
+	if (p->result < 0) {
+		g->trouble = p->result;
+		g->prepare_after = deadline_after_ms(PREPARE_MS);
+	}
+	if (g->current == NULL)
+		g->current = p->ready;
+	else
+		g->spare = p->ready;
 }
 
 static void prepare(void *argument)
@@ -121,16 +135,11 @@ static void prepare(void *argument)
 	struct preparation p = {.full = g->full, .dir = g->dir, .size = g->size};
 	g->full = NULL;
 	wait_for_names(g, p.full);
-	run(prepare_job, &p);
-	g->preparing = false;
-	if (p.result < 0) {
-		g->trouble = p.result;
-		g->prepare_after = deadline_after_ms(PREPARE_MS);
-	}
-	if (g->current == NULL)
-		g->current = p.ready;
+	if (g->leaves)
+		segment_close(p.full);
 	else
-		g->spare = p.ready;
+		run(prepare_job, &p);
+	prepare_end(g, &p);
 }
 
 static void want_spare(struct commit_group *g)
@@ -182,12 +191,14 @@ static void hand_on_job(void *job)
 static void retire(void *argument)
 {
 	struct commit_group *g = argument;
-	run(hand_on_job, g);
+	if (!g->leaves)
+		run(hand_on_job, g);
 	g->preparing = false;
 }
 
-bool commit_group_retire(struct commit_group *g)
+bool commit_group_retire(struct commit_group *g, bool full)
 {
+	g->leaves = full;
 	if (g->retired || commit_group_busy(g))
 		return !commit_group_busy(g);
 	g->retired = true;

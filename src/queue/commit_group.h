@@ -19,9 +19,10 @@ struct commit_group;
 struct commit_group *commit_group_new(int dir, int64_t size, struct commit_slots *slots);
 /* Starts to make a segment ready, in the background; without, the first append does. */
 void commit_group_prepare(struct commit_group *g);
-/* The process is about to end: its segments are left empty for the next one. To be asked
- * again until it is true; meanwhile and afterwards appending gives -EAGAIN. */
-MUST_USE bool commit_group_retire(struct commit_group *g);
+/* The process is about to end: its segments are left empty for the next one, or with
+ * their records, which are still needed (`full`). To be asked again until it is true;
+ * meanwhile and afterwards appending gives -EAGAIN. */
+MUST_USE bool commit_group_retire(struct commit_group *g, bool full);
 /* Nothing may be waiting. The records stay. NULL is fine. */
 void commit_group_free(struct commit_group *g);
 

@@ -135,7 +135,7 @@ static void end_of_process(void *argument)
 {
 	struct scene *s = argument;
 	until_ready(s);
-	while (!commit_group_retire(s->group))
+	while (!commit_group_retire(s->group, false))
 		fiber_sleep_ms(1);
 	s->refused = append(s, "BBBBB1") == -EAGAIN;
 	settle(s);

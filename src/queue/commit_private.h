@@ -20,6 +20,8 @@ struct commit {
 	int log_dir;              /* commit, -1 without log engine */
 	struct commit_group *group;
 	struct commit_slots *slots; /* NULL: every message gets a name at once */
+	int64_t leave_at;           /* monotonic ms: when it ends, settled or not; or 0 */
+	bool leaves;
 };
 
 struct commit_slot {

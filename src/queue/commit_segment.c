@@ -37,6 +37,7 @@ struct segment {
 	int64_t size, end; /* where the next batch begins */
 	uint64_t generation;
 	int64_t last_stamp; /* of its records, 0: none */
+	bool unnamed;       /* one of them is of a message without a name */
 	bool broken;        /* a write or sync failed */
 	char *batch;        /* aligned, for what is written next */
 	size_t batch_size;
@@ -350,11 +351,16 @@ static int fill(int fd, int64_t size)
 	return error < 0 ? error : file_sync(fd);
 }
 
-static int note_stamp(void *context, const struct segment_record *r)
+static void note(struct segment *s, const struct segment_record *r)
 {
-	int64_t *last = context;
-	if (r->stamp > *last)
-		*last = r->stamp;
+	if (r->stamp > s->last_stamp)
+		s->last_stamp = r->stamp;
+	s->unnamed = s->unnamed || r->place != 0;
+}
+
+static int note_record(void *context, const struct segment_record *r)
+{
+	note(context, r);
 	return 0;
 }
 
@@ -363,17 +369,26 @@ static int find_orphan(UNUSED void *context, const struct segment_record *r)
 	return is_orphan(r) ? -EWOULDBLOCK : 0;
 }
 
+/* What a checkpoint must pass before the records are not needed any more. The names that
+ * messages without any were given meanwhile have to be on the disk too, and they are
+ * younger than the records. */
+static int64_t last_change(const struct segment *s)
+{
+	return s->unnamed ? segment_now() : s->last_stamp;
+}
+
 /* A new generation begins: what was there before must be durable as files. */
 static int begin(struct segment *s)
 {
 	int64_t stamp;
 	int error = checkpoint_read(s->dir, &stamp);
-	if (error == 0 && s->last_stamp >= stamp && s->last_stamp > 0)
-		error = checkpoint_make(s->dir, s->last_stamp);
+	if (error == 0 && s->last_stamp > 0 && last_change(s) >= stamp)
+		error = checkpoint_make(s->dir, last_change(s));
 	if (error < 0)
 		return error;
 	s->generation++;
 	s->last_stamp = 0;
+	s->unnamed = false;
 	s->end = SEGMENT_BLOCK;
 	return header_write(s->fd, s->generation);
 }
@@ -388,7 +403,7 @@ static int adopt(struct segment *s)
 		return -EWOULDBLOCK; /* removed while we opened it */
 	int error = read_generation(s->fd, &s->generation);
 	if (error == 0)
-		error = segment_read(s->fd, note_stamp, &s->last_stamp);
+		error = segment_read(s->fd, note_record, s);
 	if (error == 0 && s->last_stamp > 0)
 		error = segment_read(s->fd, find_orphan, NULL);
 	if (error == 0 && s->last_stamp == 0 && status.st_size != s->size) {
@@ -465,7 +480,7 @@ int segment_renew(struct segment *s)
 	if (!s->broken)
 		return begin(s);
 	/* Its records may not be readable: what they stand for must be safe otherwise. */
-	int error = checkpoint_make(s->dir, s->last_stamp);
+	int error = checkpoint_make(s->dir, last_change(s));
 	return error < 0 ? error : -EIO;
 }
 
@@ -495,11 +510,10 @@ int segment_append(struct segment *s, const struct segment_record *records, size
 		return -EMSGSIZE;
 	size_t size = (size_t)round_up((int64_t)len, SEGMENT_BLOCK);
 	char *batch = batch_room(s, size);
-	int64_t last = s->last_stamp;
 	for (size_t i = 0; i < count; i++) {
 		record_put(batch + at, &records[i], s->generation);
 		at += segment_cost(&records[i]);
-		last = records[i].stamp > last ? records[i].stamp : last;
+		note(s, &records[i]);
 	}
 	memset(batch + len, 0, size - len);
 	int error = file_write_all_at(s->fd, batch, size, s->end);
@@ -509,6 +523,5 @@ int segment_append(struct segment *s, const struct segment_record *records, size
 	 * pages and would report success. */
 	s->broken = error < 0;
 	s->end += (int64_t)size;
-	s->last_stamp = last;
 	return error;
 }

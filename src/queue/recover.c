@@ -330,10 +330,13 @@ static int visit_end(UNUSED void *context, int fd)
 }
 
 /* Everything is in its place: it is made durable, and only then forgotten, all at once:
- * a message whose note was forgotten before it would come back. */
+ * a message whose note was forgotten before it would come back. So would one that still
+ * lay in its slot. */
 static int conclude(struct recovery *r)
 {
-	int error = trouble(r, file_sync_system(r->dir), "sync", "the queue");
+	int error = trouble(r, commit_slots_empty(), "empty", COMMIT_SLOTS);
+	if (error == 0)
+		error = trouble(r, file_sync_system(r->dir), "sync", "the queue");
 	if (error == 0)
 		error =
 		    trouble(r, checkpoint_cover_all(r->dir), "write", "the checkpoint");
@@ -343,8 +346,6 @@ static int conclude(struct recovery *r)
 		error = trouble(r, checkpoint_reset(r->dir), "reset", "the checkpoint");
 	if (error == 0)
 		error = trouble(r, commit_pool_empty(), "empty", COMMIT_POOL);
-	if (error == 0)
-		error = trouble(r, commit_slots_empty(), "empty", COMMIT_SLOTS);
 	return error;
 }
 
