@@ -54,10 +54,8 @@ def crashed(make_instance):
     time.sleep(2)  # what is over has been noted
     send(server, 2, "x@later.test")
     wait_until(lambda: len(server.queued()) == 2 and all(e["queue_name"] == "deferred" for e in server.queued()))
-    # All at once: a cleanup whose master is gone would empty its segment. Their locks go last.
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in server.processes():
-            os.kill(pid, number)
+    for pid in server.processes():
+        os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not server.processes(), what="the end of all processes")
     return server
 
@@ -81,7 +79,7 @@ def test_what_the_file_system_lost_comes_back(crashed):
 
 def test_a_whole_file_is_left_as_it_is(crashed):
     before = [(path, os.stat(path).st_ino) for path in deferred(crashed)]
-    done = recover(crashed, "-w")
+    done = recover(crashed)
     assert done.returncode == 0 and "2 messages recorded, 2 whole" in done.stderr + crashed.log()
     assert [(path, os.stat(path).st_ino) for path in deferred(crashed)] == before
     # Once is enough.
