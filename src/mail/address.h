@@ -45,8 +45,7 @@ MUST_USE bool address_path_parse(struct str text, struct address_path_rules rule
 struct address_extension_rules {
 	const char *delimiters;     /* any of these bytes; recipient_delimiter */
 	const char *double_bounce;  /* never divided; double_bounce_sender, or NULL */
-	bool owner_request_special; /* owner-x and x-request are no user with an extension
-				     */
+	bool owner_request_special; /* nor are owner-x and x-request */
 };
 
 /* user+ext -> user, ext; the first delimiter found splits; not at position 0; never for
