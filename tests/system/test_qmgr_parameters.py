@@ -1,10 +1,14 @@
 """Parameters of the queue manager that no other test shows: each test shows a difference."""
 import contextlib
+import os
 import re
+import signal
+import socket
 import threading
+import time
 
 from fake_smtp import FakeSMTP
-from instance import free_port
+from instance import USER, free_port
 
 TOO_MANY = "dsn=4.3.2, status=undeliverable (Too many address verification requests)"
 
@@ -45,3 +49,45 @@ def test_probes_beyond_the_limit_do_not_wait(make_instance):
         mail.wait_log("to=<quick3@far.test>.*status=deliverable")
         assert len(re.findall(re.escape(TOO_MANY), mail.log())) == 1
         hold.set()
+
+
+def submit(mail, user=USER):
+    with mail.smtp() as client:
+        client.sendmail("s@a.test", [f"{user}@lab.test"], b"Subject: x\r\n\r\nx\r\n")
+
+
+def qmgr_pid(mail):
+    return int(re.findall(r"/qmgr\[(\d+)\]", mail.log())[-1])
+
+
+def test_the_queue_manager_has_a_watchdog_of_its_own(make_instance):
+    """qmgr_daemon_timeout: a queue manager that stood still for 2 s goes on, and with a limit of 1 s ends."""
+    mail = make_instance(["mydestination = lab.test", "service_throttle_time = 1s"])
+    for count, ends in enumerate((False, True), 1):
+        submit(mail)
+        mail.wait_log("qmgr.*: removed", count=count)
+        pid = qmgr_pid(mail)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2)
+        os.kill(pid, signal.SIGCONT)
+        if ends:
+            mail.wait_log(f"qmgr pid {pid} killed by signal 14")
+        mail.configure(["qmgr_daemon_timeout = 1s"])
+        mail.reload()
+    submit(mail)
+    mail.wait_log("qmgr.*: removed", count=3)
+    assert mail.log().count("killed by signal 14") == 1
+
+
+def test_the_queue_manager_has_a_time_limit_of_its_own(make_instance):
+    """qmgr_ipc_timeout: how long it waits for a resolver that says nothing; ipc_timeout is not asked."""
+    mail = make_instance(["ipc_timeout = 1s", "qmgr_ipc_timeout = 3s"])
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as silent:
+        silent.bind(f"{mail.directory}/queue/private/silent")
+        silent.listen()
+        mail.configure(replace=[(" qmgr\n", " qmgr -o rewrite_service_name=silent\n")])
+        mail.reload()
+        began = time.monotonic()
+        submit(mail)
+        mail.wait_log("qmgr.*warning: .* rewrite service is not available: Connection timed out")
+        assert 2.5 < time.monotonic() - began < 15
