@@ -91,3 +91,23 @@ def test_the_queue_manager_has_a_time_limit_of_its_own(make_instance):
         submit(mail)
         mail.wait_log("qmgr.*warning: .* rewrite service is not available: Connection timed out")
         assert 2.5 < time.monotonic() - began < 15
+
+
+def verp_senders(make_instance, *main):
+    """Senders of two recipients' mail, and recipients of the notices, that a refusing server and a maildir have met."""
+    with contextlib.closing(FakeSMTP("127.0.0.5", free_port(), rcpt="550 5.1.1 no")) as server:
+        mail = make_instance(["mydestination = lab.test", "recipient_delimiter = +-", f"relayhost = [{server.host}]:{server.port}", *main])
+        mail.sendmail("Subject: x\n\nx\n", "-XV", "-f", f"{USER}@lab.test", "u1@far.test", "u2@far.test")
+        mail.wait_log("status=bounced", count=2)
+        mail.wait_empty()
+        asked = {line for c in server.connections for line in c.commands if line.startswith("MAIL")}
+        return {re.search("<(.*)>", line)[1] for line in asked}, sorted(re.findall(r" to=<(\S+)>, .*status=sent", mail.log()))
+
+
+def test_verp_delimiters_and_notices(make_instance):
+    """default_verp_delimiters, disable_verp_bounces."""
+    plus = [f"{USER}+u{i}=far.test@lab.test" for i in (1, 2)]
+    minus = [f"{USER}-u{i}=far.test@lab.test" for i in (1, 2)]
+    assert verp_senders(make_instance) == (set(plus), plus)
+    assert verp_senders(make_instance, "default_verp_delimiters = -=") == (set(minus), minus)
+    assert verp_senders(make_instance, "disable_verp_bounces = yes") == (set(plus), [f"{USER}@lab.test"])
