@@ -97,6 +97,8 @@ static void fill_own(const struct service *s)
 	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
 	struct conf *c = service_state.conf;
 	fill(s->params, s->values);
+	if (s->ipc_timeout != NULL)
+		service_state.common.ipc_timeout = *s->ipc_timeout;
 	service_state.stress =
 	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
 }
