@@ -1,4 +1,5 @@
 """An instance of Posthouse for tests: made by `posthouse init`, driven by its own commands."""
+import glob
 import json
 import os
 import pwd
@@ -74,6 +75,14 @@ class MailSystem:
     def queued(self):
         """The queue as `postqueue -j` tells it."""
         return [json.loads(line) for line in self.command("postqueue", "-j").stdout.splitlines()]
+
+    def is_logged(self, queue_id):
+        """Whether the commit log has the message. (The first ones of a cleanup process are synced by themselves, until it has a segment.)"""
+        for path in glob.glob(f"{self.queue}/commit/*.log"):
+            with open(path, "rb") as file:
+                if queue_id.encode() in file.read():
+                    return True
+        return False
 
     def wait_empty(self, seconds=30):
         wait_until(lambda: not self.queued(), seconds, "an empty queue\n" + self.log()[-3000:])
