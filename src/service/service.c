@@ -30,6 +30,14 @@ const struct common_params *service_common(void)
 	return &service_state.common;
 }
 
+struct address_extension_rules service_extension_rules(void)
+{
+	const struct common_params *p = service_common();
+	return (struct address_extension_rules){.delimiters = p->recipient_delimiter,
+	    .double_bounce = p->double_bounce_sender,
+	    .owner_request_special = p->owner_request_special};
+}
+
 struct conf *service_conf(void)
 {
 	return service_state.conf;

@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include "conf/conf.h"
 #include "ipc/ipc.h"
+#include "mail/address.h"
 #include "net/stream.h"
 #include "common_params.h"
 
@@ -86,6 +87,7 @@ int service_main(const struct service *s, int argc, char **argv);
 
 /* Known after service_main started. */
 const struct common_params *service_common(void);
+struct address_extension_rules service_extension_rules(void);
 struct conf *service_conf(void);
 /* The words behind the options, NULL at the end; fixed for the life of the process. */
 char *const *service_attributes(void);

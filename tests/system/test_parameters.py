@@ -611,6 +611,7 @@ LOCAL = [
     Row("enable_original_recipient", "yes", "no", own_mail, "X-Original-To", r"^(?![\s\S]*X-Original-To)[\s\S]*Subject: x", [OWN]),
     Row("alias_maps", f"inline:{{team={ME}}}", "", lambda side: side.outcome(user="team"), "forwarded as", "unknown user"),
     Row("recipient_delimiter", "+", "", lambda side: side.outcome(user=f"{USER}+x"), SENT, BOUNCED, [OWN]),
+    Row("owner_request_special", "no", "yes", lambda side: side.outcome(user=f"{USER}-request"), SENT, BOUNCED, [OWN, "recipient_delimiter=-"]),
 ]
 VIRTUAL = [
     Row("virtual_mailbox_base", "@dir@/base-a", "@dir@/base-b", found_in("base-a/box", "base-b/box"), "base-a/box", "base-b/box$",
