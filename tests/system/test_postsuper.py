@@ -150,12 +150,14 @@ def test_purge_takes_only_what_was_left_for_a_day(make_instance):
 
 def logged(mail):
     """Two deferred messages that the commit log has."""
-    for _ in range(20):
+    for _ in range(10):
+        deferred(mail, 1)
+        time.sleep(1)
+        postsuper(mail, "-d", "ALL")
         ids = deferred(mail, 2)
         if all(map(mail.is_logged, ids)):
             return ids
         postsuper(mail, "-d", "ALL")
-        time.sleep(0.5)
     raise AssertionError("cleanup does not log")
 
 
