@@ -1,4 +1,5 @@
 """An instance of Posthouse for tests: made by `posthouse init`, driven by its own commands."""
+import fcntl
 import glob
 import json
 import os
@@ -181,6 +182,14 @@ class Instance(MailSystem):
             if cwd == self.queue and (name is None or program == name):
                 found.append(int(pid))
         return found
+
+    def crash(self):
+        """Everything dies at once. A dying process has no name any more while it still holds its locks."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.processes(), what="the end of all processes")
+        with open(f"{self.queue}/commit/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
     def destroy(self):
         try:

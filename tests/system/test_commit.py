@@ -2,7 +2,6 @@
 import glob
 import os
 import re
-import signal
 import subprocess
 import time
 
@@ -60,9 +59,7 @@ def crashed(make_instance):
     time.sleep(2)  # what is over has been noted
     send(server, 2, "x@later.test")
     wait_until(lambda: len(server.queued()) == 2 and all(e["queue_name"] == "deferred" for e in server.queued()))
-    for pid in server.processes():
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not server.processes(), what="the end of all processes")
+    server.crash()
     return server
 
 

@@ -1,7 +1,6 @@
 """postsuper: words and exit codes are those of 3.7 and 3.10 on the same queues."""
 import os
 import re
-import signal
 import subprocess
 import time
 
@@ -161,18 +160,12 @@ def logged(mail):
     raise AssertionError("cleanup does not log")
 
 
-def crash(mail):
-    for pid in mail.processes():
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not mail.processes())
-
-
 def test_what_was_deleted_does_not_come_back_after_a_crash(make_instance):
     """The commit log has it still, and recovery restores what is missing."""
     mail = make_instance(MAIN + ["commit_engine = log"])
     ids = logged(mail)
     assert postsuper(mail, "-d", ids[0]) == [f"{ids[0]}: removed", "Deleted: 1 message"]
-    crash(mail)
+    mail.crash()
     mail.start()
     wait_until(lambda: ids[1] in files(mail, "deferred"), what="the other message")
     assert ids[0] not in files(mail, "deferred", "incoming", "active", "hold")
@@ -182,7 +175,7 @@ def test_after_a_crash_the_commit_log_is_read_first(make_instance):
     """postsuper may be run before the mail system is started again: nothing in the log may be forgotten then."""
     mail = make_instance(MAIN + ["commit_engine = log"])
     ids = logged(mail)
-    crash(mail)
+    mail.crash()
     os.unlink(files(mail, "deferred")[ids[0]])  # lost by the file system
     postsuper(mail, "-h", ids[1])
     assert ids[0] in files(mail, "incoming") and ids[1] in files(mail, "hold")
@@ -192,7 +185,7 @@ def test_without_the_lock_of_the_commit_log_nothing_is_touched(make_instance):
     """A checkpoint by somebody who has not recovered would forget acknowledged mail."""
     mail = make_instance(MAIN + ["commit_engine = log"])
     ids = logged(mail)
-    crash(mail)
+    mail.crash()
     os.unlink(files(mail, "deferred")[ids[0]])
     os.unlink(f"{mail.queue}/commit/lock")
     os.mkdir(f"{mail.queue}/commit/lock")
