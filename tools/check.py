@@ -101,7 +101,9 @@ def lint_step(tally):
 
 # These wait for time to pass more than they work, and share nothing with the others: they run beside them.
 BESIDE = [f"tests/system/test_{name}.py" for name in
-          ("dialogue", "fault_sweep", "faults", "hostile_mailbox", "many_maildirs", "parameters", "relay")]
+          ("cleanup_parameters", "client_parameters", "delivery", "dialogue", "explorer", "fault_sweep", "faults", "hostile_mailbox", "mailbox",
+           "many_maildirs", "master", "model", "parameters", "relay", "reports", "routing", "rows", "stand_alone", "table_files", "verify",
+           "verify_parameters")]
 
 
 def start_pytest(soak, report, arguments):

@@ -48,8 +48,7 @@ enum table_result lookup_address(struct message *m, struct address_table *table,
 		return TABLE_ABSENT;
 	struct address_maps_query query = {
 	    .maps = table->maps,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
 	    .is_local = is_local_domain,
 	    .context = m,

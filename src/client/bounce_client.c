@@ -1,9 +1,6 @@
 #include "client/bounce_client.h"
 
 #include <errno.h>
-#include "base/clock.h"
-
-#define BOUNCE_TIMEOUT_MS 3600000
 
 /* Sends one request; 0 only when the service said that it is done. */
 static int call(
@@ -13,7 +10,7 @@ static int call(
 		return -EMSGSIZE;
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(WIRE_PAYLOAD_MAX);
 	int error = ipc_call(ipc, type, retry, buf_str(request), bounce_reply_type,
-	    &reply, deadline_after_ms(BOUNCE_TIMEOUT_MS));
+	    &reply, ipc_client_deadline(ipc));
 	if (error != 0)
 		return error;
 	struct arena *arena = arena_new(4096);

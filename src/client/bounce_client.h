@@ -6,7 +6,7 @@
 #include "message/bounce.h"
 
 /* 0; -errno: nothing is known, the recipient must stay. `ipc` names the service: bounce,
- * defer or trace. */
+ * defer or trace, and has the time limit. */
 MUST_USE int bounce_client_append(
     struct ipc_client *ipc, const struct bounce_append *entries);
 MUST_USE int bounce_client_send(

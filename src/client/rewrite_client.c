@@ -39,8 +39,10 @@ static int call(struct rewrite_client *c, uint16_t type, struct buf *request,
 	if (!buf_ok(request))
 		return -EMSGSIZE;
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(WIRE_PAYLOAD_MAX);
+	int64_t patience = deadline_after_ms(REWRITE_TIMEOUT_MS);
+	int64_t deadline = ipc_client_deadline(c->ipc);
 	int error = ipc_call(c->ipc, type, IPC_SAFE, buf_str(request), reply_type, &reply,
-	    deadline_after_ms(REWRITE_TIMEOUT_MS));
+	    deadline < patience ? deadline : patience);
 	if (error != 0)
 		return error;
 	*payload_r = arena_str(a, buf_str(&reply));

@@ -12,7 +12,8 @@ struct rewrite_client *rewrite_client_new(struct ipc_client *ipc);
 void rewrite_client_free(struct rewrite_client *c);
 
 /* Completes addresses. `out` strs live in the arena. 0 or -errno: the service did not
- * answer within 100 s or two repeats; callers answer 4xx. */
+ * answer within 100 s (or ipc_timeout, when that is less) or two repeats; callers answer
+ * 4xx. */
 MUST_USE int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
     const struct str *addresses, size_t count, struct arena *a, struct str *out);
 

@@ -14,6 +14,7 @@ struct ipc_client *service_client_new(
 	struct ipc_client_options options = {
 	    .idle_ms = common->ipc_idle * 1000,
 	    .ttl_ms = common->ipc_ttl * 1000,
+	    .timeout_ms = common->ipc_timeout * 1000,
 	};
 	return ipc_client_new(path, name, &options);
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "deliver/biff.h"
 #include "deliver/maildir.h"
 #include "deliver/message_copy.h"
 #include "deliver/scribe.h"
@@ -214,8 +215,11 @@ static bool append(const struct errand *e, int fd, off_t size, struct why *why)
 	    ? -EFBIG
 	    : message_copy(e->delivery, e->recipient, &style, fd, room);
 	int error = written < 0 ? (int)written : file_sync(fd);
-	if (error == 0)
+	if (error == 0) {
+		if (t->biff > 0)
+			biff_tell(t->biff, t->user, size);
 		return true;
+	}
 	if (ftruncate(fd, size) != 0)
 		return why_later(why, "4.2.0",
 		    "error writing message: %s, and cannot remove what was written",

@@ -40,6 +40,7 @@ struct mailbox_target {
 	int64_t limit; /* bytes of the whole file, or of one maildir message; 0: none */
 	struct mailbox_lock_rules locks;
 	bool strict_ownership;
+	int biff;        /* of biff_open, for files; 0 or less: nobody is told */
 	int64_t seconds; /* for the whole delivery */
 	/* NULL: none. Where one of these is there, it is told (mailbox_job.found), and
 	 * nothing is delivered. */

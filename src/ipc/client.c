@@ -13,6 +13,7 @@
 #define DEFAULT_CONNECTIONS 100
 #define DEFAULT_IDLE_MS     5000
 #define DEFAULT_TTL_MS      1000000
+#define DEFAULT_TIMEOUT_MS  3600000
 #define TICK_MS             1000
 #define PAUSE_MS            1000 /* after a failure, before the next attempt */
 #define BACKLOG_FULL_MS     50
@@ -66,11 +67,18 @@ struct ipc_client *ipc_client_new(
 		c->options.idle_ms = DEFAULT_IDLE_MS;
 	if (c->options.ttl_ms == 0)
 		c->options.ttl_ms = DEFAULT_TTL_MS;
+	if (c->options.timeout_ms == 0)
+		c->options.timeout_ms = DEFAULT_TIMEOUT_MS;
 	list_init(&c->connections);
 	list_init(&c->waiters);
 	list_init(&c->notes);
 	c->timer = run_timer_new(tick, c);
 	return c;
+}
+
+int64_t ipc_client_deadline(const struct ipc_client *c)
+{
+	return deadline_after_ms(c->options.timeout_ms);
 }
 
 static void drop_notes(struct ipc_client *c)

@@ -30,6 +30,7 @@ struct ipc_exchange;
 struct ipc_client_options {
 	int64_t idle_ms;      /* ipc_idle */
 	int64_t ttl_ms;       /* ipc_ttl */
+	int64_t timeout_ms;   /* ipc_timeout */
 	unsigned connections; /* most at once; 0 = 100 */
 };
 
@@ -37,6 +38,8 @@ struct ipc_client_options {
 struct ipc_client *ipc_client_new(
     const char *path, const char *service, const struct ipc_client_options *options);
 void ipc_client_free(struct ipc_client *c); /* cancels what is open */
+/* When a caller that asks now, and has no time limit of its own, gives up. */
+int64_t ipc_client_deadline(const struct ipc_client *c);
 
 /* Waits for a connection with free credit. */
 MUST_USE int ipc_open(struct ipc_client *c, int64_t deadline, struct ipc_exchange **x_r);

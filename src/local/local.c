@@ -110,9 +110,8 @@ bool member_name(struct member *m, struct str address)
 	buf_free(&folded);
 	if (m->name.p == NULL)
 		return false;
-	struct address_extension split =
-	    address_split_extension(m->name, service_common()->recipient_delimiter,
-		service_common()->double_bounce_sender);
+	const struct address_extension_rules rules = service_extension_rules();
+	struct address_extension split = address_split_extension(m->name, &rules);
 	m->base = split.base;
 	m->extension = split.extension.p != NULL ? split.extension : STR_EMPTY;
 	return true;

@@ -38,6 +38,7 @@ struct local_state {
 	struct cleanup_client *cleanup;
 	struct rewrite_client *rewrite;
 	unsigned lock_styles; /* mailbox_delivery_lock */
+	int biff;             /* a socket; 0: not opened yet, less: there is none */
 	/* Bits of enum origin, and of enum prepend. */
 	unsigned propagate, to_commands, to_files, prepend;
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "deliver/biff.h"
 #include "deliver/message_copy.h"
 #include "local/local.h"
 
@@ -221,6 +222,16 @@ static const char *mailbox_path(const struct member *m, const struct account *ac
 	    maildirs ? "/" : "");
 }
 
+/* Opened when it is needed first: where there are maildirs, never. */
+static int biff(const char *path)
+{
+	if (!local.params.biff || is_maildir(path))
+		return 0;
+	if (local.biff == 0)
+		local.biff = biff_open();
+	return local.biff;
+}
+
 static void fill_job(const struct account *account, const char *path, struct forward *f,
     struct mailbox_job *job)
 {
@@ -244,6 +255,7 @@ static void fill_job(const struct account *account, const char *path, struct for
 		.delay = p->deliver_lock_delay,
 		.stale = p->stale_lock_time},
 	    .strict_ownership = p->strict_mailbox_ownership,
+	    .biff = biff(path),
 	    .seconds = p->command_time_limit,
 	    .first = f->files.count > 0 ? &f->files : NULL,
 	};

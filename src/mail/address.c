@@ -82,23 +82,24 @@ void address_quote(struct buf *out, struct str internal)
 	}
 }
 
-static bool never_split(struct str local, char delimiter, const char *double_bounce)
+static bool never_split(
+    struct str local, char delimiter, const struct address_extension_rules *rules)
 {
 	if (str_is_nocase(local, "postmaster") || str_is_nocase(local, "mailer-daemon") ||
-	    (double_bounce != NULL && str_is_nocase(local, double_bounce)))
+	    (rules->double_bounce != NULL && str_is_nocase(local, rules->double_bounce)))
 		return true;
 	/* Names of mailing lists' helpers would break at their own hyphen. */
-	return delimiter == '-' &&
+	return rules->owner_request_special && delimiter == '-' &&
 	    (str_starts_nocase(local, STR("owner-")) ||
 		str_ends_nocase(local, STR("-request")));
 }
 
 struct address_extension address_split_extension(
-    struct str local, const char *delimiters, const char *double_bounce)
+    struct str local, const struct address_extension_rules *rules)
 {
 	struct address_extension none = {.base = local};
-	ptrdiff_t at = str_find_any(local, delimiters);
-	if (at <= 0 || never_split(local, local.p[at], double_bounce))
+	ptrdiff_t at = str_find_any(local, rules->delimiters);
+	if (at <= 0 || never_split(local, local.p[at], rules))
 		return none;
 	return (struct address_extension){.base = str_slice(local, 0, (size_t)at),
 	    .extension = str_skip(local, (size_t)at + 1),

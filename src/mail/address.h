@@ -41,15 +41,21 @@ struct address_path_rules {
 MUST_USE bool address_path_parse(struct str text, struct address_path_rules rules,
     struct buf *internal, struct str *rest_r);
 
-/* user+ext -> user, ext; `delimiters` any of these bytes, the first found splits; not at
- * position 0; never for postmaster, mailer-daemon, double-bounce, owner-x and x-request.
- * ext.p NULL: none. */
+/* How local parts are divided into a name and an extension. */
+struct address_extension_rules {
+	const char *delimiters;     /* any of these bytes; recipient_delimiter */
+	const char *double_bounce;  /* never divided; double_bounce_sender, or NULL */
+	bool owner_request_special; /* nor are owner-x and x-request */
+};
+
+/* user+ext -> user, ext; the first delimiter found splits; not at position 0; never for
+ * postmaster, mailer-daemon and double-bounce. ext.p NULL: none. */
 struct address_extension {
 	struct str base, extension;
 	char delimiter;
 };
 struct address_extension address_split_extension(
-    struct str local, const char *delimiters, const char *double_bounce);
+    struct str local, const struct address_extension_rules *rules);
 
 /* Host names: labels of letters, digits, '-', '_' (8-bit when utf8), 1..63, total <= 255,
  * not numeric only; false says why in *reason_r when not NULL. */

@@ -58,7 +58,7 @@ enum table_result address_maps_lookup(const struct address_maps_query *q,
 	    .parts = address_split(internal),
 	    .value = value,
 	    .extension = extension};
-	s.split = address_split_extension(s.parts.local, q->delimiters, q->double_bounce);
+	s.split = address_split_extension(s.parts.local, &q->rules);
 	bool has_domain = s.parts.domain.p != NULL;
 	struct str at_domain =
 	    has_domain ? str_skip(internal, s.parts.local.len) : STR_EMPTY;

@@ -18,8 +18,7 @@ enum address_maps_flags {
 
 struct address_maps_query {
 	struct maps *maps;
-	const char *delimiters;    /* recipient_delimiter */
-	const char *double_bounce; /* double_bounce_sender */
+	struct address_extension_rules rules;
 	unsigned flags;
 	bool (*is_local)(void *context, struct str domain); /* NULL: no bare-user forms */
 	void *context;

@@ -30,8 +30,7 @@ TEST(addresses_are_looked_up_from_the_whole_to_the_domain)
 		buf_printf(&list, "inline:{ %s }", rows[i].table);
 		struct maps *maps = maps_open("test", buf_cstr(&list), TABLE_FOLD);
 		struct address_maps_query q = {.maps = maps,
-		    .delimiters = "+",
-		    .double_bounce = "double-bounce",
+		    .rules = {.delimiters = "+", .double_bounce = "double-bounce"},
 		    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
 		    .is_local = is_local};
 		enum table_result result =

@@ -230,24 +230,30 @@ TEST(an_extension_is_split_off_but_not_from_special_names)
 {
 	static const struct {
 		const char *local, *delimiters, *base, *extension;
+		bool not_special;
 	} rows[] = {
-	    {"user+ext", "+", "user", "ext"},
-	    {"user+a+b", "+", "user", "a+b"},
-	    {"user-a+b", "+-", "user", "a+b"},
-	    {"user+", "+", "user", ""},
-	    {"+ext", "+", "+ext", NULL},
-	    {"user", "+", "user", NULL},
-	    {"user+ext", "", "user+ext", NULL},
-	    {"PostMaster", "m", "PostMaster", NULL},
-	    {"mailer-daemon", "-", "mailer-daemon", NULL},
-	    {"double-bounce", "-", "double-bounce", NULL},
-	    {"owner-list", "-", "owner-list", NULL},
-	    {"list-request", "-", "list-request", NULL},
-	    {"owner-list+x", "+", "owner-list", "x"},
+	    {"user+ext", "+", "user", "ext", false},
+	    {"user+a+b", "+", "user", "a+b", false},
+	    {"user-a+b", "+-", "user", "a+b", false},
+	    {"user+", "+", "user", "", false},
+	    {"+ext", "+", "+ext", NULL, false},
+	    {"user", "+", "user", NULL, false},
+	    {"user+ext", "", "user+ext", NULL, false},
+	    {"PostMaster", "m", "PostMaster", NULL, false},
+	    {"mailer-daemon", "-", "mailer-daemon", NULL, false},
+	    {"double-bounce", "-", "double-bounce", NULL, false},
+	    {"owner-list", "-", "owner-list", NULL, false},
+	    {"list-request", "-", "list-request", NULL, false},
+	    {"owner-list+x", "+", "owner-list", "x", false},
+	    {"owner-list", "-", "owner", "list", true},
+	    {"list-request", "-", "list", "request", true},
+	    {"mailer-daemon", "-", "mailer-daemon", NULL, true},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct address_extension e = address_split_extension(
-		    str_of(rows[i].local), rows[i].delimiters, "double-bounce");
+		const struct address_extension_rules rules = {
+		    rows[i].delimiters, "double-bounce", !rows[i].not_special};
+		struct address_extension e =
+		    address_split_extension(str_of(rows[i].local), &rules);
 		assert_str(e.base, rows[i].base);
 		assert_int_equal(e.extension.p != NULL, rows[i].extension != NULL);
 		if (rows[i].extension != NULL)

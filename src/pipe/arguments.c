@@ -80,8 +80,7 @@ static struct str mailbox(const struct scope *s)
 
 static struct address_extension split(const struct scope *s)
 {
-	return address_split_extension(
-	    mailbox(s), s->context->delimiters, s->context->double_bounce);
+	return address_split_extension(mailbox(s), &s->context->rules);
 }
 
 static struct str user(const struct scope *s)

@@ -13,8 +13,7 @@
 struct pipe_context {
 	struct delivery *delivery;
 	const struct pipe_attributes *attributes;
-	const char *delimiters; /* recipient_delimiter */
-	const char *double_bounce;
+	struct address_extension_rules rules;
 };
 
 /* In the delivery's arena, NULL at the end. NULL: `error` says why (an unknown name, too

@@ -77,10 +77,8 @@ static bool run(struct delivery *d, struct buf *output, struct why *why)
 	const struct pipe_attributes *a = &state.attributes;
 	const struct common_params *common = service_common();
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
-	const struct pipe_context context = {.delivery = d,
-	    .attributes = a,
-	    .delimiters = common->recipient_delimiter,
-	    .double_bounce = common->double_bounce_sender};
+	const struct pipe_context context = {
+	    .delivery = d, .attributes = a, .rules = service_extension_rules()};
 	struct command command = {
 	    .argv = pipe_arguments(&context, &error),
 	    .environment =

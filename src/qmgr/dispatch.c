@@ -16,8 +16,6 @@
 #include "mail/verp.h"
 #include "run/loop.h"
 
-#define RETRY_TRANSPORT "retry"
-
 static void entry_free(struct entry *e)
 {
 	struct message *m = e->message;

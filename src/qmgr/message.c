@@ -22,11 +22,17 @@ static int64_t wall_microseconds(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_usec;
 }
 
+static bool is_probe(const struct message *m)
+{
+	return (m->flags & DELIVERY_TELL_VERIFY) != 0;
+}
+
 void message_free(struct message *m)
 {
 	(void)map_remove(qmgr.messages, str_of(m->id));
 	list_remove(&m->fresh);
 	qmgr.old_messages -= m->old;
+	qmgr.probes -= is_probe(m);
 	arena_free(m->arena);
 	free(m);
 	intake_wake();
@@ -132,6 +138,7 @@ static struct message *message_load(
 		if (!m->old)
 			fresh_add(m);
 		qmgr.old_messages += m->old;
+		qmgr.probes += is_probe(m);
 		(void)map_set(qmgr.messages, str_of(m->id), m);
 		return m;
 	}

@@ -128,6 +128,7 @@ struct qmgr_state {
 	struct map *messages;       /* active, by id */
 	size_t old_messages;        /* of these, from deferred */
 	size_t recipients;          /* in memory, of all first portions */
+	size_t probes;              /* of the messages, those that verify waits for */
 	struct map *transports;     /* by name */
 };
 extern struct qmgr_state qmgr;
@@ -168,6 +169,8 @@ void portion_recipients_done(struct message *m, const struct portion *p, size_t 
 void portion_forget(struct portion *p);
 
 /* --- route.c --- */
+/* The service that only tells why a delivery has to wait. */
+#define RETRY_TRANSPORT "retry"
 /* Adds recipient number `index` of the portion to what waits for its destination. The
  * answer of the resolver is changed. */
 void route_recipient(

@@ -20,7 +20,7 @@ static void apply_filter(
 	ptrdiff_t colon = str_find(filter, ':');
 	if (colon <= 0 || m->envelope.redirect.len > 0 ||
 	    str_is(to->transport, service_common()->error_service_name) ||
-	    str_is(to->transport, "retry"))
+	    str_is(to->transport, RETRY_TRANSPORT))
 		return;
 	to->transport = str_slice(filter, 0, (size_t)colon);
 	to->nexthop = str_skip(filter, (size_t)colon + 1);
@@ -81,13 +81,20 @@ static void discard(
 	portion_recipients_done(m, p, 1);
 }
 
+/* Probes are cheap to ask for, and must not crowd out mail. */
+static bool is_probe_too_many(const struct message *m)
+{
+	return (m->flags & DELIVERY_TELL_VERIFY) != 0 &&
+	    qmgr.probes > (size_t)qmgr.params.address_verify_pending_request_limit;
+}
+
 void route_recipient(
     struct message *m, struct portion *p, size_t index, struct resolved *to)
 {
 	struct queue_recipient *r = &p->recipients[index];
 	struct str address = r->address;
 	if (to->flags & RESOLVE_TRY_LATER) {
-		to->transport = str_of("retry");
+		to->transport = STR(RETRY_TRANSPORT);
 		to->nexthop = STR("4.3.0 address resolver failure");
 	} else if (to->flags & RESOLVE_ERROR) {
 		to->transport = str_of(service_common()->error_service_name);
@@ -102,6 +109,10 @@ void route_recipient(
 		return;
 	}
 	apply_filter(m, address, to);
+	if (is_probe_too_many(m)) {
+		to->transport = STR(RETRY_TRANSPORT);
+		to->nexthop = STR("4.3.2 Too many address verification requests");
+	}
 	struct destination *d =
 	    destination_get(transport_get(to->transport), to->nexthop, address);
 	if (m->unthrottle)

@@ -218,7 +218,8 @@ void lifetime_client_ended(void)
  */
 static void turn_watchdog(UNUSED void *argument)
 {
-	int64_t seconds = service_state.common.daemon_timeout;
+	const int64_t *own = service_state.service->daemon_timeout;
+	int64_t seconds = own != NULL ? *own : service_state.common.daemon_timeout;
 	if (seconds > INT32_MAX)
 		seconds = INT32_MAX;
 	(void)alarm((unsigned)seconds);

@@ -30,6 +30,14 @@ const struct common_params *service_common(void)
 	return &service_state.common;
 }
 
+struct address_extension_rules service_extension_rules(void)
+{
+	const struct common_params *p = service_common();
+	return (struct address_extension_rules){.delimiters = p->recipient_delimiter,
+	    .double_bounce = p->double_bounce_sender,
+	    .owner_request_special = p->owner_request_special};
+}
+
 struct conf *service_conf(void)
 {
 	return service_state.conf;
@@ -89,6 +97,8 @@ static void fill_own(const struct service *s)
 	CLEANUP(buf_free) struct buf text = BUF_INIT(ERROR_MAX);
 	struct conf *c = service_state.conf;
 	fill(s->params, s->values);
+	if (s->ipc_timeout != NULL)
+		service_state.common.ipc_timeout = *s->ipc_timeout;
 	service_state.stress =
 	    conf_get(c, STR("stress"), &text) && str_is(buf_str(&text), "yes");
 }

@@ -12,7 +12,8 @@
  * A process retires after max_use times client_limit clients, after max_idle without any,
  * when `stale` says so, at USR1, and when master is gone: it takes nothing new, closes
  * its listeners, lets sessions and exchanges end, calls `finished` and ends. The watchdog
- * is the alarm signal: a loop that did not turn for daemon_timeout dies of signal 14.
+ * is the alarm signal: a loop that did not turn for daemon_timeout (or the program's own
+ * parameter for that) dies of signal 14.
  *
  * Log: maillog_file when set (the daemon opens it before the jail and appends by itself;
  * after a rotation master hands it the new file), /dev/stdout included; else syslog with
@@ -31,6 +32,7 @@
 #include <stdbool.h>
 #include "conf/conf.h"
 #include "ipc/ipc.h"
+#include "mail/address.h"
 #include "net/stream.h"
 #include "common_params.h"
 
@@ -47,6 +49,9 @@ struct service {
 	const char *name;           /* program name: "smtpd" */
 	const struct param *params; /* generated table, or NULL */
 	void *values;               /* the generated struct */
+	/* Of `values`, in seconds; NULL: the parameter that all have. */
+	const int64_t *ipc_timeout;    /* service_common()->ipc_timeout has it then */
+	const int64_t *daemon_timeout; /* of the watchdog alone */
 	enum sandbox sandbox;
 	bool root;       /* keeps root (local, virtual, pipe, spawn) */
 	bool no_threads; /* run_inline_only */
@@ -82,6 +87,7 @@ int service_main(const struct service *s, int argc, char **argv);
 
 /* Known after service_main started. */
 const struct common_params *service_common(void);
+struct address_extension_rules service_extension_rules(void);
 struct conf *service_conf(void);
 /* The words behind the options, NULL at the end; fixed for the life of the process. */
 char *const *service_attributes(void);

@@ -107,8 +107,7 @@ static struct str map_one(struct mapping *m, struct str address)
 	CLEANUP(buf_free) struct buf first = BUF_INIT(ADDRESS_MAX);
 	struct address_maps_query query = {
 	    .maps = generic.maps,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
 	    .is_local = is_local_domain,
 	    .context = m,

@@ -164,6 +164,7 @@ static enum notice_class class_of(enum cleanup_status status)
 {
 	switch (status) {
 	case CLEANUP_CONTENT:
+	case CLEANUP_DEFER:
 		return NOTICE_POLICY;
 	case CLEANUP_TOO_BIG:
 	case CLEANUP_HOPS:
@@ -174,7 +175,6 @@ static enum notice_class class_of(enum cleanup_status status)
 	case CLEANUP_OK:
 	case CLEANUP_WRITE_ERROR:
 	case CLEANUP_NO_SPACE:
-	case CLEANUP_DEFER:
 	case CLEANUP_TABLE:
 		break;
 	}

@@ -26,8 +26,7 @@ static enum table_result find(struct maps *maps, struct str address, bool bare_u
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
 	struct address_maps_query query = {
 	    .maps = maps,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_DOMAIN | (bare_user ? ADDRESS_MAPS_USER : 0),
 	    .is_local = bare_user ? always_local : NULL,
 	};

@@ -360,9 +360,8 @@ static enum verdict check_address(struct evaluation *e, const struct restriction
 	struct address_parts parts = address_split(address);
 	if (ask(e, r, about, address, &verdict) || !table_is_fixed(r->table))
 		return verdict;
-	struct address_extension split =
-	    address_split_extension(parts.local, service_common()->recipient_delimiter,
-		service_common()->double_bounce_sender);
+	const struct address_extension_rules rules = service_extension_rules();
+	struct address_extension split = address_split_extension(parts.local, &rules);
 	if (split.extension.p != NULL && parts.domain.p != NULL) {
 		buf_printf(&key, "%.*s@%.*s", STR_ARG(split.base), STR_ARG(parts.domain));
 		if (ask(e, r, about, buf_str(&key), &verdict))

@@ -97,10 +97,8 @@ static void write_text(
 		buf_add_cstr(out, " (what follows was too long)\n");
 	buf_add_char(out, '\n');
 	if (reason != NULL)
-		buf_printf(out, "Session aborted, reason: %s", reason);
-	buf_add_cstr(out,
-	    "\n\nFor other details, see the local mail logfile\n" +
-		(reason != NULL ? 0 : 1));
+		buf_printf(out, "Session aborted, reason: %s\n", reason);
+	buf_add_cstr(out, "\nFor other details, see the local mail logfile\n");
 }
 
 static void tell(struct session *s, const char *reason)

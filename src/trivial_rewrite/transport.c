@@ -41,9 +41,8 @@ static enum table_result ask_parents(
 static enum table_result ask_without_extension(
     const struct routing *routing, struct address_parts parts, struct buf *value)
 {
-	struct address_extension split =
-	    address_split_extension(parts.local, service_common()->recipient_delimiter,
-		service_common()->double_bounce_sender);
+	const struct address_extension_rules rules = service_extension_rules();
+	struct address_extension split = address_split_extension(parts.local, &rules);
 	if (split.extension.p == NULL)
 		return TABLE_ABSENT;
 	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX);
@@ -113,8 +112,7 @@ struct str sender_lookup(struct question *q, struct maps *maps, const char *null
 		return STR_EMPTY;
 	struct address_maps_query query = {
 	    .maps = maps,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_DOMAIN,
 	};
 	enum table_result result = q->sender.len > 0
@@ -138,8 +136,7 @@ bool relocated_apply(struct question *q, struct resolved *r)
 		return false;
 	struct address_maps_query query = {
 	    .maps = rewriter.relocated,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_USER | ADDRESS_MAPS_DOMAIN,
 	    .is_local = is_local,
 	    .context = q,

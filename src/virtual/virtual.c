@@ -37,8 +37,7 @@ static bool look_up(struct maps *maps, const char *what, struct str address,
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
 	struct address_maps_query query = {
 	    .maps = maps,
-	    .delimiters = service_common()->recipient_delimiter,
-	    .double_bounce = service_common()->double_bounce_sender,
+	    .rules = service_extension_rules(),
 	    .flags = ADDRESS_MAPS_DOMAIN,
 	};
 	switch (address_maps_lookup(&query, address, value, &extension)) {

@@ -28,7 +28,8 @@ def subjects(server):
 @pytest.mark.parametrize("fault", ["fsync:1=EIO", "fsync:1=ENOSPC", "write:3=ENOSPC", "rename:3=ENOSPC"])
 def test_cleanup_refuses_what_it_cannot_keep(make_instance, fault):
     """A fault in cleanup: never an acknowledgement without a message, nor a message without one."""
-    server = make_instance(QUICK + ["commit_engine = file"], start=False)
+    # Else the postmaster is told, who is the recipient too.
+    server = make_instance(QUICK + ["commit_engine = file", "notify_classes ="], start=False)
     server.environment = {"POSTHOUSE_FAULT": fault, "POSTHOUSE_FAULT_PROGRAM": "cleanup"}
     server.start()
     acknowledged, refused = [], []
