@@ -121,12 +121,15 @@ static int64_t next_attempt(const struct message *m)
 	return clock_wall_seconds() + wait;
 }
 
-/* An administrator may have put the file elsewhere meanwhile (postsuper). */
-static void warn_unless_taken(const struct message *m, const char *action, int error)
+/* An administrator may have put the file elsewhere meanwhile (postsuper). What lies
+ * without a name would be new mail again for whoever finds it. */
+static void warn_unless_taken(struct message *m, const char *action, int error)
 {
 	if (error >= 0 || error == -ENOENT)
 		return;
 	log_warning("%s %s %s: %s", action, m->queue, m->id, strerror(-error));
+	if (queue_place_of(str_of(m->queue)) != 0)
+		fresh_move(m);
 	intake_left_lying();
 }
 

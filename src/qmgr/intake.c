@@ -32,6 +32,7 @@ static struct {
 	struct queue_scan *incoming, *deferred;
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
 	bool started;
+	int64_t name_after; /* monotonic ms: no names are given before */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool left_lying;    /* a file could not be moved, removed or read */
 	bool deferred_turn;
@@ -50,18 +51,34 @@ void intake_wake(void)
 	fiber_queue_wake_one(&intake.changed);
 }
 
-/* A message without a name that cannot be taken now gets one. */
+static void keep(const struct commit_message *m)
+{
+	if (intake.count == ANNOUNCED_MAX) {
+		intake.scan_incoming = true; /* without a name: it will be late */
+		return;
+	}
+	size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
+	intake.announced[at] = *m;
+}
+
+/* A message without a name that was not taken gets one. When that fails it will fail for
+ * the others too, for a while. */
 static void name(const struct commit_message *m)
 {
 	char place[QUEUE_PLACE_MAX];
+	struct commit_message named = *m;
 	queue_place_path(place, m->place);
-	if (!commit_message_lies(m))
+	if (clock_ms() < intake.name_after || !commit_message_lies(m))
 		return;
 	int error = queue_move(str_of(m->id), place, QUEUE_INCOMING);
-	if (error != 0)
+	if (error != 0) {
 		log_warning("%s: move from %s to %s: %s", m->id, place, QUEUE_INCOMING,
 		    strerror(-error));
-	intake.scan_incoming = true;
+		intake.name_after = deadline_after_ms(AGAIN_SOON_MS);
+		return;
+	}
+	named.place = 0;
+	keep(&named);
 }
 
 /* Not before the start: until then the one before us has it. */
@@ -78,14 +95,10 @@ static void name_late(const struct commit_message *m)
 
 void intake_announce(const struct commit_message *m, bool late)
 {
-	if (late) {
+	if (late)
 		name_late(m);
-	} else if (intake.count == ANNOUNCED_MAX) {
-		intake.scan_incoming = true; /* without a name: it will be late */
-	} else {
-		size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
-		intake.announced[at] = *m;
-	}
+	else
+		keep(m);
 	intake_wake();
 }
 
