@@ -129,7 +129,7 @@ inline take_note(m) { read_clock(note_stamp[m]); note_now[m] = 1 }
 inline deliver(m) {
 	if
 	:: delivery[m] == 0 ->
-		renamed[m] = (name_now[m] == SLOT); name_now[m] = ACTIVE; delivery[m] = 1
+		renamed[m] = renamed[m] || name_now[m] == SLOT; name_now[m] = ACTIVE; delivery[m] = 1
 	/* In its slot, when it does not take long. */
 	:: delivery[m] == 0 && name_now[m] == SLOT -> delivery[m] = 1
 #ifdef NOTE_BEFORE_DELIVERY
