@@ -131,12 +131,11 @@ static bool try_host(struct course *c, struct str key, const struct host *h)
 	}
 	c->missed = true;
 	CLEANUP(buf_free) struct buf relay = BUF_INIT(1024);
-	if (reached) {
-		c->delivery->connected = wall_microseconds();
+	c->delivery->connected = wall_microseconds();
+	if (reached)
 		host_text(&relay, h, true);
-	} else {
+	else
 		buf_add_cstr(&relay, "none");
-	}
 	host_failed(c, buf_str(&relay));
 	return false;
 }

@@ -1,4 +1,6 @@
 """An instance of Posthouse for tests: made by `posthouse init`, driven by its own commands."""
+import fcntl
+import glob
 import json
 import os
 import pwd
@@ -6,6 +8,7 @@ import re
 import signal
 import smtplib
 import socket
+import struct
 import subprocess
 import time
 
@@ -74,6 +77,27 @@ class MailSystem:
     def queued(self):
         """The queue as `postqueue -j` tells it."""
         return [json.loads(line) for line in self.command("postqueue", "-j").stdout.splitlines()]
+
+    def is_logged(self, queue_id):
+        """Whether the commit log has the message, in a record that counts. (The first ones of a cleanup process are synced by themselves,
+        until it has a segment; records before the checkpoint stand for files that are synced.)"""
+        stamp = max(struct.unpack("<QQ", half[8:24]) for half in self.checkpoint())[1]
+        for path in glob.glob(f"{self.queue}/commit/*.log"):
+            with open(path, "rb") as file:
+                text = file.read()
+            place = text.find(queue_id.encode())
+            if place >= 0:
+                return struct.unpack("<Q", text[place - 32:place - 24])[0] >= stamp
+        return False
+
+    def checkpoint(self):
+        """Its two halves (doc/commit.md)."""
+        try:
+            with open(f"{self.queue}/commit/checkpoint", "rb") as file:
+                text = file.read()
+        except FileNotFoundError:
+            text = b""
+        return [text[place:place + 24].ljust(24, b"\0") for place in (0, 4096)]
 
     def wait_empty(self, seconds=30):
         wait_until(lambda: not self.queued(), seconds, "an empty queue\n" + self.log()[-3000:])
@@ -172,6 +196,16 @@ class Instance(MailSystem):
             if cwd == self.queue and (name is None or program == name):
                 found.append(int(pid))
         return found
+
+    def crash(self):
+        """Everything dies at once: nobody sees that master is gone, and ends in good order. (A dying process has no name any more while it
+        still holds its locks.)"""
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.processes():
+                os.kill(pid, number)
+        wait_until(lambda: not self.processes(), what="the end of all processes")
+        with open(f"{self.queue}/commit/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
     def destroy(self):
         try:

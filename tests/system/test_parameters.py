@@ -92,6 +92,7 @@ class Peer:
         self.replies = {"EHLO": "250-peer.test\r\n250-SIZE 100000000\r\n250 DSN", "DATA": "354 go on", "QUIT": "221 bye",
                         ".": "250 2.0.0 taken", **(replies or {})}
         self.delays, self.greeting, self.deaf = delays or {}, greeting, deaf
+        # Deliveries, from MAIL to the reply to their text: a connection may be closed long before we see it.
         self.lines, self.connections, self.open, self.most_open = [], 0, 0, 0
         self.farewell = None
         self.lock = threading.Lock()
@@ -116,15 +117,16 @@ class Peer:
     def serve(self, client):
         with self.lock:
             self.connections += 1
-            self.open += 1
-            self.most_open = max(self.most_open, self.open)
         try:
             self.converse(client, client.makefile("rb"))
         except OSError:
             pass
-        with self.lock:
-            self.open -= 1
         client.close()
+
+    def count_deliveries(self, change):
+        with self.lock:
+            self.open += change
+            self.most_open = max(self.most_open, self.open)
 
     def converse(self, client, file):
         client.sendall(self.greeting.encode() + b"\r\n")
@@ -137,7 +139,11 @@ class Peer:
             verb = line.split(" ")[0]
             if verb == "QUIT":
                 return self.part(client)
+            if verb == "MAIL":
+                self.count_deliveries(1)
             time.sleep(self.delays.get(verb, 0))
+            if verb == ".":
+                self.count_deliveries(-1)
             client.sendall(self.replies.get(verb, "250 2.0.0 ok").encode() + b"\r\n")
             in_data = verb == "DATA"
             if in_data and self.deaf:

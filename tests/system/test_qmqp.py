@@ -52,7 +52,7 @@ def test_parameters_of_qmqpd(made):
     started = time.monotonic()
     assert "Dnetstring format error" in answer_to(port, b"x")
     assert answer_to(port, b"10:") == ""
-    assert 1 <= time.monotonic() - started < 15
+    assert 0.99 <= time.monotonic() - started < 15  # timers count in whole milliseconds
     instance.wait_log("read/write timeout while receiving message content")
 
 
