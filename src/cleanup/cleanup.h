@@ -113,9 +113,9 @@ void message_write_out(struct message *m); /* when `out` is full enough */
 /* --- cleanup.c --- */
 /* The slot that this connection reserved under `id`, or that nobody holds any more; an
  * empty id reserves one. NULL: trouble. */
+struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
 /* Tells qmgr, and goes on telling until the message is settled. */
 void announce(const struct commit_message *m);
-struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
 
 /* --- recipients.c --- */
 struct virtual_aliases *recipients_open(void); /* NULL: not set */

@@ -24,7 +24,8 @@
 #define DEFERRED_SHARE 80    /* percent of the active queue that deferred mail may take */
 #define AGAIN_SOON_MS  5000
 #define SCAN_BACKLOG   1000000
-#define ORPHANS_MS     500 /* until an announcer that died is really gone */
+#define ORPHANS_MS     500  /* until an announcer that died is really gone */
+#define ORPHANS_NEXT   5000 /* the second look: its successor may have held a segment */
 
 static struct {
 	struct commit_message *announced; /* ring */
@@ -33,6 +34,7 @@ static struct {
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
 	bool started;
 	int64_t name_after; /* monotonic ms: no names are given before */
+	bool second_look;   /* for orphans */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool left_lying;    /* a file could not be moved, removed or read */
 	bool deferred_turn;
@@ -125,10 +127,14 @@ static void look_for_orphans(UNUSED void *argument)
 {
 	name_orphans();
 	intake_wake();
+	if (!intake.second_look)
+		run_timer_set(intake.orphans_timer, deadline_after_ms(ORPHANS_NEXT));
+	intake.second_look = true;
 }
 
 void intake_look_for_orphans(void)
 {
+	intake.second_look = false;
 	run_timer_set(intake.orphans_timer, deadline_after_ms(ORPHANS_MS));
 }
 

@@ -14,10 +14,10 @@
  * there is none, a file of the pool (commit_pool.h; for maildrop one there, whose name is
  * no queue id), flocked by this process, that gets its name in the queue when it is
  * complete. Called from fibers: syncs run on the disk pool while the fiber sleeps;
- *outside a fiber (postdrop) they run at once. commit_reserve does not wait. Trouble is
- *sticky: after it all calls on the slot say the same. Bytes up to COMMIT_MEMORY are held
- *in memory and written once. A failure undoes: the file is gone, `why` says path and
- *trouble (4.3.0), the space needed when the disk is full.
+ * outside a fiber (postdrop) they run at once. commit_reserve does not wait. Trouble is
+ * sticky: after it all calls on the slot say the same. Bytes up to COMMIT_MEMORY are held
+ * in memory and written once. A failure undoes: the file is gone, `why` says path and
+ * trouble (4.3.0), the space needed when the disk is full.
  */
 #ifndef QUEUE_COMMIT_H
 #define QUEUE_COMMIT_H
