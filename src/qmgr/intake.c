@@ -118,7 +118,7 @@ static void name_orphans(void)
 {
 	CLEANUP(file_close)
 	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
-	int error = dir < 0 ? dir : segment_orphans(dir, name_orphan, NULL);
+	int error = dir < 0 ? dir : segment_unnamed(dir, false, name_orphan, NULL);
 	if (error != 0 && error != -ENOENT)
 		log_warning("look for new mail in the commit log: %s", strerror(-error));
 }

@@ -301,40 +301,42 @@ int segment_remove_all(int dir)
 }
 
 /* A message of which only the log knows where it lies. */
-static bool is_orphan(const struct segment_record *r)
+static bool is_unnamed(const struct segment_record *r)
 {
 	struct commit_message m = {.arrival = r->arrival, .place = r->place};
 	return r->place != 0 && str_to_cstr(r->id, m.id, sizeof(m.id)) &&
 	    commit_message_lies(&m);
 }
 
-struct orphans {
+struct unnamed {
+	bool in_use; /* also what a living process has */
 	void (*each)(void *context, const struct segment_record *r);
 	void *context;
 };
 
-static int tell_orphan(void *context, const struct segment_record *r)
+static int tell(void *context, const struct segment_record *r)
 {
-	const struct orphans *o = context;
-	if (is_orphan(r))
-		o->each(o->context, r);
+	const struct unnamed *u = context;
+	if (is_unnamed(r))
+		u->each(u->context, r);
 	return 0;
 }
 
-/* While we look nobody may begin to use it. */
-static int visit_orphans(void *context, int fd)
+static int visit_unnamed(void *context, int fd)
 {
-	int error = file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	const struct unnamed *u = context;
+	/* While we look nobody may begin to use it. */
+	int error = u->in_use ? 0 : file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
 	if (error == 0)
-		error = segment_read(fd, tell_orphan, context);
+		error = segment_read(fd, tell, context);
 	return error == -EWOULDBLOCK ? 0 : error;
 }
 
-int segment_orphans(
-    int dir, void (*each)(void *context, const struct segment_record *r), void *context)
+int segment_unnamed(int dir, bool in_use,
+    void (*each)(void *context, const struct segment_record *r), void *context)
 {
-	struct orphans o = {.each = each, .context = context};
-	return segment_each(dir, visit_orphans, &o, NULL);
+	struct unnamed u = {.in_use = in_use, .each = each, .context = context};
+	return segment_each(dir, visit_unnamed, &u, NULL);
 }
 
 /* All blocks are written once, so that a later sync has no allocation to record. */
@@ -364,9 +366,9 @@ static int note_record(void *context, const struct segment_record *r)
 	return 0;
 }
 
-static int find_orphan(UNUSED void *context, const struct segment_record *r)
+static int find_unnamed(UNUSED void *context, const struct segment_record *r)
 {
-	return is_orphan(r) ? -EWOULDBLOCK : 0;
+	return is_unnamed(r) ? -EWOULDBLOCK : 0;
 }
 
 /* What a checkpoint must pass before the records are not needed any more. The names that
@@ -405,7 +407,7 @@ static int adopt(struct segment *s)
 	if (error == 0)
 		error = segment_read(s->fd, note_record, s);
 	if (error == 0 && s->last_stamp > 0)
-		error = segment_read(s->fd, find_orphan, NULL);
+		error = segment_read(s->fd, find_unnamed, NULL);
 	if (error == 0 && s->last_stamp == 0 && status.st_size != s->size) {
 		error = ftruncate(s->fd, 0) < 0 ? -errno : fill(s->fd, s->size);
 		if (error < 0 && ftruncate(s->fd, 0) < 0)

@@ -325,30 +325,48 @@ int commit_message_end(uint64_t place, struct str id)
 	return fd < 0 ? fd : file_truncate(fd, 0);
 }
 
-static int empty_directory(const char *name)
+/* Calls `visit` for each file, until it gives something else than 0, which is given back.
+ * -errno: a directory cannot be read. */
+static int each_file_of(const char *name, int (*visit)(int dir, const char *file))
 {
 	char path[sizeof(COMMIT_SLOTS) + 1 + sizeof(((struct dirent *)NULL)->d_name)];
 	(void)snprintf(path, sizeof(path), COMMIT_SLOTS "/%s", name);
-	int error = 0;
+	int result = 0;
 	DIR *list = opendir(path);
 	if (list == NULL)
 		return errno == ENOTDIR || errno == ENOENT ? 0 : -errno;
-	for (const struct dirent *e; error == 0 && (e = readdir(list)) != NULL;)
+	for (const struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
 		if (e->d_name[0] != '.')
-			error = file_unlink(dirfd(list), e->d_name);
+			result = visit(dirfd(list), e->d_name);
 	(void)closedir(list);
-	return error;
+	return result;
+}
+
+static int each_file(int (*visit)(int dir, const char *file))
+{
+	int result = 0;
+	DIR *list = opendir(COMMIT_SLOTS);
+	if (list == NULL)
+		return errno == ENOENT ? 0 : -errno;
+	for (const struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
+		if (e->d_name[0] != '.')
+			result = each_file_of(e->d_name, visit);
+	(void)closedir(list);
+	return result;
+}
+
+static int is_used(int dir, const char *file)
+{
+	struct stat status;
+	return file_stat_at(dir, file, &status) == 0 && status.st_size > 0;
+}
+
+bool commit_slots_used(void)
+{
+	return each_file(is_used) > 0;
 }
 
 int commit_slots_empty(void)
 {
-	int error = 0;
-	DIR *list = opendir(COMMIT_SLOTS);
-	if (list == NULL)
-		return errno == ENOENT ? 0 : -errno;
-	for (const struct dirent *e; error == 0 && (e = readdir(list)) != NULL;)
-		if (e->d_name[0] != '.')
-			error = empty_directory(e->d_name);
-	(void)closedir(list);
-	return error;
+	return each_file(file_unlink);
 }

@@ -70,7 +70,9 @@ MUST_USE bool commit_slots_owe(struct commit_slots *s, int64_t stamp);
 void commit_slots_late(struct commit_slots *s,
     void (*each)(void *context, const struct commit_message *m), void *context);
 
-/* --- for qmgr, who settles, and for recovery --- */
+/* --- for qmgr, who settles, for recovery and for listings --- */
+
+bool commit_slots_used(void); /* something lies in one */
 
 /* Does this very message lie there? */
 MUST_USE bool commit_message_lies(const struct commit_message *m);

@@ -1,5 +1,6 @@
 """New mail lies in a slot of its cleanup process until it is settled (src/queue/commit_slots.h): whatever becomes of it there, none is lost and none is taken for another."""
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -59,6 +60,20 @@ def test_a_slot_whose_file_got_a_name_is_not_used_again(make_instance):
     server.wait_empty()
     assert slots(server) == []
     assert "corrupt" not in server.log()
+
+
+def test_mail_without_a_name_is_listed(instance):
+    """Once, wherever it lies by then."""
+    send(instance, 0, 1, f"{USER}@localhost")
+    instance.wait_mail(1)
+    with Stopped(instance, "qmgr"):
+        send(instance, 1, MANY, f"{USER}@localhost")
+        assert len(slots(instance)) == MANY
+        listed = [json.loads(line) for line in instance.command("postqueue", "-j").stdout.splitlines()]
+    assert len({m["queue_id"] for m in listed}) == len(listed) == MANY
+    assert {(m["queue_name"], m["sender"], m["recipients"][0]["address"]) for m in listed} == {("incoming", "s@a.test", f"{USER}@localhost")}
+    instance.wait_mail(1 + MANY)
+    instance.wait_empty()
 
 
 def test_what_qmgr_did_not_hear_of_is_told_again(instance):
