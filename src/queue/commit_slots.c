@@ -127,8 +127,8 @@ int commit_slots_open(struct commit_slots **s_r)
 
 static void close_all(struct commit_slots *s, struct list_link *files)
 {
-	struct slot_file *f;
-	while ((f = LIST_FIRST(files, struct slot_file, link)) != NULL)
+	struct slot_file *f, *after;
+	LIST_FOREACH_SAFE (f, after, files, struct slot_file, link)
 		commit_slots_forget(s, f);
 }
 
@@ -145,9 +145,9 @@ void commit_slots_close(struct commit_slots *s)
 
 void commit_slots_retire(struct commit_slots *s)
 {
-	struct slot_file *f;
+	struct slot_file *f, *after;
 	s->retired = true;
-	while ((f = LIST_FIRST(&s->free, struct slot_file, link)) != NULL) {
+	LIST_FOREACH_SAFE (f, after, &s->free, struct slot_file, link) {
 		char path[QUEUE_PLACE_MAX];
 		queue_place_path(path, f->message.place);
 		(void)unlinkat(AT_FDCWD, path, 0);
