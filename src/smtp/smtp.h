@@ -13,6 +13,7 @@
  *	envelope.c   the commands that name sender and recipients
  *	message.c    one message over a session: MAIL, RCPT, DATA
  *	text.c       what follows DATA; edit.c changes it on the way, generic.c addresses
+ *	flags.c      flags= of the row: fields before the text, notices of success
  *	trouble.c    the words for what went wrong
  *
  * Many deliveries run in one process, a fiber each.

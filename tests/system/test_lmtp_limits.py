@@ -1,4 +1,4 @@
-"""How long the LMTP client waits, and for how little: lmtp_ parameters of the text, of QUIT, of hosts without an address."""
+"""How long the LMTP client waits, and for how little: lmtp_ parameters of the text and of QUIT."""
 import socket
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from client_farm import Farm, Row
 
-SENT, DEFERRED, BOUNCED = "status=sent", "status=deferred", "status=bounced"
+SENT = "status=sent"
 LARGE = b"Subject: x\r\n\r\n" + (b"x" * 998 + b"\r\n") * 6000  # more than the sockets hold
 CUT = "timed out while sending message body"
 ALONE = ["lmtp_connection_cache_on_demand=no"]
@@ -57,10 +57,6 @@ def farewell(_argument, connection):
     return "221 2.0.0 Bye"
 
 
-def target_without_address(dns, domain, address, port):
-    dns.srv(f"_lmtp._tcp.{domain}", (10, 0, port, f"nowhere.{domain}"))
-
-
 ROWS = [
     Row("lmtp_data_xfer_timeout", "1s", "60s", CUT, SENT, script=deaf_for(2.5), text=LARGE),
     Row("lmtp_per_request_deadline", "yes", "no", CUT, SENT, extra=["lmtp_data_xfer_timeout=2s", "lmtp_min_data_rate=100000000"],
@@ -69,8 +65,6 @@ ROWS = [
         script=slow_reader(1500000), text=LARGE),
     Row("lmtp_quit_timeout", "1s", "60s", "^left$", "^waited$", extra=["lmtp_skip_quit_response=no", *ALONE], script={"quit": farewell}, mails=2, gap=2.5),
     Row("lmtp_skip_quit_response", "yes", "no", "^left$", "^waited$", extra=ALONE, script={"quit": farewell}, mails=2, gap=2.5),
-    Row("lmtp_defer_if_no_mx_address_found", "yes", "no", DEFERRED, BOUNCED, bare=True, dns=target_without_address, extra=["use_srv_lookup=lmtp"],
-        nexthop="inet:{domain}:lmtp"),
 ]
 CASES = [case for row in ROWS for case in row.cases()]
 
