@@ -1,7 +1,7 @@
 /*
  * The life of messages under the commit log (doc/commit.md), for spin: acceptance by two
- * writers, checkpoints, delivery, notes, death of processes, power cuts, recovery. What it
- * shows, and what not: README.md.
+ * writers, one of whom leaves his message in a slot, without a name; checkpoints, delivery,
+ * notes, death of processes, power cuts, recovery. What it shows, and what not: README.md.
  *
  * Everything has two sides: what the programs see (..._now), and what a power cut leaves
  * (..._disk). The disk may take over any change at any time; a sync makes it do so. One
@@ -27,6 +27,8 @@
 #define NOWHERE  0
 #define INCOMING 1
 #define ACTIVE   2
+#define SLOT     3 /* without a name: only its record says whose bytes these are */
+#define FIRST_PLACE(m) (m == 1 -> INCOMING : SLOT)
 
 /* Steps of an acceptance, of a delivery, of a checkpoint, of recovery. */
 #define START 0
@@ -46,15 +48,17 @@ byte delivered[MESSAGES];
 byte writing, covers, left = CHECKPOINTS;  /* checkpoint: its step, its time */
 byte recovery, cuts = CUTS, deaths = DEATHS, crashes;
 bit given_up[SEGMENTS];
+bit renamed[MESSAGES]; /* from its slot, since the last sync of all */
 byte i;
 
 #define EACH(m) for (m : 0 .. MESSAGES - 1)
 #define UP      (recovery == 0)
 #define WHOLE(m) (name_now[m] != NOWHERE && data_now[m])
 #define COUNTS(time) (time >= checkpoint)
+#define IS_OVER(m) (note_now[m] && COUNTS(note_stamp[m]))
 
 inline sync_all() {
-	EACH(i) { name_disk[i] = name_now[i]; data_disk[i] = data_now[i] }
+	EACH(i) { name_disk[i] = name_now[i]; data_disk[i] = data_now[i]; renamed[i] = 0 }
 }
 inline sync_segment(s) {
 	EACH(i) {
@@ -76,7 +80,7 @@ inline empty_segment(s) {
 }
 inline read_clock(time) { time = clock; clock++ }
 /* What is refused is refused before its file is made ready. */
-inline write_file(m) { name_now[m] = INCOMING; data_now[m] = (m != REFUSED); locked[m] = 1 }
+inline write_file(m) { name_now[m] = FIRST_PLACE(m); data_now[m] = (m != REFUSED); locked[m] = 1 }
 inline name_back(m) {
 	if
 	:: name_now[m] == ACTIVE -> name_now[m] = INCOMING
@@ -109,7 +113,10 @@ inline accept(m) {
 
 /* --- delivery: move, deliver, remove, note, sync of notes --- */
 
-#define TAKES(m) (delivery[m] == 0 && name_now[m] == INCOMING && data_now[m] && !locked[m])
+/* What lies in a slot was announced, or qmgr found the record of a writer that died. */
+#define KNOWN(m) (name_now[m] == INCOMING || (name_now[m] == SLOT && \
+	(acknowledged[m] || (session[m] == DEAD && record_now[m]))))
+#define TAKES(m) (delivery[m] == 0 && KNOWN(m) && data_now[m] && !locked[m])
 
 inline hand_over(m) {
 	/* Twice only when something crashed, and never what was over for good. */
@@ -121,7 +128,10 @@ inline hand_over(m) {
 inline take_note(m) { read_clock(note_stamp[m]); note_now[m] = 1 }
 inline deliver(m) {
 	if
-	:: delivery[m] == 0 -> name_now[m] = ACTIVE; delivery[m] = 1
+	:: delivery[m] == 0 ->
+		renamed[m] = renamed[m] || name_now[m] == SLOT; name_now[m] = ACTIVE; delivery[m] = 1
+	/* In its slot, when it does not take long. */
+	:: delivery[m] == 0 && name_now[m] == SLOT -> delivery[m] = 1
 #ifdef NOTE_BEFORE_DELIVERY
 	:: delivery[m] == 1 -> take_note(m); delivery[m] = 2
 	:: delivery[m] == 2 -> hand_over(m); delivery[m] = 3
@@ -146,6 +156,12 @@ inline use_again(s) {
 		if
 		:: s != NOTES && SEGMENT(i) == s && record_now[i] && COUNTS(stamp[i]) -> usable = false
 		:: s == NOTES && note_now[i] && COUNTS(note_stamp[i]) -> usable = false
+#ifndef NO_WAIT_FOR_NAMES
+		:: s != NOTES && SEGMENT(i) == s && record_now[i] && name_now[i] == SLOT -> usable = false
+#endif
+#ifndef NAMES_NOT_SYNCED
+		:: s != NOTES && SEGMENT(i) == s && record_now[i] && renamed[i] -> usable = false
+#endif
 		:: else
 		fi
 	}
@@ -211,7 +227,7 @@ inline power_cut() {
 		name_now[i] = name_disk[i]; data_now[i] = data_disk[i];
 		record_now[i] = record_disk[i]; note_now[i] = note_disk[i];
 		session[i] = (session[i] == DONE -> DONE : DEAD);
-		delivery[i] = START; locked[i] = 0
+		delivery[i] = START; locked[i] = 0; renamed[i] = 0
 	}
 	for (i : 0 .. SEGMENTS - 1) { given_up[i] = 0 }
 	writing = 0; clock = 1; recovery = 1
@@ -224,16 +240,28 @@ inline settle(m) {
 	:: record_now[m] && COUNTS(stamp[m]) ->
 		if
 #ifndef NO_NOTES_READ
-		:: note_now[m] && COUNTS(note_stamp[m]) -> name_now[m] = NOWHERE
+		:: IS_OVER(m) -> name_now[m] = (name_now[m] == SLOT -> SLOT : NOWHERE)
 #endif
 #ifndef NO_RESTORE
-		:: !(note_now[m] && COUNTS(note_stamp[m])) && !WHOLE(m) ->
-			name_now[m] = INCOMING; data_now[m] = 1
+		:: !IS_OVER(m) && !WHOLE(m) -> name_now[m] = INCOMING; data_now[m] = 1
 #endif
+		:: !IS_OVER(m) && WHOLE(m) && name_now[m] == SLOT -> name_now[m] = INCOMING
 		:: else
 		fi
+#ifndef COVERED_STAYS
+	:: record_now[m] && !COUNTS(stamp[m]) && !IS_OVER(m) && WHOLE(m) && name_now[m] == SLOT ->
+		name_now[m] = INCOMING
+#endif
 	:: else
 	fi
+}
+inline empty_slots() {
+	EACH(i) {
+		if
+		:: name_now[i] == SLOT -> name_now[i] = NOWHERE
+		:: else
+		fi
+	}
 }
 inline give_up(s) {
 	empty_segment(s); sync_segment(s); given_up[s] = 1
@@ -248,7 +276,11 @@ inline give_up_one() {
 }
 inline recover() {
 	if
-	:: recovery == 1 -> settle(0); settle(1); settle(2); recovery = 2
+	:: recovery == 1 -> settle(0); settle(1); settle(2);
+#ifndef SLOTS_EMPTIED_LATE
+		empty_slots();
+#endif
+		recovery = 2
 #ifdef NO_SYNC_BEFORE_FORGETTING
 	:: recovery == 2 -> recovery = 3
 #else
@@ -260,7 +292,7 @@ inline recover() {
 	:: recovery == 3 -> checkpoint = 255; recovery = 4
 #endif
 	:: recovery == 4 -> give_up_one()
-	:: recovery == 5 -> checkpoint = 0; qmgr_dies();
+	:: recovery == 5 -> checkpoint = 0; qmgr_dies(); empty_slots();
 		EACH(i) { delivery[i] = START }
 		recovery = 0
 	fi

@@ -242,6 +242,11 @@ int file_lock(int fd, enum file_lock kind)
 	return lock(fd, kind == FILE_LOCK_SHARED ? LOCK_SH : LOCK_EX);
 }
 
+void file_unlock(int fd)
+{
+	(void)lock(fd, LOCK_UN);
+}
+
 int64_t file_system_free(const char *path)
 {
 	struct statvfs status;

@@ -41,6 +41,7 @@ enum file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE };
 /* flock; 0, -EWOULDBLOCK when held elsewhere, or -errno. Never waits. */
 MUST_USE int file_try_lock(int fd, enum file_lock kind);
 MUST_USE int file_lock(int fd, enum file_lock kind); /* waits */
+void file_unlock(int fd);
 
 /* Bytes free to an unprivileged writer on the file system of `path`, or -errno. */
 MUST_USE int64_t file_system_free(const char *path);

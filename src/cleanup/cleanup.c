@@ -21,6 +21,7 @@
 #include "mail/log_lines.h"
 #include "queue/queue_dir.h"
 #include "run/fiber.h"
+#include "run/loop.h"
 
 struct cleanup_state cleanup;
 
@@ -58,6 +59,29 @@ struct commit_slot *slot_take(struct ipc_exchange *x, struct str id)
 	if (error != 0)
 		log_warning("cannot make a queue file in incoming: %s", strerror(-error));
 	return error == 0 ? slot : NULL;
+}
+
+static void announce_late(UNUSED void *context, const struct commit_message *m)
+{
+	qmgr_client_announce(cleanup.qmgr, m, true);
+}
+
+static void look_after(UNUSED void *argument)
+{
+	commit_late(cleanup.commit, announce_late, NULL);
+	if (commit_waits(cleanup.commit))
+		run_timer_set(cleanup.late, deadline_after_ms(COMMIT_LATE_MS));
+	else
+		cleanup.looking_after = false;
+}
+
+void announce(const struct commit_message *m)
+{
+	qmgr_client_announce(cleanup.qmgr, m, false);
+	if (m->place == 0 || cleanup.looking_after)
+		return;
+	cleanup.looking_after = true;
+	run_timer_set(cleanup.late, deadline_after_ms(COMMIT_LATE_MS));
 }
 
 static void serve_reserve(struct ipc_exchange *x, struct str payload)
@@ -175,6 +199,7 @@ static void started(void)
 	if (error != 0)
 		fatal("open queue for new mail: %s", strerror(-error));
 	commit_prepare(cleanup.commit);
+	cleanup.late = run_timer_new(look_after, NULL);
 	cleanup.rewrite = rewrite_client_new(
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 	cleanup.qmgr = qmgr_client_new(
@@ -194,7 +219,8 @@ static bool stale(void)
 /* A retired process that ended before qmgr heard would leave mail to the next scan. */
 static bool busy(void)
 {
-	return qmgr_client_busy(cleanup.qmgr) || !commit_retire(cleanup.commit);
+	bool rests = commit_retire(cleanup.commit);
+	return !rests || qmgr_client_busy(cleanup.qmgr);
 }
 
 static const struct service cleanup_service = {

@@ -40,6 +40,8 @@ struct cleanup_state {
 	struct commit *commit;
 	struct rewrite_client *rewrite;
 	struct qmgr_client *qmgr;
+	struct run_timer *late; /* looks after mail without a name */
+	bool looking_after;
 	struct ipc_client *verify;
 	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
 	struct mapping *mapping;
@@ -112,6 +114,8 @@ void message_write_out(struct message *m); /* when `out` is full enough */
 /* The slot that this connection reserved under `id`, or that nobody holds any more; an
  * empty id reserves one. NULL: trouble. */
 struct commit_slot *slot_take(struct ipc_exchange *x, struct str id);
+/* Tells qmgr, and goes on telling until the message is settled. */
+void announce(const struct commit_message *m);
 
 /* --- recipients.c --- */
 struct virtual_aliases *recipients_open(void); /* NULL: not set */

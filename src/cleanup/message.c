@@ -191,10 +191,11 @@ static void commit_message(struct message *m)
 		m->slot = NULL; /* consumed either way */
 		struct timeval arrival = {.tv_sec = m->envelope.arrival_seconds,
 		    .tv_usec = (suseconds_t)m->envelope.arrival_microseconds};
-		if (!commit_finish(slot, arrival, hold, &why))
+		struct commit_message message;
+		if (!commit_finish(slot, arrival, hold, &message, &why))
 			fail_write(m, &why);
 		else if (!hold)
-			qmgr_client_announce(cleanup.qmgr, m->id);
+			announce(&message);
 		warn_of_slow_commit();
 	}
 	why_free(&why);

@@ -12,7 +12,10 @@
 
 struct qmgr_client {
 	struct ipc_client *ipc;
-	char (*ids)[64];
+	struct announcement {
+		struct commit_message message;
+		bool late;
+	} * waiting;
 	unsigned count;
 	bool sending, closing;
 	bool too_many; /* some were not kept */
@@ -23,13 +26,13 @@ struct qmgr_client *qmgr_client_new(struct ipc_client *ipc)
 {
 	struct qmgr_client *c = memory_alloc(sizeof(*c));
 	c->ipc = ipc;
-	c->ids = memory_alloc_array(ANNOUNCE_MAX, sizeof(*c->ids));
+	c->waiting = memory_alloc_array(ANNOUNCE_MAX, sizeof(*c->waiting));
 	return c;
 }
 
 static void client_free(struct qmgr_client *c)
 {
-	free(c->ids);
+	free(c->waiting);
 	free(c);
 }
 
@@ -53,6 +56,15 @@ uint32_t qmgr_client_backlog(const struct qmgr_client *c)
 	return c->backlog;
 }
 
+static struct qmgr_id announced(const struct announcement *a)
+{
+	return (struct qmgr_id){.id = str_of(a->message.id),
+	    .place = a->message.place,
+	    .arrival =
+		(int64_t)a->message.arrival.tv_sec * 1000000 + a->message.arrival.tv_usec,
+	    .late = a->late};
+}
+
 /* All ids collected so far, in one frame. */
 static void send_collected(struct qmgr_client *c)
 {
@@ -62,7 +74,7 @@ static void send_collected(struct qmgr_client *c)
 	struct qmgr_incoming message = {
 	    .ids = arena_alloc_array(arena, c->count, sizeof(struct qmgr_id))};
 	for (unsigned i = 0; message.ids != NULL && i < c->count; i++)
-		message.ids[message.ids_count++].id = str_of(c->ids[i]);
+		message.ids[message.ids_count++] = announced(&c->waiting[i]);
 	qmgr_incoming_write(&request, &message);
 	c->count = 0;
 	int error = ipc_call(c->ipc, qmgr_incoming_type, IPC_SAFE, buf_str(&request),
@@ -95,15 +107,14 @@ static void announcer(void *argument)
 		client_free(c);
 }
 
-void qmgr_client_announce(struct qmgr_client *c, const char *id)
+void qmgr_client_announce(
+    struct qmgr_client *c, const struct commit_message *m, bool late)
 {
-	if (strlen(id) >= sizeof(*c->ids))
-		return;
 	if (c->count == ANNOUNCE_MAX) {
 		c->too_many = true;
 		return;
 	}
-	memcpy(c->ids[c->count++], id, strlen(id) + 1);
+	c->waiting[c->count++] = (struct announcement){.message = *m, .late = late};
 	if (c->sending)
 		return;
 	c->sending = true;

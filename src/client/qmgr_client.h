@@ -5,14 +5,17 @@
 #include "ipc/ipc.h"
 #include "message/pickup.h"
 #include "message/qmgr.h"
+#include "queue/commit_slots.h"
 
 struct qmgr_client;
 
 struct qmgr_client *qmgr_client_new(struct ipc_client *ipc);
 void qmgr_client_free(struct qmgr_client *c);
-/* Never waits: ids of one loop turn go out in one frame, from a fiber of our own. Lost
- * announcements are found by qmgr's next scan. */
-void qmgr_client_announce(struct qmgr_client *c, const char *id);
+/* Never waits: ids of one loop turn go out in one frame, from a fiber of our own. A lost
+ * announcement of a message in incoming is found by qmgr's next scan; one without a name
+ * is `late` after a while and announced again. */
+void qmgr_client_announce(
+    struct qmgr_client *c, const struct commit_message *m, bool late);
 /* Announcements are still on their way: the process must not end yet. */
 bool qmgr_client_busy(const struct qmgr_client *c);
 /* Messages waiting in incoming at qmgr's last answer. */

@@ -39,7 +39,7 @@ enum bounce_notice {
  * has a notice of its own, to the sender that its copy had. */
 #define BOUNCE_SEND_FIELDS(F)       \
 	F(U8, notice, 0)            \
-	F(STR, queue, 16)           \
+	F(STR, queue, 40)           \
 	F(STR, id, 64)              \
 	F(STR, sender, ADDRESS_MAX) \
 	F(STR, envelope_id, 1024)   \
@@ -58,7 +58,7 @@ IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
  * owner's. */
 #define BOUNCE_ONE_FIELDS(F)               \
 	F(LIST, entries, bounce_add_entry) \
-	F(STR, queue, 16)                  \
+	F(STR, queue, 40)                  \
 	F(STR, owner, ADDRESS_MAX)         \
 	F(STR, sender, ADDRESS_MAX)        \
 	F(U32, sendopts, 0)                \

@@ -34,7 +34,7 @@ enum delivery_flags {
 /* Times are wall clock microseconds. */
 #define DELIVERY_REQUEST_FIELDS(F)  \
 	F(U32, flags, 0)            \
-	F(STR, queue, 16)           \
+	F(STR, queue, 40)           \
 	F(STR, id, 64)              \
 	F(I64, size, 0)             \
 	F(STR, nexthop, 2048)       \

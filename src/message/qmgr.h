@@ -4,8 +4,15 @@
 
 #include "ipc/message.h"
 
-/* New files in incoming; qmgr believes only what it reads from them. Many ids a frame. */
-#define QMGR_ID_FIELDS(F) F(STR, id, 64)
+/* New files, in incoming or without a name at a place (queue_dir.h; 0: incoming); qmgr
+ * believes only what it reads from them. Many ids a frame. `arrival`, wall clock
+ * microseconds, tells whether it is this message that lies at the place. `late`: it was
+ * announced before, is not settled yet, and shall get a name. May be repeated at will. */
+#define QMGR_ID_FIELDS(F)  \
+	F(STR, id, 64)     \
+	F(U64, place, 0)   \
+	F(I64, arrival, 0) \
+	F(BOOL, late, 0)
 IPC_RECORD(qmgr_id, QMGR_ID_FIELDS)
 #define QMGR_INCOMING_FIELDS(F) F(LIST, ids, qmgr_id)
 IPC_MESSAGE(qmgr_incoming, 1, SAFE, QMGR_INCOMING_FIELDS)

@@ -94,7 +94,7 @@ enum drop_status drop_finish(struct drop *d)
 	struct why why;
 	enum drop_status status = DROP_OK;
 	why_init(&why);
-	if (!commit_finish(d->slot, commit_time(d->slot), false, &why))
+	if (!commit_finish(d->slot, commit_time(d->slot), false, NULL, &why))
 		(void)fail(&why, &status);
 	d->slot = NULL; /* consumed either way */
 	why_free(&why);

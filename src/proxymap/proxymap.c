@@ -66,8 +66,12 @@ static struct table *table_for(const struct proxymap_request *request)
 	run_soon(open_now, &o);
 	while (o.table == NULL)
 		(void)fiber_sleep_until(CLOCK_NEVER);
-	table = map_set(proxymap.open, buf_str(&key), o.table);
-	table_close(table); /* somebody else opened it meanwhile: nobody uses it now */
+	table = map_get(proxymap.open, buf_str(&key));
+	if (table != NULL) { /* somebody else opened it meanwhile, and uses it */
+		table_close(o.table);
+		return table;
+	}
+	(void)map_set(proxymap.open, buf_str(&key), o.table);
 	return o.table;
 }
 

@@ -121,12 +121,15 @@ static int64_t next_attempt(const struct message *m)
 	return clock_wall_seconds() + wait;
 }
 
-/* An administrator may have put the file elsewhere meanwhile (postsuper). */
-static void warn_unless_taken(const struct message *m, const char *action, int error)
+/* An administrator may have put the file elsewhere meanwhile (postsuper). What lies
+ * without a name would be new mail again for whoever finds it. */
+static void warn_unless_taken(struct message *m, const char *action, int error)
 {
 	if (error >= 0 || error == -ENOENT)
 		return;
 	log_warning("%s %s %s: %s", action, m->queue, m->id, strerror(-error));
+	if (queue_place_of(str_of(m->queue)) != 0)
+		fresh_move(m);
 	intake_left_lying();
 }
 
@@ -154,12 +157,20 @@ static void defer(struct message *m)
 	warn_unless_taken(m, "move to deferred", error);
 }
 
+static int remove_file(const struct message *m)
+{
+	uint64_t place = queue_place_of(str_of(m->queue));
+	if (place != 0)
+		return commit_message_end(place, str_of(m->id));
+	/* A large file would keep its space for the next small message. */
+	return m->envelope.message_size <= COMMIT_MEMORY
+	    ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))
+	    : queue_remove(m->queue, str_of(m->id));
+}
+
 static void remove_message(struct message *m)
 {
-	/* A large file would keep its space for the next small message. */
-	bool again = m->envelope.message_size <= COMMIT_MEMORY;
-	int error = again ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))
-			  : queue_remove(m->queue, str_of(m->id));
+	int error = remove_file(m);
 	warn_unless_taken(m, "remove", error);
 	if (error != 0)
 		return;

@@ -1,7 +1,7 @@
 /*
- * Most new mail is over within milliseconds: it stays in incoming as long as that, and is
- * moved to active only when it is still there after a moment. Renames are the dearest
- * calls on a message's way.
+ * Most new mail is over within milliseconds: as long as that it stays where it is, in
+ * incoming or without any name, and is moved to active only when it is still there after
+ * a moment. Renames are the dearest calls on a message's way.
  */
 #include "qmgr/qmgr.h"
 
@@ -19,7 +19,7 @@ static struct {
 	struct run_timer *timer;
 } fresh;
 
-static void move(struct message *m)
+void fresh_move(struct message *m)
 {
 	list_remove(&m->fresh);
 	int error = queue_move(str_of(m->id), m->queue, QUEUE_ACTIVE);
@@ -36,7 +36,7 @@ static void move_due(UNUSED void *argument)
 	int64_t now = clock_ms();
 	while ((m = LIST_FIRST(&fresh.messages, struct message, fresh)) != NULL &&
 	    m->fresh_until <= now)
-		move(m);
+		fresh_move(m);
 	if (m != NULL)
 		run_timer_set(fresh.timer, m->fresh_until);
 }

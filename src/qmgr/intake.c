@@ -12,8 +12,10 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "queue/commit_segment.h"
 #include "run/loop.h"
 
 #define ANNOUNCED_MAX  20000 /* ids kept; more are left to a scan */
@@ -22,18 +24,23 @@
 #define DEFERRED_SHARE 80    /* percent of the active queue that deferred mail may take */
 #define AGAIN_SOON_MS  5000
 #define SCAN_BACKLOG   1000000
+#define ORPHANS_MS     500  /* until an announcer that died is really gone */
+#define ORPHANS_NEXT   5000 /* the second look: its successor may have held a segment */
 
 static struct {
-	char (*announced)[QUEUE_ID_MAX]; /* ring */
+	struct commit_message *announced; /* ring */
 	size_t first, count;
 	struct queue_scan *incoming, *deferred;
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
+	bool started;
+	int64_t name_after; /* monotonic ms: no names are given before */
+	bool second_look;   /* for orphans */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool left_lying;    /* a file could not be moved, removed or read */
 	bool deferred_turn;
 	unsigned activating, activating_old; /* the latter: of these from deferred */
 	struct fiber_queue changed;
-	struct run_timer *deferred_timer, *again_timer;
+	struct run_timer *deferred_timer, *again_timer, *orphans_timer;
 } intake;
 
 uint32_t intake_backlog(void)
@@ -46,18 +53,89 @@ void intake_wake(void)
 	fiber_queue_wake_one(&intake.changed);
 }
 
-void intake_announce(struct str id)
+static void keep(const struct commit_message *m)
 {
-	if (!queue_id_valid(id))
-		return;
 	if (intake.count == ANNOUNCED_MAX) {
-		intake.scan_incoming = true;
-	} else {
-		size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
-		memcpy(intake.announced[at], id.p, id.len);
-		intake.announced[at][id.len] = '\0';
+		intake.scan_incoming = true; /* without a name: it will be late */
+		return;
 	}
+	size_t at = (intake.first + intake.count++) % ANNOUNCED_MAX;
+	intake.announced[at] = *m;
+}
+
+/* A message without a name that was not taken gets one. When that fails it will fail for
+ * the others too, for a while. */
+static void name(const struct commit_message *m)
+{
+	char place[QUEUE_PLACE_MAX];
+	struct commit_message named = *m;
+	queue_place_path(place, m->place);
+	if (clock_ms() < intake.name_after || !commit_message_lies(m))
+		return;
+	int error = queue_move(str_of(m->id), place, QUEUE_INCOMING);
+	if (error != 0) {
+		log_warning("%s: move from %s to %s: %s", m->id, place, QUEUE_INCOMING,
+		    strerror(-error));
+		intake.name_after = deadline_after_ms(AGAIN_SOON_MS);
+		return;
+	}
+	named.place = 0;
+	keep(&named);
+}
+
+/* Not before the start: until then the one before us has it. */
+static void name_late(const struct commit_message *m)
+{
+	if (!intake.started)
+		return;
+	struct message *active = map_get(qmgr.messages, str_of(m->id));
+	if (active == NULL)
+		name(m);
+	else if (queue_place_of(str_of(active->queue)) == m->place)
+		fresh_move(active);
+}
+
+void intake_announce(const struct commit_message *m, bool late)
+{
+	if (late)
+		name_late(m);
+	else
+		keep(m);
 	intake_wake();
+}
+
+/* --- mail that nobody announces any more --- */
+
+static void name_orphan(UNUSED void *context, const struct segment_record *r)
+{
+	struct commit_message m = {.arrival = r->arrival, .place = r->place};
+	if (str_to_cstr(r->id, m.id, sizeof(m.id)))
+		name_late(&m);
+}
+
+/* Of processes that died and left mail without a name in the log. */
+static void name_orphans(void)
+{
+	CLEANUP(file_close)
+	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
+	int error = dir < 0 ? dir : segment_unnamed(dir, false, name_orphan, NULL);
+	if (error != 0 && error != -ENOENT)
+		log_warning("look for new mail in the commit log: %s", strerror(-error));
+}
+
+static void look_for_orphans(UNUSED void *argument)
+{
+	name_orphans();
+	intake_wake();
+	if (!intake.second_look)
+		run_timer_set(intake.orphans_timer, deadline_after_ms(ORPHANS_NEXT));
+	intake.second_look = true;
+}
+
+void intake_look_for_orphans(void)
+{
+	intake.second_look = false;
+	run_timer_set(intake.orphans_timer, deadline_after_ms(ORPHANS_MS));
 }
 
 /* Files in active that no message in memory stands for. */
@@ -140,23 +218,23 @@ static struct queue_scan *scan_under_way(
 	return *scan;
 }
 
-static bool next_announced(char id[QUEUE_ID_MAX])
+static bool next_announced(struct commit_message *m)
 {
 	if (intake.count == 0)
 		return false;
-	memcpy(id, intake.announced[intake.first], QUEUE_ID_MAX);
+	*m = intake.announced[intake.first];
 	intake.first = (intake.first + 1) % ANNOUNCED_MAX;
 	intake.count--;
 	return true;
 }
 
-static bool next_incoming(char id[QUEUE_ID_MAX])
+static bool next_incoming(struct commit_message *m)
 {
-	if (next_announced(id))
+	if (next_announced(m))
 		return true;
 	while (scan_under_way(&intake.incoming, &intake.scan_incoming, QUEUE_INCOMING) !=
 	    NULL) {
-		if (queue_scan_next(intake.incoming, id))
+		if (queue_scan_next(intake.incoming, m->id))
 			return true;
 		queue_scan_free(intake.incoming);
 		intake.incoming = NULL;
@@ -206,25 +284,26 @@ static bool has_room_for_deferred(void)
 	    (size_t)qmgr.params.qmgr_message_active_limit * DEFERRED_SHARE / 100 + 1;
 }
 
-static enum next next_file(char id[QUEUE_ID_MAX], const char **queue_r)
+static enum next next_file(struct commit_message *m, const char **queue_r)
 {
 	bool deferred_first = intake.deferred_turn = !intake.deferred_turn;
 	enum next result = NEXT_NONE;
 	*queue_r = QUEUE_DEFERRED;
+	m->place = 0;
 	if (deferred_first && has_room_for_deferred())
-		result = next_deferred(id);
+		result = next_deferred(m->id);
 	if (result == NEXT_FOUND)
 		return result;
-	if (next_incoming(id)) {
+	if (next_incoming(m)) {
 		*queue_r = QUEUE_INCOMING;
 		return NEXT_FOUND;
 	}
-	return !deferred_first && has_room_for_deferred() ? next_deferred(id) : result;
+	return !deferred_first && has_room_for_deferred() ? next_deferred(m->id) : result;
 }
 
 struct candidate {
 	const char *queue;
-	char id[QUEUE_ID_MAX];
+	struct commit_message message;
 };
 
 static bool is_old(const struct candidate *c)
@@ -232,21 +311,34 @@ static bool is_old(const struct candidate *c)
 	return str_is(str_of(c->queue), QUEUE_DEFERRED);
 }
 
+/* It may have been given a name after it was announced. */
+static void activate_where_it_lies(struct candidate *c)
+{
+	char place[QUEUE_PLACE_MAX];
+	if (c->message.place != 0) {
+		queue_place_path(place, c->message.place);
+		if (message_activate(place, &c->message))
+			return;
+		c->message.place = 0;
+	}
+	(void)message_activate(c->queue, &c->message);
+}
+
 static void activate(void *argument)
 {
 	struct candidate *c = argument;
-	(void)message_activate(c->queue, str_of(c->id));
+	activate_where_it_lies(c);
 	intake.activating_old -= is_old(c);
 	free(c);
 	intake.activating--;
 	intake_wake();
 }
 
-static void start_activating(const char *queue, const char id[QUEUE_ID_MAX])
+static void start_activating(const char *queue, const struct commit_message *m)
 {
 	struct candidate *c = memory_alloc(sizeof(*c));
 	c->queue = queue;
-	memcpy(c->id, id, QUEUE_ID_MAX);
+	c->message = *m;
 	intake.activating++;
 	intake.activating_old += is_old(c);
 	if (fiber_start("activate", activate, c) == 0)
@@ -267,12 +359,12 @@ static bool has_room(void)
 
 static void run(UNUSED void *argument)
 {
-	char id[QUEUE_ID_MAX];
+	struct commit_message message = {.place = 0};
 	const char *queue;
 	for (;;) {
-		enum next next = has_room() ? next_file(id, &queue) : NEXT_NONE;
+		enum next next = has_room() ? next_file(&message, &queue) : NEXT_NONE;
 		if (next == NEXT_FOUND)
-			start_activating(queue, id);
+			start_activating(queue, &message);
 		else if (next == NEXT_LATER)
 			fiber_yield();
 		else
@@ -286,12 +378,15 @@ void intake_prepare(void)
 	intake.announced = memory_alloc_array(ANNOUNCED_MAX, sizeof(*intake.announced));
 	intake.deferred_timer = run_timer_new(deferred_is_due, NULL);
 	intake.again_timer = run_timer_new(again, NULL);
+	intake.orphans_timer = run_timer_new(look_for_orphans, NULL);
 }
 
 void intake_start(void)
 {
 	empty_active(
 	    QUEUE_INCOMING); /* what an earlier qmgr had there is new mail again */
+	intake.started = true;
+	name_orphans();
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
 	run_timer_set(
 	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));

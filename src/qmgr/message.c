@@ -50,8 +50,8 @@ static void save_corrupt(struct str id, const char *queue, const struct buf *rea
 }
 
 /*
- * Opens a file of incoming or deferred. Files that are not ready, gone, or locked by
- * somebody who still works on them are passed by.
+ * Opens a file of incoming or deferred, or at a place. Files that are not ready, gone, or
+ * locked by somebody who still works on them are passed by.
  */
 static bool open_file(struct queue_file *f, const char *queue, struct str id)
 {
@@ -124,10 +124,13 @@ static struct message *message_load(
     struct queue_file *f, const char *queue, struct str id)
 {
 	struct message *m = message_new(id);
+	bool new = !str_is(str_of(queue), QUEUE_DEFERRED);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	int error = queue_file_envelope(f, m->arena, &m->envelope, &reason);
-	m->old = str_is(str_of(queue), QUEUE_DEFERRED);
-	m->queue = m->old ? QUEUE_ACTIVE : QUEUE_INCOMING;
+	m->old = !new;
+	m->queue = new ? arena_cstr(m->arena, str_of(queue)) : QUEUE_ACTIVE;
+	if (m->queue == NULL)
+		error = -ENOMEM;
 	if (error == 0 && m->old)
 		error = queue_move(id, queue, m->queue);
 	if (error == 0) {
@@ -168,12 +171,31 @@ static bool may_have_logs(const struct message *m, const char *queue)
 	    m->envelope.arrival.tv_sec <= qmgr.logs_before;
 }
 
-bool message_activate(const char *queue, struct str id)
+/* An announcement may be repeated after its message was settled: then there is nothing,
+ * or another message. */
+static bool is_there(const struct queue_file *f, struct str id)
+{
+	return f->status.st_size > 0 && queue_id_has_inode(id, f->status.st_ino);
+}
+
+static bool is_meant(const struct message *m, const struct commit_message *c)
+{
+	return m->envelope.arrival.tv_sec == c->arrival.tv_sec &&
+	    m->envelope.arrival.tv_usec == c->arrival.tv_usec;
+}
+
+bool message_activate(const char *queue, const struct commit_message *c)
 {
 	struct queue_file f;
+	struct str id = str_of(c->id);
 	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, id))
 		return false;
-	struct message *m = message_load(&f, queue, id);
+	struct message *m =
+	    c->place == 0 || is_there(&f, id) ? message_load(&f, queue, id) : NULL;
+	if (m != NULL && c->place != 0 && !is_meant(m, c)) {
+		message_free(m);
+		m = NULL;
+	}
 	if (m == NULL) {
 		queue_file_close(&f);
 		return false;

@@ -32,8 +32,20 @@ static void handle_incoming(struct str payload, struct arena *a)
 		log_warning("malformed announcement");
 		return;
 	}
-	for (uint32_t i = 0; i < message.ids_count; i++)
-		intake_announce(message.ids[i].id);
+	for (uint32_t i = 0; i < message.ids_count; i++) {
+		const struct qmgr_id *m = &message.ids[i];
+		struct commit_message c = {.place = m->place,
+		    .arrival = {.tv_sec = (time_t)(m->arrival / 1000000),
+			.tv_usec = (suseconds_t)(m->arrival % 1000000)}};
+		if (queue_id_valid(m->id) && str_to_cstr(m->id, c.id, sizeof(c.id)))
+			intake_announce(&c, m->late);
+	}
+}
+
+/* Of a connection: that somebody announces mail there. */
+static void connection_closed(UNUSED void *state)
+{
+	intake_look_for_orphans();
 }
 
 static void handle_trigger(struct str payload, struct arena *a)
@@ -53,12 +65,14 @@ static void exchange(struct ipc_exchange *x)
 	    0)
 		return;
 	struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 2);
-	if (type == qmgr_incoming_type)
+	if (type == qmgr_incoming_type) {
+		*ipc_connection_state(x) = &qmgr;
 		handle_incoming(payload, a);
-	else if (type == qmgr_trigger_type)
+	} else if (type == qmgr_trigger_type) {
 		handle_trigger(payload, a);
-	else
+	} else {
 		log_warning("unknown request");
+	}
 	arena_free(a);
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
 	qmgr_backlog_write(&reply, &(struct qmgr_backlog){.backlog = intake_backlog()});
@@ -153,6 +167,7 @@ static void started(void)
 static void wakeup(void)
 {
 	intake_trigger(QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED);
+	intake_look_for_orphans();
 }
 
 static const struct service qmgr_service = {
@@ -165,6 +180,7 @@ static const struct service qmgr_service = {
     .stays = true,
     .started = started,
     .exchange = exchange,
+    .connection_closed = connection_closed,
     .wakeup = wakeup,
     .busy = busy,
 };

@@ -31,6 +31,7 @@
 #include "message/qmgr.h"
 #include "queue/commit_notes.h"
 #include "queue/commit_pool.h"
+#include "queue/commit_slots.h"
 #include "qmgr/schedule.h"
 #include "qmgr_params.h"
 #include "queue/queue_file.h"
@@ -50,7 +51,8 @@ struct message {
 	char id[QUEUE_ID_MAX];
 	struct arena *arena; /* strings of the envelope */
 	struct queue_envelope envelope;
-	const char *queue; /* where its file lies: active, or incoming while it is new */
+	const char *queue; /* where its file lies: active, or while it is new incoming or
+			      a place (queue_dir.h) */
 	struct list_link jobs;
 	struct list_link fresh;
 	int64_t fresh_until;  /* monotonic ms */
@@ -135,7 +137,9 @@ extern struct qmgr_state qmgr;
 /* Announcements and triggers may come from then on; they are kept until the start. */
 void intake_prepare(void);
 void intake_start(void);
-void intake_announce(struct str id);
+void intake_announce(const struct commit_message *m, bool late);
+/* Soon: somebody who announced mail may have died and left some. */
+void intake_look_for_orphans(void);
 void intake_trigger(uint32_t flags);
 uint32_t intake_backlog(void);
 /* There is room for another message, or something else changed that intake waits for. */
@@ -149,7 +153,7 @@ void intake_left_lying(void);
 /* --- message.c --- */
 /* In a fiber: makes the file active and reads its first recipients. False: nothing became
  * active. */
-bool message_activate(const char *queue, struct str id);
+bool message_activate(const char *queue, const struct commit_message *c);
 /* After an entry is done: refill or finish. */
 void message_entry_done(struct message *m);
 void message_free(struct message *m);
@@ -174,8 +178,10 @@ void route_recipient(
 
 /* --- fresh.c --- */
 void fresh_prepare(void);
-/* Its file is in incoming, and goes to active when it is there for long. */
+/* Its file is in incoming or has no name, and goes to active when it stays. */
 void fresh_add(struct message *m);
+/* At once. */
+void fresh_move(struct message *m);
 
 /* --- finish.c --- */
 /* In a fiber. All recipients have had their attempt. */

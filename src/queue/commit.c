@@ -14,6 +14,7 @@
 #include "run/fiber.h"
 #include "run/worker.h"
 
+#define SETTLE_MS    3000 /* at the end, for qmgr to settle what waits */
 #define MODE_DROPPED 0744 /* maildrop: pickup, another user, must be able to read */
 
 bool commit_engine_parse(const char *name, enum commit_engine *engine_r)
@@ -30,8 +31,9 @@ static int open_log(struct commit *c, int64_t segment_size)
 	c->log_dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
 	if (c->log_dir < 0)
 		return c->log_dir;
-	c->group = commit_group_new(c->log_dir, segment_size);
-	return 0;
+	int error = commit_slots_open(&c->slots);
+	c->group = commit_group_new(c->log_dir, segment_size, c->slots);
+	return error == -EOPNOTSUPP ? 0 : error;
 }
 
 int commit_open(const struct commit_options *o, struct commit **c_r)
@@ -69,6 +71,7 @@ void commit_close(struct commit *c)
 	if (c == NULL)
 		return;
 	commit_group_free(c->group);
+	commit_slots_close(c->slots);
 	commit_pool_close(c->pool);
 	file_close(&c->log_dir);
 	file_close(&c->dir);
@@ -77,7 +80,29 @@ void commit_close(struct commit *c)
 
 bool commit_retire(struct commit *c)
 {
-	return c->group == NULL || commit_group_retire(c->group);
+	if (c->leave_at == 0)
+		c->leave_at = deadline_after_ms(SETTLE_MS);
+	bool owes = c->slots != NULL && commit_slots_owe(c->slots, INT64_MAX);
+	c->leaves = owes && clock_ms() >= c->leave_at;
+	if (owes && !c->leaves)
+		return false;
+	if (c->group != NULL && !commit_group_retire(c->group, c->leaves))
+		return false;
+	if (c->slots != NULL)
+		commit_slots_retire(c->slots);
+	return true;
+}
+
+bool commit_waits(const struct commit *c)
+{
+	return c->slots != NULL && !c->leaves && commit_slots_waiting(c->slots);
+}
+
+void commit_late(struct commit *c,
+    void (*each)(void *context, const struct commit_message *m), void *context)
+{
+	if (c->slots != NULL && !c->leaves)
+		commit_slots_late(c->slots, each, context);
 }
 
 int commit_trouble(struct commit *c)
@@ -218,10 +243,21 @@ static int sync_names(const struct commit_slot *slot)
 	return sync_name(slot->fd, path);
 }
 
+static void close_file(struct commit_slot *slot)
+{
+	if (slot->file != NULL) {
+		commit_slots_forget(slot->owner->slots, slot->file);
+		slot->file = NULL;
+		slot->fd = -1;
+	}
+	file_close(&slot->fd);
+}
+
 static void undo(struct commit_slot *slot)
 {
 	(void)unlinkat(AT_FDCWD, slot->path, 0);
-	file_close(&slot->fd);
+	if (slot->file == NULL)
+		file_close(&slot->fd);
 }
 
 static void undo_job(void *job)
@@ -271,45 +307,68 @@ static void finish_job(void *job)
 	sync_steps(slot);
 }
 
+/* From now on it is found by its place alone. */
+static void accepted(struct commit_slot *slot, struct timeval arrival)
+{
+	commit_slots_accepted(slot->owner->slots, slot->file, arrival);
+	slot->file = NULL;
+	slot->fd = -1;
+}
+
 /* All of it in memory: the page cache takes it without waiting. */
 static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 {
+	bool named = slot->file == NULL || slot->hold;
 	write_step(slot);
-	ready_steps(slot);
+	if (named)
+		ready_steps(slot);
 	struct segment_record record = {
 	    .kind = slot->hold ? SEGMENT_HELD : SEGMENT_MESSAGE,
 	    .stamp = segment_now(),
 	    .id = str_of(slot->id),
 	    .arrival = arrival,
+	    .place = named ? 0 : slot->file->message.place,
 	    .bytes = buf_str(&slot->bytes),
 	};
+	if (!named)
+		slot->file->stamp = record.stamp;
 	int error =
 	    slot->error == 0 ? commit_group_append(slot->owner->group, &record) : 0;
 	if (error == -EAGAIN) {
+		if (!named)
+			ready_steps(slot);
 		run(sync_job, slot);
 		return;
 	}
 	trouble(slot, "commit", error);
 	if (slot->error != 0)
 		run(undo_job, slot);
+	else if (!named)
+		accepted(slot, arrival);
 }
 
 static void slot_free(struct commit_slot *slot)
 {
-	file_close(&slot->fd);
+	close_file(slot);
 	buf_free(&slot->bytes);
 	free(slot);
 }
 
-bool commit_finish(
-    struct commit_slot *slot, struct timeval arrival, bool hold, struct why *why)
+bool commit_finish(struct commit_slot *slot, struct timeval arrival, bool hold,
+    struct commit_message *message_r, struct why *why)
 {
+	struct commit_message message = {.arrival = arrival};
+	memcpy(message.id, slot->id, sizeof(message.id));
+	uint64_t place = slot->file != NULL ? slot->file->message.place : 0;
 	slot->hold = hold;
 	if (slot->owner->group != NULL && slot->written == 0)
 		finish_logged(slot, arrival);
 	else
 		run(finish_job, slot);
 	bool done = slot->error == 0 || explain(slot, why);
+	message.place = slot->fd < 0 ? place : 0;
+	if (message_r != NULL)
+		*message_r = message;
 	slot_free(slot);
 	return done;
 }
@@ -319,8 +378,13 @@ void commit_cancel(struct commit_slot *slot)
 	if (slot == NULL)
 		return;
 	/* Without the lock a file of the pool is free. */
-	if (slot->owner->pool == NULL || slot->written > 0)
+	if (slot->owner->pool == NULL || slot->written > 0) {
 		run(undo_job, slot);
+	} else if (slot->file != NULL) {
+		commit_slots_give_back(slot->owner->slots, slot->file);
+		slot->file = NULL;
+		slot->fd = -1;
+	}
 	slot_free(slot);
 }
 

@@ -7,22 +7,24 @@
  *	slot = commit_reserve(...)           the queue id exists from here on
  *	commit_add(slot, bytes) ...          any number of times
  *	commit_patch(slot, 0, size record)
- *	commit_finish(slot, arrival, hold, &why)   true: safe, answer 250, tell qmgr
+ *	commit_finish(slot, arrival, hold, &m, &why)   true: safe, answer 250, tell qmgr
  *	or commit_cancel(slot)
  *
- * A slot is a file of the pool (commit_pool.h; for maildrop one there, whose name is no
- * queue id), flocked by this process, that gets its name in the queue when it is
- *complete. Called from fibers: syncs run on the disk pool while the fiber sleeps; outside
- *a fiber (postdrop) they run at once. commit_reserve does not wait. Trouble is sticky:
- *after it all calls on the slot say the same. Bytes up to COMMIT_MEMORY are held in
- *memory and written once. A failure undoes: the file is gone, `why` says path and trouble
- *(4.3.0), the space needed when the disk is full.
+ * With the log engine a slot is a file that needs no name (commit_slots.h); else, or when
+ * there is none, a file of the pool (commit_pool.h; for maildrop one there, whose name is
+ * no queue id), flocked by this process, that gets its name in the queue when it is
+ * complete. Called from fibers: syncs run on the disk pool while the fiber sleeps;
+ * outside a fiber (postdrop) they run at once. commit_reserve does not wait. Trouble is
+ * sticky: after it all calls on the slot say the same. Bytes up to COMMIT_MEMORY are held
+ * in memory and written once. A failure undoes: the file is gone, `why` says path and
+ * trouble (4.3.0), the space needed when the disk is full.
  */
 #ifndef QUEUE_COMMIT_H
 #define QUEUE_COMMIT_H
 
 #include <stdbool.h>
 #include "mail/why.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_id.h"
 
 #define COMMIT_MEMORY (256 * 1024)
@@ -54,7 +56,9 @@ MUST_USE int commit_open(const struct commit_options *o, struct commit **c_r);
 void commit_prepare(struct commit *c);
 void commit_close(struct commit *c); /* nothing may be under way */
 /* The process is about to end, no slot is in use: true when the engine has come to rest,
- * else to be asked again soon. */
+ * else to be asked again soon. Messages that qmgr does not settle in some seconds,
+ * because it is gone perhaps, are left in the log as after a crash: the next qmgr, or
+ * recovery, gives them names. */
 MUST_USE bool commit_retire(struct commit *c);
 /* Why the log engine has no segment (messages are synced one by one), once; or 0. */
 int commit_trouble(struct commit *c);
@@ -70,10 +74,19 @@ MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why 
 MUST_USE bool commit_patch(
     struct commit_slot *slot, size_t offset, struct str bytes, struct why *why);
 /* `arrival` is what the time record of the file says: id and arrival name the message.
- * `hold` puts the finished file into the hold queue. Consumes the slot either way. */
-MUST_USE bool commit_finish(
-    struct commit_slot *slot, struct timeval arrival, bool hold, struct why *why);
+ * `hold` puts the finished file into the hold queue. Consumes the slot either way. What
+ * `message_r` (may be NULL) says is for qmgr: a message without a name is found by it
+ * only. */
+MUST_USE bool commit_finish(struct commit_slot *slot, struct timeval arrival, bool hold,
+    struct commit_message *message_r, struct why *why);
 void commit_cancel(struct commit_slot *slot); /* removes the file; NULL is fine */
+
+/* Messages without a name that qmgr has not settled yet: to be looked at every
+ * COMMIT_LATE_MS while there are any. Those that are late are to be announced again. */
+#define COMMIT_LATE_MS 100
+bool commit_waits(const struct commit *c);
+void commit_late(struct commit *c,
+    void (*each)(void *context, const struct commit_message *m), void *context);
 
 /* Makes all that is in the queues durable as it is now, so that recovery brings back
  * nothing that was recorded before. Without the log engine there is nothing to do.

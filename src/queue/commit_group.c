@@ -9,6 +9,7 @@
 #include "run/worker.h"
 
 #define BATCH_MAX  500   /* records */
+#define NAMES_MS   20    /* between two looks whether messages have names */
 #define PREPARE_MS 10000 /* after trouble, before another segment is asked for */
 
 struct waiter {
@@ -30,21 +31,24 @@ struct batch {
 struct commit_group {
 	int dir;
 	int64_t size;
+	struct commit_slots *slots;
 	struct segment *current, *spare; /* spare: empty, or NULL */
 	struct segment *full;            /* to be emptied by the preparer */
 	struct list_link waiting;
 	struct batch *batch; /* the one under way */
 	bool writing, preparing;
 	bool retired; /* takes nothing more */
+	bool leaves;  /* its records where they are */
 	int trouble;
 	int64_t prepare_after; /* monotonic ms */
 };
 
-struct commit_group *commit_group_new(int dir, int64_t size)
+struct commit_group *commit_group_new(int dir, int64_t size, struct commit_slots *slots)
 {
 	struct commit_group *g = memory_alloc(sizeof(*g));
 	g->dir = dir;
 	g->size = size;
+	g->slots = slots;
 	g->batch = memory_alloc(sizeof(*g->batch));
 	list_init(&g->waiting);
 	return g;
@@ -104,21 +108,38 @@ static void prepare_job(void *job)
 	p->result = segment_take(p->dir, p->size, &p->ready);
 }
 
+/* What the log alone knows of must be somewhere else before it may forget. */
+static void wait_for_names(struct commit_group *g, const struct segment *full)
+{
+	while (g->slots != NULL && full != NULL && !g->leaves &&
+	    commit_slots_owe(g->slots, segment_last_stamp(full)))
+		fiber_sleep_ms(NAMES_MS);
+}
+
+static void prepare_end(struct commit_group *g, const struct preparation *p)
+{
+	g->preparing = false;
+	if (p->result < 0) {
+		g->trouble = p->result;
+		g->prepare_after = deadline_after_ms(PREPARE_MS);
+	}
+	if (g->current == NULL)
+		g->current = p->ready;
+	else
+		g->spare = p->ready;
+}
+
 static void prepare(void *argument)
 {
 	struct commit_group *g = argument;
 	struct preparation p = {.full = g->full, .dir = g->dir, .size = g->size};
 	g->full = NULL;
-	run(prepare_job, &p);
-	g->preparing = false;
-	if (p.result < 0) {
-		g->trouble = p.result;
-		g->prepare_after = deadline_after_ms(PREPARE_MS);
-	}
-	if (g->current == NULL)
-		g->current = p.ready;
+	wait_for_names(g, p.full);
+	if (g->leaves)
+		segment_close(p.full);
 	else
-		g->spare = p.ready;
+		run(prepare_job, &p);
+	prepare_end(g, &p);
 }
 
 static void want_spare(struct commit_group *g)
@@ -153,7 +174,7 @@ static bool turn(struct commit_group *g)
  */
 static void hand_on(struct segment *s)
 {
-	if (s != NULL && segment_is_used(s))
+	if (s != NULL && segment_last_stamp(s) > 0)
 		(void)!segment_renew(s);
 	segment_close(s);
 }
@@ -170,12 +191,14 @@ static void hand_on_job(void *job)
 static void retire(void *argument)
 {
 	struct commit_group *g = argument;
-	run(hand_on_job, g);
+	if (!g->leaves)
+		run(hand_on_job, g);
 	g->preparing = false;
 }
 
-bool commit_group_retire(struct commit_group *g)
+bool commit_group_retire(struct commit_group *g, bool full)
 {
+	g->leaves = full;
 	if (g->retired || commit_group_busy(g))
 		return !commit_group_busy(g);
 	g->retired = true;

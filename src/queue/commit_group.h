@@ -9,17 +9,20 @@
 
 #include <stdbool.h>
 #include "queue/commit_segment.h"
+#include "queue/commit_slots.h"
 
 struct commit_group;
 
 /* `dir`, the directory commit, stays open as long; segments of `size` bytes are made at
- * first use. */
-struct commit_group *commit_group_new(int dir, int64_t size);
+ * first use. No segment is emptied before all of its messages that lie in `slots` (NULL:
+ * none do) are settled. */
+struct commit_group *commit_group_new(int dir, int64_t size, struct commit_slots *slots);
 /* Starts to make a segment ready, in the background; without, the first append does. */
 void commit_group_prepare(struct commit_group *g);
-/* The process is about to end: its segments are left empty for the next one. To be asked
- * again until it is true; meanwhile and afterwards appending gives -EAGAIN. */
-MUST_USE bool commit_group_retire(struct commit_group *g);
+/* The process is about to end: its segments are left empty for the next one, or with
+ * their records, which are still needed (`full`). To be asked again until it is true;
+ * meanwhile and afterwards appending gives -EAGAIN. */
+MUST_USE bool commit_group_retire(struct commit_group *g, bool full);
 /* Nothing may be waiting. The records stay. NULL is fine. */
 void commit_group_free(struct commit_group *g);
 

@@ -26,7 +26,7 @@ static void open_scene(struct scene *s)
 	assert_int_equal(chdir(unit_directory()), 0);
 	assert_int_equal(mkdir(SEGMENT_DIRECTORY, 0700), 0);
 	s->dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
-	s->group = commit_group_new(s->dir, SEGMENT_SIZE_MIN);
+	s->group = commit_group_new(s->dir, SEGMENT_SIZE_MIN, NULL);
 }
 
 static void close_scene(struct scene *s)
@@ -135,7 +135,7 @@ static void end_of_process(void *argument)
 {
 	struct scene *s = argument;
 	until_ready(s);
-	while (!commit_group_retire(s->group))
+	while (!commit_group_retire(s->group, false))
 		fiber_sleep_ms(1);
 	s->refused = append(s, "BBBBB1") == -EAGAIN;
 	settle(s);

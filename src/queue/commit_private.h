@@ -6,6 +6,7 @@
 #include "queue/commit.h"
 #include "queue/commit_group.h"
 #include "queue/commit_pool.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_dir.h"
 
 struct commit {
@@ -18,11 +19,15 @@ struct commit {
 	unsigned counter;         /* of temporary names */
 	int log_dir;              /* commit, -1 without log engine */
 	struct commit_group *group;
+	struct commit_slots *slots; /* NULL: every message gets a name at once */
+	int64_t leave_at;           /* monotonic ms: when it ends, settled or not; or 0 */
+	bool leaves;
 };
 
 struct commit_slot {
 	const struct commit *owner;
 	int fd;
+	struct slot_file *file; /* has the descriptor; NULL: the file is no slot */
 	char id[QUEUE_ID_MAX];
 	struct timeval when;
 	struct buf bytes;          /* not written yet */

@@ -30,6 +30,17 @@ static int make_beside(struct commit *c, char name[COMMIT_POOL_NAME], struct sta
 	return error < 0 ? error : fd;
 }
 
+/* One that needs no name, with its status as far as we need it. */
+static struct slot_file *get_slot_file(struct commit *c, struct stat *status)
+{
+	struct slot_file *f = c->slots != NULL ? commit_slots_take(c->slots) : NULL;
+	if (f == NULL)
+		return NULL;
+	status->st_ino = f->inode;
+	status->st_mode = c->mode;
+	return f;
+}
+
 static int get_file(struct commit *c, char name[COMMIT_POOL_NAME], struct stat *status)
 {
 	if (c->pool == NULL)
@@ -40,19 +51,24 @@ static int get_file(struct commit *c, char name[COMMIT_POOL_NAME], struct stat *
 	return fd;
 }
 
-static int slot_new(struct commit *c, struct stat *status, struct commit_slot **slot_r)
+static int slot_new(struct commit *c, struct slot_file *file, struct stat *status,
+    struct commit_slot **slot_r)
 {
 	char name[COMMIT_POOL_NAME];
-	int fd = get_file(c, name, status);
+	int fd = file != NULL ? file->fd : get_file(c, name, status);
 	if (fd < 0)
 		return fd;
 	struct commit_slot *slot = memory_alloc(sizeof(*slot));
 	slot->owner = c;
 	slot->fd = fd;
+	slot->file = file;
 	slot->mode = status->st_mode & 07777;
 	slot->when = clock_wall();
-	(void)snprintf(slot->path, sizeof(slot->path), "%s/%s",
-	    c->pool == NULL ? c->queue : COMMIT_POOL, name);
+	if (file != NULL)
+		queue_place_path(slot->path, file->message.place);
+	else
+		(void)snprintf(slot->path, sizeof(slot->path), "%s/%s",
+		    c->pool == NULL ? c->queue : COMMIT_POOL, name);
 	buf_init(&slot->bytes, COMMIT_MEMORY);
 	*slot_r = slot;
 	return 0;
@@ -63,10 +79,14 @@ static int slot_new(struct commit *c, struct stat *status, struct commit_slot **
 int commit_reserve(struct commit *c, struct commit_slot **slot_r)
 {
 	struct stat status = {.st_size = 0};
-	int error = slot_new(c, &status, slot_r);
-	if (error == 0)
-		queue_id_make((*slot_r)->id, (*slot_r)->when, status.st_ino, c->long_ids);
-	return error;
+	struct slot_file *file = get_slot_file(c, &status);
+	int error = slot_new(c, file, &status, slot_r);
+	if (error < 0)
+		return error;
+	queue_id_make((*slot_r)->id, (*slot_r)->when, status.st_ino, c->long_ids);
+	if (file != NULL)
+		memcpy(file->message.id, (*slot_r)->id, sizeof(file->message.id));
+	return 0;
 }
 
 static bool is_taken(const char *id)
@@ -90,7 +110,7 @@ int commit_adopt(struct commit *c, struct str id, struct commit_slot **slot_r)
 		return -EINVAL;
 	if (is_taken(name))
 		return -EEXIST;
-	int error = slot_new(c, &status, slot_r);
+	int error = slot_new(c, NULL, &status, slot_r);
 	if (error == 0)
 		memcpy((*slot_r)->id, name, sizeof(name));
 	return error;

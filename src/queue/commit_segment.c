@@ -11,15 +11,16 @@
 #include "base/memory.h"
 #include "ipc/little_endian.h"
 #include "queue/commit_checkpoint.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_id.h"
 
 /*
  * The first block: magic, version u32, CRC-32 u32 of the rest, generation u64.
  * A record: magic u32, CRC-32 u32 of the rest and of the bytes, generation u64, stamp
- * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8, 7
- * reserved, id padded with zeros; then the bytes; the next begins at a multiple of 8.
- * A batch begins at a multiple of a block, so that no write touches a block in which
- * something safe lies.
+ * i64, arrival seconds i64, arrival microseconds u32, length of the bytes u32, kind u8,
+ * place (plus 1, or 0) 7 bytes, id padded with zeros; then the bytes; the next begins at
+ * a multiple of 8. A batch begins at a multiple of a block, so that no write touches a
+ * block in which something safe lies.
  */
 #define HEADER_MAGIC   "PHSEGMT\n"
 #define HEADER_SIZE    24
@@ -36,6 +37,7 @@ struct segment {
 	int64_t size, end; /* where the next batch begins */
 	uint64_t generation;
 	int64_t last_stamp; /* of its records, 0: none */
+	bool unnamed;       /* one of them is of a message without a name */
 	bool broken;        /* a write or sync failed */
 	char *batch;        /* aligned, for what is written next */
 	size_t batch_size;
@@ -102,7 +104,7 @@ static void record_put(char *out, const struct segment_record *r, uint64_t gener
 	put_le64(out + 24, (uint64_t)r->arrival.tv_sec);
 	put_le32(out + 32, (uint32_t)r->arrival.tv_usec);
 	put_le32(out + 36, (uint32_t)r->bytes.len);
-	out[40] = (char)r->kind;
+	put_le64(out + 40, r->place << 8 | r->kind);
 	memcpy(out + RECORD_ID, r->id.p, r->id.len);
 	if (r->bytes.len > 0)
 		memcpy(out + RECORD_SIZE, r->bytes.p, r->bytes.len);
@@ -120,7 +122,7 @@ static bool record_at(
 	    get_le64(p + 8) != generation)
 		return false;
 	size_t bytes = get_le32(p + 36);
-	unsigned kind = (unsigned char)p[40];
+	uint64_t kind = get_le64(p + 40) & 0xff;
 	const char *id_end = memchr(p + RECORD_ID, '\0', QUEUE_ID_MAX);
 	if (bytes > SEGMENT_RECORD_MAX - RECORD_SIZE || bytes > len - RECORD_SIZE ||
 	    kind < SEGMENT_MESSAGE || kind > SEGMENT_REMOVED || id_end == NULL)
@@ -130,6 +132,7 @@ static bool record_at(
 	    .stamp = (int64_t)get_le64(p + 16),
 	    .arrival = {.tv_sec = (time_t)get_le64(p + 24),
 		.tv_usec = (suseconds_t)get_le32(p + 32)},
+	    .place = get_le64(p + 40) >> 8,
 	    .id = {p + RECORD_ID, (size_t)(id_end - p) - RECORD_ID},
 	    .bytes = {p + RECORD_SIZE, bytes},
 	};
@@ -297,6 +300,45 @@ int segment_remove_all(int dir)
 	return result;
 }
 
+/* A message of which only the log knows where it lies. */
+static bool is_unnamed(const struct segment_record *r)
+{
+	struct commit_message m = {.arrival = r->arrival, .place = r->place};
+	return r->place != 0 && str_to_cstr(r->id, m.id, sizeof(m.id)) &&
+	    commit_message_lies(&m);
+}
+
+struct unnamed {
+	bool in_use; /* also what a living process has */
+	void (*each)(void *context, const struct segment_record *r);
+	void *context;
+};
+
+static int tell(void *context, const struct segment_record *r)
+{
+	const struct unnamed *u = context;
+	if (is_unnamed(r))
+		u->each(u->context, r);
+	return 0;
+}
+
+static int visit_unnamed(void *context, int fd)
+{
+	const struct unnamed *u = context;
+	/* While we look nobody may begin to use it. */
+	int error = u->in_use ? 0 : file_try_lock(fd, FILE_LOCK_EXCLUSIVE);
+	if (error == 0)
+		error = segment_read(fd, tell, context);
+	return error == -EWOULDBLOCK ? 0 : error;
+}
+
+int segment_unnamed(int dir, bool in_use,
+    void (*each)(void *context, const struct segment_record *r), void *context)
+{
+	struct unnamed u = {.in_use = in_use, .each = each, .context = context};
+	return segment_each(dir, visit_unnamed, &u, NULL);
+}
+
 /* All blocks are written once, so that a later sync has no allocation to record. */
 static int fill(int fd, int64_t size)
 {
@@ -311,12 +353,30 @@ static int fill(int fd, int64_t size)
 	return error < 0 ? error : file_sync(fd);
 }
 
-static int note_stamp(void *context, const struct segment_record *r)
+static void note(struct segment *s, const struct segment_record *r)
 {
-	int64_t *last = context;
-	if (r->stamp > *last)
-		*last = r->stamp;
+	if (r->stamp > s->last_stamp)
+		s->last_stamp = r->stamp;
+	s->unnamed = s->unnamed || r->place != 0;
+}
+
+static int note_record(void *context, const struct segment_record *r)
+{
+	note(context, r);
 	return 0;
+}
+
+static int find_unnamed(UNUSED void *context, const struct segment_record *r)
+{
+	return is_unnamed(r) ? -EWOULDBLOCK : 0;
+}
+
+/* What a checkpoint must pass before the records are not needed any more. The names that
+ * messages without any were given meanwhile have to be on the disk too, and they are
+ * younger than the records. */
+static int64_t last_change(const struct segment *s)
+{
+	return s->unnamed ? segment_now() : s->last_stamp;
 }
 
 /* A new generation begins: what was there before must be durable as files. */
@@ -324,12 +384,13 @@ static int begin(struct segment *s)
 {
 	int64_t stamp;
 	int error = checkpoint_read(s->dir, &stamp);
-	if (error == 0 && s->last_stamp >= stamp && s->last_stamp > 0)
-		error = checkpoint_make(s->dir, s->last_stamp);
+	if (error == 0 && s->last_stamp > 0 && last_change(s) >= stamp)
+		error = checkpoint_make(s->dir, last_change(s));
 	if (error < 0)
 		return error;
 	s->generation++;
 	s->last_stamp = 0;
+	s->unnamed = false;
 	s->end = SEGMENT_BLOCK;
 	return header_write(s->fd, s->generation);
 }
@@ -344,7 +405,9 @@ static int adopt(struct segment *s)
 		return -EWOULDBLOCK; /* removed while we opened it */
 	int error = read_generation(s->fd, &s->generation);
 	if (error == 0)
-		error = segment_read(s->fd, note_stamp, &s->last_stamp);
+		error = segment_read(s->fd, note_record, s);
+	if (error == 0 && s->last_stamp > 0)
+		error = segment_read(s->fd, find_unnamed, NULL);
 	if (error == 0 && s->last_stamp == 0 && status.st_size != s->size) {
 		error = ftruncate(s->fd, 0) < 0 ? -errno : fill(s->fd, s->size);
 		if (error < 0 && ftruncate(s->fd, 0) < 0)
@@ -409,9 +472,9 @@ void segment_close(struct segment *s)
 	free(s);
 }
 
-bool segment_is_used(const struct segment *s)
+int64_t segment_last_stamp(const struct segment *s)
 {
-	return s->last_stamp > 0;
+	return s->last_stamp;
 }
 
 int segment_renew(struct segment *s)
@@ -419,7 +482,7 @@ int segment_renew(struct segment *s)
 	if (!s->broken)
 		return begin(s);
 	/* Its records may not be readable: what they stand for must be safe otherwise. */
-	int error = checkpoint_make(s->dir, s->last_stamp);
+	int error = checkpoint_make(s->dir, last_change(s));
 	return error < 0 ? error : -EIO;
 }
 
@@ -449,11 +512,10 @@ int segment_append(struct segment *s, const struct segment_record *records, size
 		return -EMSGSIZE;
 	size_t size = (size_t)round_up((int64_t)len, SEGMENT_BLOCK);
 	char *batch = batch_room(s, size);
-	int64_t last = s->last_stamp;
 	for (size_t i = 0; i < count; i++) {
 		record_put(batch + at, &records[i], s->generation);
 		at += segment_cost(&records[i]);
-		last = records[i].stamp > last ? records[i].stamp : last;
+		note(s, &records[i]);
 	}
 	memset(batch + len, 0, size - len);
 	int error = file_write_all_at(s->fd, batch, size, s->end);
@@ -463,6 +525,5 @@ int segment_append(struct segment *s, const struct segment_record *records, size
 	 * pages and would report success. */
 	s->broken = error < 0;
 	s->end += (int64_t)size;
-	s->last_stamp = last;
 	return error;
 }

@@ -35,6 +35,7 @@ struct segment_record {
 	int64_t stamp;
 	struct str id;
 	struct timeval arrival;
+	uint64_t place; /* where a message without a name lies (commit_slots.h), or 0 */
 	struct str bytes;
 };
 
@@ -46,13 +47,13 @@ struct segment;
 /*
  * A segment that no living process holds, made when there is none, locked and empty.
  * What a dead process or an earlier use left in it is made durable as files first
- * (checkpoint). `dir` is the directory commit. 0; -ENOSPC and other -errno: there is none
- * to be had now.
+ * (checkpoint); one with messages that have no name yet is passed by. `dir` is the
+ * directory commit. 0; -ENOSPC and other -errno: there is none to be had now.
  */
 MUST_USE int segment_take(int dir, int64_t size, struct segment **s_r);
 /* Unlocks and closes; the records stay. NULL is fine. */
 void segment_close(struct segment *s);
-bool segment_is_used(const struct segment *s); /* it has records */
+int64_t segment_last_stamp(const struct segment *s); /* of its records; 0: none */
 /* Empties one that is ours for the next use: makes its messages durable as files. -EIO
  * after a failed append: that was done, but the segment can only be closed. */
 MUST_USE int segment_renew(struct segment *s);
@@ -72,6 +73,11 @@ MUST_USE int segment_append(
  */
 MUST_USE int segment_read(
     int fd, int (*each)(void *context, const struct segment_record *r), void *context);
+/* Calls `each` for every message without a name: in segments that no living process has,
+ * or in all, `in_use` (then more may come and go meanwhile). 0 or -errno, of opening or
+ * reading. */
+MUST_USE int segment_unnamed(int dir, bool in_use,
+    void (*each)(void *context, const struct segment_record *r), void *context);
 /* From now on its records are not read any more. The caller holds the lock. */
 MUST_USE int segment_invalidate(int fd);
 /* Calls `each` with every segment file of the directory, open, in any state, not locked;

@@ -7,6 +7,9 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "queue/commit_checkpoint.h"
+#include "queue/commit_slots.h"
+#include "queue/queue_id.h"
+#include "queue/queue_write.h"
 #include "unit.h"
 
 #define FILE_0 "commit/000.log"
@@ -237,4 +240,63 @@ TEST(the_newer_half_of_a_checkpoint_counts)
 	assert_int_equal(file_write_all_at(fd, "torn", 4, 16), 0);
 	assert_int_equal(checkpoint_read(dir, &found), 0);
 	assert_int_equal(found, first);
+}
+
+static bool checkpoint_moves(int dir, struct segment *s)
+{
+	int64_t before = 0, after = 0;
+	assert_int_equal(checkpoint_make(dir, segment_now()), 0);
+	assert_int_equal(checkpoint_read(dir, &before), 0);
+	assert_int_equal(segment_renew(s), 0);
+	assert_int_equal(checkpoint_read(dir, &after), 0);
+	return after > before;
+}
+
+/* Messages without a name got theirs later than their records were covered. */
+TEST(names_that_were_given_meanwhile_are_made_durable_too)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	append(s, "AAAAA1", STR("named at once"));
+	assert_false(checkpoint_moves(dir, s));
+	struct segment_record r = message("AAAAA2", STR("in a slot"));
+	r.place = queue_place(0, 0);
+	assert_int_equal(segment_append(s, &r, 1), 0);
+	assert_true(checkpoint_moves(dir, s));
+	append(s, "AAAAA3", STR("named at once"));
+	assert_false(checkpoint_moves(dir, s));
+	segment_close(s);
+}
+
+TEST(a_segment_with_mail_that_has_no_name_is_passed_by)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	struct segment_record r = message("AAAAA1", STR("in a slot"));
+	char id[QUEUE_ID_MAX];
+	char path[QUEUE_PLACE_MAX];
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(200);
+	struct stat status;
+	r.place = queue_place(0, 7);
+	queue_place_path(path, r.place);
+	assert_int_equal(mkdir(COMMIT_SLOTS, 0700), 0);
+	assert_int_equal(mkdir(COMMIT_SLOTS "/0", 0700), 0);
+	CLEANUP(file_close) int fd = file_open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0700);
+	assert_int_equal(fstat(fd, &status), 0);
+	queue_id_make(id, r.arrival, status.st_ino, false);
+	r.id = str_of(id);
+	record_write(&bytes, RECORD_SIZE, STR("1"));
+	queue_time_record(&bytes, r.arrival);
+	assert_int_equal(file_write_all_at(fd, bytes.p, bytes.len, 0), 0);
+	assert_int_equal(segment_append(s, &r, 1), 0);
+	segment_close(s);
+	/* Not used again before the message is settled. */
+	s = take(dir);
+	assert_int_equal(access("commit/001.log", F_OK), 0);
+	segment_close(s);
+	assert_int_equal(unlink("commit/001.log"), 0);
+	assert_int_equal(commit_message_end(r.place, r.id), 0);
+	s = take(dir);
+	assert_int_equal(access("commit/001.log", F_OK), -1);
+	segment_close(s);
 }

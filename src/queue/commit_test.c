@@ -83,7 +83,7 @@ TEST(a_message_is_reserved_written_and_made_ready)
 	assert_true(commit_add(slot, STR("....text"), &why));
 	assert_true(commit_patch(slot, 0, STR("size"), &why));
 	assert_int_equal(files_in("incoming"), 0);
-	assert_true(commit_finish(slot, commit_time(slot), false, &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL, &why));
 	assert_file(QUEUE_INCOMING, id, 0700, STR("sizetext"));
 	assert_int_equal(files_in("incoming"), 1);
 	assert_int_equal(files_in_pool(), 0);
@@ -121,7 +121,7 @@ TEST(a_large_message_is_written_piece_by_piece)
 		memcpy(all.p + offsets[i], piece.p, piece.len);
 		assert_true(commit_patch(slot, offsets[i], buf_str(&piece), &why));
 	}
-	assert_true(commit_finish(slot, commit_time(slot), false, &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL, &why));
 	assert_file(QUEUE_INCOMING, id, 0700, buf_str(&all));
 	commit_close(c);
 	why_free(&why);
@@ -137,7 +137,7 @@ TEST(a_held_message_ends_in_the_hold_queue)
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
 	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, commit_time(slot), true, NULL));
+	assert_true(commit_finish(slot, commit_time(slot), true, NULL, NULL));
 	assert_file(QUEUE_HOLD, id, 0700, STR("x"));
 	assert_int_equal(files_in("incoming"), 0);
 	commit_close(c);
@@ -154,7 +154,7 @@ TEST(a_maildrop_file_can_be_read_by_pickup)
 	assert_int_equal(commit_reserve(c, &slot), 0);
 	(void)snprintf(id, sizeof(id), "%s", commit_id(slot));
 	assert_true(commit_add(slot, STR("x"), NULL));
-	assert_true(commit_finish(slot, commit_time(slot), false, NULL));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL, NULL));
 	assert_file(QUEUE_MAILDROP, id, 0744, STR("x"));
 	commit_close(c);
 	(void)umask(mask);
@@ -205,7 +205,7 @@ TEST(a_message_never_takes_the_place_of_another)
 	int fd = file_open_at(AT_FDCWD, path, O_CREAT | O_RDWR, 0700);
 	assert_int_equal(file_write_all(fd, "old", 3), 0);
 	assert_true(commit_add(slot, STR("new"), &why));
-	assert_false(commit_finish(slot, commit_time(slot), false, &why));
+	assert_false(commit_finish(slot, commit_time(slot), false, NULL, &why));
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(100);
 	assert_int_equal(file_read_whole(AT_FDCWD, path, &bytes), 0);
 	assert_true(str_is(buf_str(&bytes), "old"));
@@ -226,11 +226,11 @@ TEST(an_id_that_its_process_left_is_taken_over)
 	assert_int_equal(commit_adopt(c, STR("ABCDE123"), &other), 0);
 	assert_string_equal(commit_id(slot), "ABCDE123");
 	assert_true(commit_add(slot, STR("x"), &why));
-	assert_true(commit_finish(slot, commit_time(slot), false, &why));
+	assert_true(commit_finish(slot, commit_time(slot), false, NULL, &why));
 	assert_int_equal(access("incoming/ABCDE123", X_OK), 0);
 	/* The second one of that id. */
 	assert_true(commit_add(other, STR("y"), &why));
-	assert_false(commit_finish(other, commit_time(other), false, &why));
+	assert_false(commit_finish(other, commit_time(other), false, NULL, &why));
 	assert_int_equal(files_in("incoming"), 1);
 	commit_close(c);
 	why_free(&why);
@@ -277,7 +277,7 @@ static void check_failure(struct commit *c, const struct failure *f, bool hold)
 		assert_int_equal(error, 0);
 		buf_printf(&want, "%s incoming/%s", f->reason, commit_id(slot));
 		assert_true(commit_add(slot, STR("text"), &why));
-		assert_false(commit_finish(slot, commit_time(slot), hold, &why));
+		assert_false(commit_finish(slot, commit_time(slot), hold, NULL, &why));
 		assert_string_equal(why.status, "4.3.0");
 		assert_true(str_starts(buf_str(&why.text), buf_str(&want)));
 		assert_true(str_ends(buf_str(&why.text), str_of(strerror(f->error))));
@@ -325,7 +325,7 @@ TEST(a_full_disk_is_told_with_the_space_needed)
 	why_clear(&why);
 	assert_false(commit_add(slot, STR("yy"), &why));
 	assert_false(commit_patch(slot, 0, STR("yy"), &why));
-	assert_false(commit_finish(slot, commit_time(slot), false, &why));
+	assert_false(commit_finish(slot, commit_time(slot), false, NULL, &why));
 	assert_string_equal(why.status, "4.3.0");
 	assert_int_equal(files_in("incoming"), 0);
 	commit_close(c);
@@ -344,7 +344,7 @@ static void one_message(void *argument)
 	size_t me = x->next++;
 	struct commit_slot *slot = NULL;
 	if (commit_reserve(x->c, &slot) == 0 && commit_add(slot, STR("x"), NULL))
-		x->done[me] = commit_finish(slot, commit_time(slot), false, NULL);
+		x->done[me] = commit_finish(slot, commit_time(slot), false, NULL, NULL);
 	x->finished++;
 }
 

@@ -45,6 +45,11 @@ static unsigned depth_of(const char *queue)
 	return 0;
 }
 
+static bool is_place(const char *queue)
+{
+	return strncmp(queue, QUEUE_SLOTS "/", sizeof(QUEUE_SLOTS)) == 0;
+}
+
 /* Long ids begin with the seconds, which would put all new mail into one directory; their
  * microseconds are used instead, written as a short id has them. */
 static void path_at(
@@ -69,7 +74,43 @@ static void path_at(
 
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
 {
-	path_at(path, queue, depth_of(queue), id);
+	if (is_place(queue))
+		(void)snprintf(path, QUEUE_PATH_MAX, "%s", queue);
+	else
+		path_at(path, queue, depth_of(queue), id);
+}
+
+uint64_t queue_place(uint16_t directory, uint32_t number)
+{
+	return ((uint64_t)directory << 32 | number) + 1;
+}
+
+uint32_t queue_place_number(uint64_t place)
+{
+	return (uint32_t)(place - 1);
+}
+
+void queue_place_path(char path[QUEUE_PLACE_MAX], uint64_t place)
+{
+	(void)snprintf(path, QUEUE_PLACE_MAX, QUEUE_SLOTS "/%u/%u",
+	    (unsigned)(uint16_t)((place - 1) >> 32), (unsigned)queue_place_number(place));
+}
+
+uint64_t queue_place_of(struct str path)
+{
+	char again[QUEUE_PLACE_MAX];
+	int64_t directory, number;
+	struct str word;
+	if (!str_starts(path, STR(QUEUE_SLOTS "/")))
+		return 0;
+	struct str rest = str_skip(path, sizeof(QUEUE_SLOTS "/") - 1);
+	if (!str_next(&rest, "/", &word) ||
+	    !str_to_range(word, 0, UINT16_MAX, &directory) ||
+	    !str_next(&rest, "/", &word) || !str_to_range(word, 0, UINT32_MAX, &number))
+		return 0;
+	uint64_t place = queue_place((uint16_t)directory, (uint32_t)number);
+	queue_place_path(again, place);
+	return str_is(path, again) ? place : 0;
 }
 
 /*

@@ -30,6 +30,15 @@ void queue_dir_configure(struct str hash_names, unsigned depth);
 /* "deferred/6/6DC6248E": where the message belongs. queue_move, queue_remove and
  * queue_open also find one that lies at another depth. */
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id);
+/* Mail without a name (commit_slots.h) lies at a place: one number, never 0, and the path
+ * "commit/slots/3/17", which all functions here take for a queue. */
+#define QUEUE_SLOTS     "commit/slots"
+#define QUEUE_PLACE_MAX 40 /* with its NUL */
+uint64_t queue_place(uint16_t directory, uint32_t number);
+uint32_t queue_place_number(uint64_t place);
+void queue_place_path(char path[QUEUE_PLACE_MAX], uint64_t place);
+/* 0: no such path. */
+uint64_t queue_place_of(struct str path);
 /* Renames between queues; makes the hash directory when it is missing. 0 or -errno. */
 MUST_USE int queue_move(struct str id, const char *from, const char *to);
 /* Brings a file from anywhere in the queue directory to where it belongs, unless another

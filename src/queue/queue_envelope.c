@@ -358,3 +358,20 @@ const char *queue_attribute(const struct queue_envelope *e, const char *name)
 			return e->attributes[i].value.p;
 	return NULL;
 }
+
+bool queue_arrival(struct str bytes, struct timeval *arrival_r)
+{
+	struct str data, seconds, microseconds;
+	int type;
+	int64_t s, us;
+	for (int i = 0; i < 2; i++)
+		if (record_read(&bytes, &type, &data) != 1)
+			return false;
+	if (type != RECORD_TIME || !str_next(&data, " ", &seconds) ||
+	    !str_next(&data, " ", &microseconds) ||
+	    !str_to_range(seconds, 0, INT64_MAX, &s) ||
+	    !str_to_range(microseconds, 0, 999999, &us))
+		return false;
+	*arrival_r = (struct timeval){.tv_sec = s, .tv_usec = us};
+	return true;
+}

@@ -58,11 +58,17 @@ int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool
 int queue_file_open_active(
     struct queue_file *f, struct str queue, struct str id, bool write, uid_t owner)
 {
-	bool is_new = str_is(queue, QUEUE_INCOMING);
-	if (!is_new && !str_is(queue, QUEUE_ACTIVE))
+	char name[QUEUE_PLACE_MAX];
+	bool is_place = queue_place_of(queue) != 0;
+	bool is_new = is_place || str_is(queue, QUEUE_INCOMING);
+	if ((!is_new && !str_is(queue, QUEUE_ACTIVE)) ||
+	    !str_to_cstr(queue, name, sizeof(name)))
 		return -EINVAL;
-	int error = is_new ? queue_file_open(f, QUEUE_INCOMING, id, write, false, owner)
-			   : -ENOENT;
+	int error = is_new ? queue_file_open(f, name, id, write, false, owner) : -ENOENT;
+	if (error == 0 && is_place && !queue_id_has_inode(id, f->status.st_ino)) {
+		queue_file_close(f);
+		error = -ENOENT;
+	}
 	return error == -ENOENT
 	    ? queue_file_open(f, QUEUE_ACTIVE, id, write, false, owner)
 	    : error;

@@ -76,7 +76,8 @@ MUST_USE int queue_file_take(struct queue_file *f, int fd);
 MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str id,
     bool write, bool lock, uid_t owner);
 /* For those whom qmgr sends to a message: as above, without lock. What lies in incoming
- * may be in active by now. -EINVAL: it is in neither of these. */
+ * or at a place (queue_dir.h) may be in active by now. -EINVAL: it is in none of these.
+ */
 MUST_USE int queue_file_open_active(
     struct queue_file *f, struct str queue, struct str id, bool write, uid_t owner);
 void queue_file_close(struct queue_file *f);
@@ -86,6 +87,10 @@ void queue_file_close(struct queue_file *f);
  * how, in the words of the log ("missing end record"). */
 MUST_USE int queue_file_envelope(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
+
+/* The arrival time, of the first bytes of a queue file: its second record. */
+#define QUEUE_FRONT_MAX 512
+MUST_USE bool queue_arrival(struct str front, struct timeval *arrival_r);
 
 /* The same for listings: what comes after the first segment may be damaged. */
 MUST_USE int queue_file_glance(struct queue_file *f, struct arena *a,

@@ -9,12 +9,12 @@
 #include "queue/commit_checkpoint.h"
 #include "queue/commit_pool.h"
 #include "queue/commit_segment.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_dir.h"
 #include "queue/queue_file.h"
 
 #define TEMPORARY "commit/restoring"
 #define KEY_MAX   (QUEUE_ID_MAX + 48)
-#define FRONT_MAX 512 /* of a queue file: holds the size and time records */
 
 struct recovery {
 	int dir;
@@ -98,24 +98,6 @@ static bool is_same(struct str recorded, const struct buf *found)
 	return memcmp(a.p, b.p, a.len) == 0;
 }
 
-/* The arrival time of a queue file: its second record. */
-static bool arrival_of(struct str bytes, struct timeval *arrival_r)
-{
-	struct str data, seconds, microseconds;
-	int type;
-	int64_t s, us;
-	for (int i = 0; i < 2; i++)
-		if (record_read(&bytes, &type, &data) != 1)
-			return false;
-	if (type != RECORD_TIME || !str_next(&data, " ", &seconds) ||
-	    !str_next(&data, " ", &microseconds) ||
-	    !str_to_range(seconds, 0, INT64_MAX, &s) ||
-	    !str_to_range(microseconds, 0, 999999, &us))
-		return false;
-	*arrival_r = (struct timeval){.tv_sec = s, .tv_usec = us};
-	return true;
-}
-
 static bool is_same_time(struct timeval a, struct timeval b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_usec == b.tv_usec;
@@ -133,7 +115,7 @@ static enum found compare(const struct segment_record *record, const struct buf 
 	struct timeval arrival;
 	if (is_same(record->bytes, bytes))
 		return FOUND_WHOLE;
-	if (arrival_of(buf_str(bytes), &arrival) &&
+	if (queue_arrival(buf_str(bytes), &arrival) &&
 	    !is_same_time(arrival, record->arrival))
 		return FOUND_OTHER;
 	return FOUND_SPOILED;
@@ -217,12 +199,29 @@ static int restore(const struct segment_record *record, const char *spoiled_in)
 	return error < 0 ? error : queue_take_in(TEMPORARY, queue, record->id);
 }
 
+/* It gets its name, when it lies whole where it was written. */
+static int take_in_place(const struct segment_record *record, enum found *found_r)
+{
+	char path[QUEUE_PLACE_MAX];
+	enum found found;
+	if (record->place == 0)
+		return 0;
+	queue_place_path(path, record->place);
+	int error = look(record, path, &found);
+	if (error < 0 || found != FOUND_WHOLE)
+		return error;
+	*found_r = FOUND_WHOLE;
+	return queue_take_in(path, QUEUE_INCOMING, record->id);
+}
+
 static int settle_live(struct recovery *r, const struct segment_record *record)
 {
 	const char *queue = NULL;
 	enum found found = FOUND_NOTHING;
 	r->report->messages++;
 	int error = find(record, &queue, &found);
+	if (error == 0 && found == FOUND_NOTHING)
+		error = take_in_place(record, &found);
 	if (error == 0 && (found == FOUND_NOTHING || found == FOUND_SPOILED)) {
 		error = restore(record, queue);
 		r->report->restored++;
@@ -247,12 +246,12 @@ static int settle_over(struct recovery *r, const struct segment_record *record)
 /* The arrival time of what lies under this id in a queue; -ENOENT: nothing readable. */
 static int read_arrival(const char *queue, struct str id, struct timeval *arrival_r)
 {
-	char bytes[FRONT_MAX];
+	char bytes[QUEUE_FRONT_MAX];
 	CLEANUP(file_close) int fd = queue_open(queue, id, O_RDONLY, (uid_t)-1);
 	ssize_t got = fd < 0 ? fd : file_read_at(fd, bytes, sizeof(bytes), 0);
 	if (got < 0)
 		return is_nothing((int)got) ? -ENOENT : (int)got;
-	return arrival_of((struct str){bytes, (size_t)got}, arrival_r) ? 0 : -ENOENT;
+	return queue_arrival((struct str){bytes, (size_t)got}, arrival_r) ? 0 : -ENOENT;
 }
 
 /* A message that a checkpoint has covered, and whose removal was noted afterwards: its
@@ -279,12 +278,23 @@ static int settle_record(struct recovery *r, const struct segment_record *record
 	return is_over(r, record) ? settle_over(r, record) : settle_live(r, record);
 }
 
+/* A checkpoint covers what has a name. One without is settled, and gone from its place,
+ * or not. */
+static int settle_covered(struct recovery *r, const struct segment_record *record)
+{
+	enum found found = FOUND_NOTHING;
+	if (record->place == 0 || is_over(r, record))
+		return 0;
+	int error = take_in_place(record, &found);
+	return error == -EEXIST ? 0 : error;
+}
+
 static int settle(void *context, const struct segment_record *record)
 {
 	struct recovery *r = context;
 	char id[QUEUE_ID_MAX];
 	if (!counts(r, record))
-		return 0;
+		return settle_covered(r, record);
 	r->any = true;
 	int error = settle_record(r, record);
 	return str_to_cstr(record->id, id, sizeof(id)) ? trouble(r, error, "recover", id)
@@ -320,10 +330,13 @@ static int visit_end(UNUSED void *context, int fd)
 }
 
 /* Everything is in its place: it is made durable, and only then forgotten, all at once:
- * a message whose note was forgotten before it would come back. */
+ * a message whose note was forgotten before it would come back. So would one that still
+ * lay in its slot. */
 static int conclude(struct recovery *r)
 {
-	int error = trouble(r, file_sync_system(r->dir), "sync", "the queue");
+	int error = trouble(r, commit_slots_empty(), "empty", COMMIT_SLOTS);
+	if (error == 0)
+		error = trouble(r, file_sync_system(r->dir), "sync", "the queue");
 	if (error == 0)
 		error =
 		    trouble(r, checkpoint_cover_all(r->dir), "write", "the checkpoint");
@@ -363,12 +376,19 @@ int recover_finish(struct buf *error)
 {
 	CLEANUP(file_close)
 	int dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
-	struct recovery r = {.dir = dir, .error = error};
+	struct recover_report report = {.segments = 0};
+	/* Nothing was lost: all that the log knows better is what has no name. */
+	struct recovery r = {
+	    .dir = dir, .checkpoint = INT64_MAX, .report = &report, .error = error};
 	if (dir == -ENOENT)
 		return 0;
 	if (dir < 0)
 		return trouble(&r, dir, "open", SEGMENT_DIRECTORY);
-	int result = conclude(&r);
+	r.over = map_new();
+	int result = each_segment(&r, visit_messages);
+	map_free(r.over);
+	if (result == 0)
+		result = conclude(&r);
 	return result < 0 ? result
 			  : trouble(&r, segment_remove_all(dir), "remove", "segments");
 }

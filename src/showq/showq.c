@@ -17,6 +17,8 @@
 #include "base/map.h"
 #include "queue/attr_list.h"
 #include "queue/bounce_log.h"
+#include "queue/commit_segment.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_file.h"
 #include "run/fiber.h"
 #include "service/owner.h"
@@ -32,15 +34,18 @@
 static uid_t queue_owner;
 static struct showq_params params;
 
-/* The order in which queues are listed. */
+/* The order in which queues are listed. First, new mail without a name: it may get one
+ * while we look. */
 static const char *const queues[] = {
     QUEUE_MAILDROP, QUEUE_ACTIVE, QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD};
 
 struct listing {
 	struct stream *stream;
-	const char *queue;
+	const char *queue;           /* as it is shown */
+	char where[QUEUE_PLACE_MAX]; /* the file lies: the queue, or a place */
 	char id[QUEUE_ID_MAX];
-	struct map *listed; /* addresses with a reason, at most duplicate_filter_limit */
+	struct map *unnamed; /* ids of new mail that was listed before it got a name */
+	struct map *listed;  /* addresses with a reason, at most duplicate_filter_limit */
 	bool failed;
 };
 
@@ -148,9 +153,10 @@ static void list_message(struct listing *l)
 {
 	struct queue_file f;
 	struct queue_envelope envelope;
-	bool maildrop = strcmp(l->queue, QUEUE_MAILDROP) == 0;
+	bool maildrop = strcmp(l->where, QUEUE_MAILDROP) == 0;
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
-	if (queue_file_open(&f, l->queue, str_of(l->id), false, false,
+	if (map_get(l->unnamed, str_of(l->id)) != NULL ||
+	    queue_file_open(&f, l->where, str_of(l->id), false, false,
 		maildrop ? (uid_t)-1 : queue_owner) != 0)
 		return;
 	struct arena *a = arena_new(MESSAGE_ARENA);
@@ -168,9 +174,33 @@ static void list_message(struct listing *l)
 	queue_file_close(&f);
 }
 
+static void list_unnamed(void *context, const struct segment_record *r)
+{
+	struct listing *l = context;
+	queue_place_path(l->where, r->place);
+	if (l->failed || !str_to_cstr(r->id, l->id, sizeof(l->id)))
+		return;
+	list_message(l);
+	(void)map_set(l->unnamed, r->id, l);
+}
+
+/* New mail that only the commit log knows of. */
+static void list_new(struct listing *l)
+{
+	CLEANUP(file_close) int dir = -1;
+	if (!commit_slots_used())
+		return;
+	l->queue = QUEUE_INCOMING;
+	dir = file_open_at(AT_FDCWD, SEGMENT_DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
+	int error = dir < 0 ? dir : segment_unnamed(dir, true, list_unnamed, l);
+	if (error != 0)
+		log_warning("look for new mail in the commit log: %s", strerror(-error));
+}
+
 static void list_queue(struct listing *l)
 {
 	unsigned seen = 0;
+	(void)snprintf(l->where, sizeof(l->where), "%s", l->queue);
 	struct queue_scan *scan = queue_scan_new(l->queue);
 	if (scan == NULL) {
 		log_warning("open directory %s: %s", l->queue, strerror(errno));
@@ -186,12 +216,14 @@ static void list_queue(struct listing *l)
 
 static void serve(struct service_client *client)
 {
-	struct listing l = {.stream = client->stream};
+	struct listing l = {.stream = client->stream, .unnamed = map_new()};
 	attribute(&l, "protocol", STR("mail_queue_list_protocol"));
 	list_end(&l);
 	/* At once: it tells the client that somebody is there. */
 	if (!l.failed && stream_flush(l.stream) != 0)
-		return;
+		l.failed = true;
+	if (!l.failed)
+		list_new(&l);
 	for (size_t i = 0; i < ARRAY_SIZE(queues) && !l.failed; i++) {
 		l.queue = queues[i];
 		list_queue(&l);
@@ -199,6 +231,7 @@ static void serve(struct service_client *client)
 	list_end(&l);
 	if (!l.failed && stream_flush(l.stream) != 0)
 		log_debug("client did not read to the end");
+	map_free(l.unnamed);
 }
 
 static void started(void)

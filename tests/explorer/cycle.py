@@ -2,6 +2,7 @@
 import glob
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -104,6 +105,17 @@ def logged(server):
     send(server, "two", HELD)
 
 
+def slowly(server, name):
+    """It is on its way for so long that it gets a name."""
+    agents = server.processes("discard")
+    for pid in agents:
+        os.kill(pid, signal.SIGSTOP)
+    send(server, name, DISCARD)
+    time.sleep(0.6)
+    for pid in agents:
+        os.kill(pid, signal.SIGCONT)
+
+
 def reduced(server, load=5):
     """Messages of every fate: delivered, held, half deferred, refused; `load` of 60 KB, so that a segment is full and there is a
     checkpoint; a new generation; a clean stop."""
@@ -116,7 +128,9 @@ def reduced(server, load=5):
     send_together(server, ("one", DISCARD), ("two", DISCARD), ("held", HELD))
     removed(server, "one", "two")
     time.sleep(2.2)  # now what is over was noted
-    send(server, "again", DISCARD)
+    slowly(server, "again")
+    removed(server, "again")
+    time.sleep(1.2)  # and this was noted before the disk is told anything else
     names = [f"large{number}" for number in range(load)]
     for name in names:
         send(server, name, DISCARD, size=60000)

@@ -3,6 +3,7 @@ import collections
 import os
 import re
 import stat
+import struct
 
 from disk import File, Write, assemble
 
@@ -11,6 +12,11 @@ READY = 0o700
 WINDOW = 2.0  # seconds after which a removal that was noted counts for good
 KNOWN = frozenset(bytes([byte]) for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz<>")
 REFUSED = b"this message is refused"
+
+# A record of a segment (queue/commit_segment.c), up to its id.
+RECORD, RECORD_MAGIC, RECORD_SIZE, BLOCK = struct.Struct("<IIQqqIIQ"), 0x43524850, 48 + 64, 4096
+# A message without a name, as its record tells.
+Unnamed = collections.namedtuple("Unnamed", "id place content")
 
 # `acknowledged`, `gone`: places in the history of its 250 and of the removal of its file. `done`: how many recipients were marked when
 # it was put into deferred, at `waits`. `logged`: the commit log has it.
@@ -81,6 +87,22 @@ def marks(data):
     return sum(kind == b"D" for kind, _, _ in records(data)[0])
 
 
+def unnamed_messages(batch):
+    """Of what is written to a segment at once."""
+    at = 0
+    while at + RECORD_SIZE <= len(batch):
+        magic, _, _, _, _, _, size, word = RECORD.unpack_from(batch, at)
+        if magic != RECORD_MAGIC:
+            at = (at // BLOCK + 1) * BLOCK
+            continue
+        place = word >> 8
+        if place != 0:
+            queue_id = batch[at + 48:at + RECORD_SIZE].split(b"\0")[0].decode()
+            path = f"commit/slots/{place - 1 >> 32}/{place - 1 & 0xffffffff}"
+            yield Unnamed(queue_id, path, batch[at + RECORD_SIZE:at + RECORD_SIZE + size])
+        at += RECORD_SIZE + (size + 7) // 8 * 8
+
+
 class Live:
     """The queue as the programs saw it, to learn what each message looked like."""
 
@@ -101,13 +123,10 @@ class Live:
         if op.kind in ("RENAME", "UNLINK"):
             self.names.pop(op.path, None)
 
-    def content(self, name, index):
-        """Of the file of that name in some queue, or None."""
-        for path, number in self.names.items():
-            if path.rpartition("/")[2] == name and path.split("/")[0] in QUEUES:
-                writes, least = self.files[number].era(index)
-                return bytes(assemble(writes, least, None)[1])
-        return None
+    def content(self, path, index):
+        """Of the file of that name."""
+        writes, least = self.files[self.names[path]].era(index)
+        return bytes(assemble(writes, least, None)[1])
 
 
 def is_end(op):
@@ -117,21 +136,25 @@ def is_end(op):
 
 def messages_of(operations):
     """What a history promises. A message may be over before its 250 is on its way: it is looked at when its file gets its name."""
-    live, found, born, gone, waits = Live(), {}, {}, {}, {}
+    live, found, born, gone, waits, lies = Live(), {}, {}, {}, {}, {}
     for index, op in enumerate(operations):
-        name = op.path.rpartition("/")[2]
+        name = lies.get(op.path, op.path.rpartition("/")[2])
+        if op.kind == "WRITE" and re.fullmatch(r"commit/\d+\.log", op.path):
+            for message in unnamed_messages(op.data):
+                lies[message.place], born[message.id] = message.id, masked(message.content)
         if op.kind == "REPLY":
             queue_id = re.search(rb": queued as (\w+)", op.data)[1].decode()
             logged = any(queue_id.encode() in data for data in live.logged)
             found[queue_id] = Message(queue_id, born[queue_id], index, None, logged, None, 0)
-        if op.path.split("/")[0] in QUEUES and is_end(op):
+        if (op.path.split("/")[0] in QUEUES or op.path in lies) and is_end(op):
             gone.setdefault(name, index)
         if op.kind == "RENAME" and op.other.startswith("deferred/"):
-            waits[name] = (index, marks(live.content(name, index)))
+            waits[name] = (index, marks(live.content(op.path, index)))
         live.step(index, op)
+        if op.path in lies and (op.kind == "RENAME" or is_end(op)):
+            del lies[op.path]
         if op.kind == "RENAME" and op.path.startswith("commit/") and op.other.split("/")[0] in QUEUES:
-            name = op.other.rpartition("/")[2]
-            born[name] = masked(live.content(name, index + 1))
+            born.setdefault(op.other.rpartition("/")[2], masked(live.content(op.other, index + 1)))
     return {name: m._replace(gone=gone.get(name), waits=waits.get(name, (None, 0))[0], done=waits.get(name, (None, 0))[1])
             for name, m in found.items()}
 

@@ -175,7 +175,8 @@ def test_what_qmgr_could_not_move_or_remove_is_not_forgotten(make_world):
     """It lies in active, and qmgr has forgotten it: the next run of the queue finds it."""
     world, tally = make_world("commit_engine = log"), Tally()
     for n in range(1, 6):
-        one(world, tally, "qmgr", "rename", n, FAIL_ONCE, nothing)
+        # The first: most mail has no name, so few are renamed at all.
+        one(world, tally, "qmgr", "rename", 1, FAIL_ONCE, nothing)
         one(world, tally, "qmgr", "open", n, FAIL_ONCE, nothing)
     for _ in range(3):
         one(world, tally, "qmgr", "unlink", 1, FAIL_ONCE, nothing, size=REMOVED)

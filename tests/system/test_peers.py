@@ -11,8 +11,9 @@ import pytest
 from instance import USER, free_port, wait_until
 from private_root import PrivateRoot
 
+ALIASES = [f"u{i}" for i in range(1000)]
 RECIPIENTS = 100
-USERS = [f"u{i}" for i in range(RECIPIENTS)]
+USERS = ALIASES[:RECIPIENTS]
 
 EXIM = """
 daemon_smtp_ports = {port}
@@ -112,7 +113,7 @@ def sendmail(root, port, ours):
     for package in ("libldap-2.5-0", "liblockfile1", "libnsl2", "libwrap0", "libsasl2-2", "libdb5.3", "sendmail-base", "sendmail-cf", "sendmail-bin", "m4"):
         root.unpack_package(package)
     root.write("/tmp/sendmail.mc", SENDMAIL.replace("{port}", str(port)).replace("{ours}", str(ours)))
-    root.write("/tmp/aliases", "".join(f"{u}: {u}@back.test\n" for u in USERS) + "postmaster: root\nMAILER-DAEMON: root\nroot: /dev/null\n")
+    root.write("/tmp/aliases", "".join(f"{u}: {u}@back.test\n" for u in ALIASES) + "postmaster: root\nMAILER-DAEMON: root\nroot: /dev/null\n")
     # A host without a full name makes Sendmail wait for a minute.
     root.run("hostname peer.test; echo 127.0.0.1 peer.test localhost > /etc/hosts; mkdir -p -m 700 /tmp/mqueue; for u in smmta smmsp; do grep -q ^$u: /etc/passwd || useradd -r -s /bin/false $u; done; "
              "m4 /tmp/sendmail.mc > /tmp/sendmail.cf; chmod 755 /tmp; chmod 644 /tmp/sendmail.cf")
@@ -125,7 +126,7 @@ def opensmtpd(root, port, ours):
     for package in ("libevent-2.1-7", "libdb5.3", "opensmtpd"):
         root.unpack_package(package)
     root.write("/tmp/smtpd.conf", OPENSMTPD.format(port=port, ours=ours))
-    root.write("/tmp/aliases", "".join(f"{u}: {u}@back.test\n" for u in USERS))
+    root.write("/tmp/aliases", "".join(f"{u}: {u}@back.test\n" for u in ALIASES))
     root.run("for u in opensmtpd opensmtpq; do grep -q ^$u: /etc/passwd || useradd -r -d /var/lib/opensmtpd/empty -s /bin/false $u; done; "
              "chmod 644 /tmp/smtpd.conf /tmp/aliases; echo peer.test > /etc/mailname; mkdir -p /var/lib/opensmtpd/empty; chmod 711 /var/lib/opensmtpd; "
              "chown root:root /var/lib/opensmtpd/empty; mkdir -p -m 711 /var/spool/smtpd")

@@ -1,5 +1,6 @@
 """proxymap: tables that jailed services, and services that share, ask through it."""
 import os
+import signal
 import smtplib
 
 from instance import USER, wait_until
@@ -64,6 +65,25 @@ def test_many_questions_at_once_share_one_process(make_instance):
     for client in clients:
         client.close()
     assert len(mail.processes("proxymap")) <= os.cpu_count()
+
+
+def test_first_questions_that_come_at_once_open_a_table_once(make_instance):
+    """Each round is a new process; whoever opened the table too must leave alone what the others use already."""
+    mail = make_instance(["local_recipient_maps = proxy:unix:passwd.byname", "smtpd_recipient_limit = 1000",
+                          "import_environment = MAIL_CONFIG PATH MALLOC_PERTURB_=165"])  # memory that was given back is spoilt
+    clients = [smtplib.SMTP("127.0.0.1", mail.port, timeout=30) for _ in range(40)]
+    for client in clients:
+        client.ehlo("c.test")
+        client.mail("s@a.test")
+    for _ in range(20):
+        for pid in mail.processes("proxymap"):
+            os.kill(pid, signal.SIGKILL)
+        for client in clients:
+            client.putcmd("rcpt", f"TO:<{USER}@localhost>")
+        answers = [client.getreply() for client in clients]
+        assert {code for code, _ in answers} == {250}, set(answers)
+    for client in clients:
+        client.close()
 
 
 def test_a_jailed_server_asks_about_the_accounts_outside():
