@@ -262,6 +262,8 @@ static void tick(void *argument)
 	struct ipc_client *c = argument;
 	int64_t now = clock_ms();
 	struct connection *k, *after;
+	if (now >= c->retry_at) /* even if nobody waits any more */
+		c->retry_at = 0;
 	LIST_FOREACH_SAFE (k, after, &c->connections, struct connection, in_owner) {
 		if (!k->hello_seen) {
 			if (c->waiting == 0 && now - k->born >= WIRE_HELLO_WAIT_MS)

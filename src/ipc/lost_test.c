@@ -287,6 +287,42 @@ TEST(an_exchange_above_the_last_of_goaway_is_repeated_even_if_its_message_says_n
 	end(c.s);
 }
 
+/* --- a connection that cannot be had --- */
+
+static unsigned turns;
+
+static void count_turn(void)
+{
+	turns++;
+}
+
+static void ask_for_too_much(void *argument)
+{
+	struct scene *c = argument;
+	struct ipc_exchange *held[10], *one_more;
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		ENSURE(ipc_open(client, SOON, &held[i]) == 0);
+	ENSURE(unlink(c->s.path) == 0);
+	c->result = ipc_open(client, deadline_after_ms(10), &one_more);
+	fiber_sleep_ms(1100); /* the next attempt is due, and nobody wants it */
+	turns = 0;
+	fiber_sleep_ms(100);
+	c->messages = turns;
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		ipc_end(held[i]);
+}
+
+TEST(an_attempt_that_nobody_waits_for_any_more_costs_nothing)
+{
+	struct scene c = {begin(), 0, 0, 0, false};
+	serve(&first, c.s, handle_first);
+	run_before_wait(50, count_turn);
+	run_main(ask_for_too_much, &c);
+	assert_int_equal(c.result, -ETIMEDOUT);
+	assert_true(c.messages < 10);
+	end(c.s);
+}
+
 /* --- a connection that is lost --- */
 
 static void dying_server(void *argument)

@@ -29,6 +29,7 @@ static struct {
 	uv_timer_t wake;     /* ends the wait for events at the first deadline */
 	int64_t wake_set_to; /* CLOCK_NEVER: not running */
 	struct heap deadlines;
+	int64_t firing_until; /* while due deadlines are fired, else 0 */
 	struct list_link soon;
 	struct hook hooks[8];
 	size_t hook_count;
@@ -71,8 +72,11 @@ void run_count_waker(int change)
 	ENSURE(state.wakers >= 0);
 }
 
+/* What a callback sets to the past comes after all that are due already. */
 void run_deadline_set(struct run_deadline *d, int64_t deadline)
 {
+	if (deadline <= state.firing_until)
+		deadline = state.firing_until + 1;
 	if (deadline == CLOCK_NEVER)
 		heap_remove(&state.deadlines, &d->link);
 	else
@@ -87,20 +91,17 @@ void run_deadline_clear(struct run_deadline *d)
 static void fire_deadlines(void)
 {
 	struct heap_link *first = heap_first(&state.deadlines);
-	int64_t now;
 
 	if (first == NULL)
 		return;
-	now = clock_ms();
-	/* A timer that is set again to the past by its own callback must not hold us
-	 * here. */
-	for (size_t most = state.deadlines.count;
-	     most > 0 && first != NULL && first->key <= now;
-	     most--, first = heap_first(&state.deadlines)) {
+	state.firing_until = clock_ms();
+	for (; first != NULL && first->key <= state.firing_until;
+	     first = heap_first(&state.deadlines)) {
 		struct run_deadline *d = CONTAINER_OF(first, struct run_deadline, link);
 		heap_remove(&state.deadlines, first);
 		d->fire(d);
 	}
+	state.firing_until = 0;
 }
 
 static void run_soon_callbacks(void)

@@ -91,6 +91,35 @@ TEST(loop_timers_fire_when_the_fake_clock_advances)
 	run_timer_free(t.timer);
 }
 
+static void fire_again(void *argument)
+{
+	struct ticker *t = argument;
+
+	run_timer_set(t->timer, clock_ms() - 1000);
+}
+
+static void wait_beside(UNUSED void *argument)
+{
+	fiber_sleep_ms(20);
+	say(".");
+}
+
+TEST(loop_a_timer_that_is_always_due_leaves_the_others_their_turn)
+{
+	struct ticker always = {.timer = NULL}, other = {.left = 1};
+
+	buf_clear(&trace);
+	run_init();
+	always.timer = run_timer_new(fire_again, &always);
+	other.timer = run_timer_new(tick, &other);
+	run_timer_set(always.timer, clock_ms() - 1000);
+	run_timer_set(other.timer, deadline_after_ms(1));
+	run_main(wait_beside, NULL);
+	assert_str(buf_str(&trace), "t.");
+	run_timer_free(always.timer);
+	run_timer_free(other.timer);
+}
+
 static struct fiber *to_wake;
 static bool hooks_on;
 
