@@ -4,6 +4,17 @@
 
 #define HELO_MAX 512
 
+/* A greeting that is refused (smtpd_delay_reject = no) was not given. */
+static bool is_refused(struct session *s, struct str helo)
+{
+	struct str before = s->helo;
+	s->helo = helo;
+	if (!restriction_refuses_early(s, STAGE_HELO))
+		return false;
+	s->helo = before;
+	return true;
+}
+
 static bool set_helo(struct session *s, struct str arguments, const char *verb)
 {
 	struct str name;
@@ -11,24 +22,22 @@ static bool set_helo(struct session *s, struct str arguments, const char *verb)
 		session_error(s, 501, "", "Syntax: %s hostname", verb);
 		return false;
 	}
-	transaction_end(s);
 	struct str kept = arena_str(s->arena, str_slice(name, 0, HELO_MAX));
 	if (kept.p == NULL) { /* a client that greets thousands of times */
 		session_error(s, 421, "4.7.0", "%s Error: too many greetings",
 		    service_common()->myhostname);
 		return false;
 	}
-	s->helo = kept;
+	if (is_refused(s, kept))
+		return false;
+	transaction_end(s);
 	return true;
 }
 
 void command_helo(struct session *s, struct str arguments)
 {
-	if (!set_helo(s, arguments, "HELO"))
-		return;
-	if (restriction_refuses_early(s, STAGE_HELO))
-		return;
-	session_reply(s, 250, "", "%s", service_common()->myhostname);
+	if (set_helo(s, arguments, "HELO"))
+		session_reply(s, 250, "", "%s", service_common()->myhostname);
 }
 
 /* What is built and not switched off. */
@@ -65,8 +74,6 @@ void command_ehlo(struct session *s, struct str arguments)
 	if (!set_helo(s, arguments, "EHLO"))
 		return;
 	s->esmtp = true;
-	if (restriction_refuses_early(s, STAGE_HELO))
-		return;
 	CLEANUP(buf_free) struct buf line = BUF_INIT(1024);
 	uint32_t left = announced(s);
 	buf_printf(&line, left != 0 ? "250-%s" : "250 %s", service_common()->myhostname);

@@ -31,6 +31,7 @@ void command_xclient(struct session *s, struct str arguments)
 		s, &client_attribute_xclient, s->xclient_allowed, arguments, &said))
 		return;
 	origin_forget(s);
+	restriction_forget(s);
 	identity_assume(s, &said);
 	session_greet(s);
 	s->command_failed = true;

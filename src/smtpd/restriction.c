@@ -7,7 +7,8 @@
 #include "base/panic.h"
 #include "mail/reply.h"
 
-#define LIST_MAX 1000
+#define LIST_MAX    1000
+#define REFUSAL_MAX 4096
 
 struct restriction_list {
 	const char *title;
@@ -183,7 +184,7 @@ enum verdict refuse(
 	e->refusal.code = (int)code;
 	if (!str_to_cstr(str_of(status), e->refusal.status, sizeof(e->refusal.status)))
 		e->refusal.status[0] = '\0';
-	e->refusal.is_unknown = false;
+	e->refusal.class = NOTICE_POLICY;
 	buf_clear(&e->refusal.text);
 	buf_clear(&e->malformed);
 	va_start(args, format);
@@ -278,12 +279,18 @@ static void soften(struct evaluation *e)
 	    buf_cstr(&e->deferred_reject.text));
 }
 
+static enum verdict misconfigured(struct evaluation *e)
+{
+	(void)refuse(e, 451, "4.3.5", "Server configuration error");
+	e->refusal.class = NOTICE_SOFTWARE;
+	return VERDICT_REJECT;
+}
+
 static enum verdict run_one(struct evaluation *e, const struct restriction *r)
 {
 	if (r->row == &unknown_row) {
-		log_warning("unknown or not supported smtpd restriction: \"%.*s\"",
-		    STR_ARG(r->argument));
-		return refuse(e, 451, "4.3.5", "Server configuration error");
+		log_warning("unknown smtpd restriction: \"%.*s\"", STR_ARG(r->argument));
+		return misconfigured(e);
 	}
 	if (!has_what_it_needs(e, r->row))
 		return VERDICT_DUNNO;
@@ -299,7 +306,7 @@ enum verdict restriction_run_list(
 {
 	enum verdict verdict = VERDICT_DUNNO;
 	if (++e->depth > RESTRICTION_NESTING)
-		return refuse(e, 451, "4.3.5", "Server configuration error");
+		return misconfigured(e);
 	for (size_t i = 0; verdict == VERDICT_DUNNO && i < list->count; i++)
 		verdict = run_one(e, &list->items[i]);
 	if (verdict == VERDICT_REJECT)
@@ -315,7 +322,7 @@ enum verdict restriction_run_text(struct evaluation *e, struct str text)
 {
 	struct str word;
 	if (++e->depth > RESTRICTION_NESTING)
-		return refuse(e, 451, "4.3.5", "Server configuration error");
+		return misconfigured(e);
 	while (str_next(&text, " \t\r\n,", &word)) {
 		const struct restriction_row *row = find_row(word);
 		struct restriction r = {.row = row, .argument = word};
@@ -338,10 +345,48 @@ static void evaluation_init(struct evaluation *e, struct session *s,
     enum restriction_stage stage, const struct str *recipient)
 {
 	*e = (struct evaluation){.session = s, .stage = stage, .recipient = recipient};
-	buf_init(&e->refusal.text, 4096);
+	buf_init(&e->refusal.text, REFUSAL_MAX);
 	buf_init(&e->malformed, (size_t)2 * ADDRESS_MAX);
-	buf_init(&e->deferred.text, 4096);
-	buf_init(&e->deferred_reject.text, 4096);
+	buf_init(&e->deferred.text, REFUSAL_MAX);
+	buf_init(&e->deferred_reject.text, REFUSAL_MAX);
+}
+
+static void forget(struct session *s, size_t stage)
+{
+	struct refusal *kept = s->deferred[stage];
+	if (kept == NULL)
+		return;
+	buf_free(&kept->text);
+	free(kept);
+	s->deferred[stage] = NULL;
+}
+
+void restriction_forget(struct session *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->deferred); i++)
+		forget(s, i);
+}
+
+static void keep_deferral(struct session *s, size_t stage, const struct evaluation *e)
+{
+	forget(s, stage);
+	if (!e->defer_if_permit)
+		return;
+	s->deferred[stage] = memory_alloc(sizeof(**s->deferred));
+	buf_init(&s->deferred[stage]->text, REFUSAL_MAX);
+	refusal_keep(s->deferred[stage], &e->deferred);
+}
+
+/* The first of them counts, as within one evaluation. */
+static void recall_deferral(struct evaluation *e)
+{
+	const struct session *s = e->session;
+	for (size_t i = 0; !e->defer_if_permit && i < ARRAY_SIZE(s->deferred); i++) {
+		if (s->deferred[i] == NULL)
+			continue;
+		e->defer_if_permit = true;
+		refusal_keep(&e->deferred, s->deferred[i]);
+	}
 }
 
 static void evaluation_free(struct evaluation *e)
@@ -361,9 +406,17 @@ static enum verdict conclude(
 		session_log_bad_address(e->session, "RCPT", buf_str(&e->malformed));
 	else
 		log_refusal(e, "reject");
-	e->session->trouble |= e->refusal.is_unknown ? NOTICE_BOUNCE : NOTICE_POLICY;
+	e->session->trouble |= (unsigned)e->refusal.class;
 	reply_write(reply, e->refusal.code, e->refusal.status, buf_str(&e->refusal.text));
 	return VERDICT_REJECT;
+}
+
+static enum verdict check_deferred(struct evaluation *e)
+{
+	if (!e->defer_if_permit)
+		return VERDICT_DUNNO;
+	return refuse(
+	    e, e->deferred.code, e->deferred.status, "%s", buf_cstr(&e->deferred.text));
 }
 
 enum verdict restriction_run(struct session *s, enum restriction_stage stage,
@@ -374,6 +427,10 @@ enum verdict restriction_run(struct session *s, enum restriction_stage stage,
 		return VERDICT_DUNNO;
 	evaluation_init(&e, s, stage, recipient);
 	enum verdict verdict = restriction_run_list(&e, smtpd.restrictions[stage]);
+	if (stage <= STAGE_SENDER)
+		keep_deferral(s, stage, &e);
+	else if (verdict != VERDICT_REJECT)
+		verdict = check_deferred(&e);
 	verdict = conclude(&e, verdict, reply);
 	evaluation_free(&e);
 	return verdict;
@@ -386,14 +443,6 @@ static enum verdict check_unlisted(struct evaluation *e, bool wanted, const char
 	if (row == NULL || !has_what_it_needs(e, row))
 		return VERDICT_DUNNO;
 	return row->check(e, &(struct restriction){.row = row});
-}
-
-static enum verdict check_deferred(struct evaluation *e)
-{
-	if (!e->defer_if_permit)
-		return VERDICT_DUNNO;
-	return refuse(
-	    e, e->deferred.code, e->deferred.status, "%s", buf_cstr(&e->deferred.text));
 }
 
 bool restriction_refuses_early(struct session *s, enum restriction_stage stage)
@@ -416,6 +465,7 @@ bool restriction_check_recipient(
 	if (service_stands_alone() || recipient_is_probe_sender(recipient))
 		return true;
 	evaluation_init(&e, s, STAGE_RECIPIENT, &recipient);
+	recall_deferral(&e);
 	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 3; /* done already */
 	for (size_t i = first; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {
 		e.stage = order[i];
@@ -445,6 +495,7 @@ bool restriction_check_etrn(struct session *s, struct str domain, struct buf *re
 	if (service_stands_alone())
 		return true;
 	evaluation_init(&e, s, STAGE_ETRN, NULL);
+	recall_deferral(&e);
 	e.etrn = &domain;
 	size_t first = smtpd.params.smtpd_delay_reject ? 0 : 2; /* done already */
 	for (size_t i = first; verdict != VERDICT_REJECT && i < ARRAY_SIZE(order); i++) {

@@ -12,7 +12,7 @@
 
 struct refusal {
 	int code;
-	bool is_unknown; /* for that nobody has the address: a bounce, not policy */
+	enum notice_class class; /* what the postmaster would call it */
 	char status[DSN_STATUS_MAX];
 	struct buf
 	    text; /* after the enhanced code: "<x>: Recipient address rejected: ..." */

@@ -15,6 +15,38 @@ static enum verdict refuse_access(struct evaluation *e, enum restriction_needs a
 	return refuse(e, code, status, "%s", buf_cstr(&line));
 }
 
+/*
+ * RFC 3463 3.2 tells a sender's trouble from a recipient's: X.1.7 and X.1.8 are a
+ * sender's, X.1.1 to X.1.6 a recipient's, and a client's or a HELO's is none of them. A
+ * table does not know whom it will be asked about.
+ */
+static void map_status(enum restriction_needs about, char *status)
+{
+	static const struct {
+		const char *about, *digits; /* what X.1.0 to X.1.9 become; NULL: X.0.0 */
+	} maps[] = {
+	    [NEEDS_NOTHING] = {"Client host", NULL},
+	    [NEEDS_HELO] = {"Helo command", NULL},
+	    [NEEDS_SENDER] = {"Sender address", "0787707780"},
+	    [NEEDS_RECIPIENT] = {"Recipient address", "0123456320"},
+	    [NEEDS_ETRN] = {"Etrn command", NULL},
+	};
+	char mapped[DSN_STATUS_MAX];
+	if (!str_starts(str_skip(str_of(status), 1), STR(".1.")) ||
+	    !ascii_is_digit(status[4]) || status[5] != '\0')
+		return;
+	memcpy(mapped, status, sizeof(mapped));
+	if (maps[about].digits == NULL)
+		mapped[2] = mapped[4] = '0';
+	else
+		mapped[4] = maps[about].digits[status[4] - '0'];
+	if (strcmp(mapped, status) == 0)
+		return;
+	log_info(
+	    "mapping DSN status %s into %s status %s", status, maps[about].about, mapped);
+	memcpy(status, mapped, sizeof(mapped));
+}
+
 /* "550 5.7.77 custom": the code is taken as it stands, an enhanced code out of the text.
  */
 static enum verdict numeric(
@@ -25,6 +57,7 @@ static enum verdict numeric(
 	size_t len = dsn_status_at(text);
 	if (len > 0 && str_to_cstr(str_slice(text, 0, len), status, sizeof(status)))
 		text = str_trim(str_skip(text, len));
+	map_status(about, status);
 	return refuse_access(e, about, code, status, text);
 }
 
@@ -102,19 +135,9 @@ static void keep(struct evaluation *e, struct str text, struct str *kept)
 		*kept = copy;
 }
 
-static bool needs_text(const struct evaluation *e, struct str text, const char *action)
-{
-	if (text.len > 0 && e->session->transaction != NULL)
-		return true;
-	log_warning("access table: %s action needs text and a sender", action);
-	return false;
-}
-
 static enum verdict action_filter(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	if (!needs_text(e, text, "FILTER"))
-		return VERDICT_DUNNO;
 	keep(e, text, &e->session->transaction->filter);
 	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
 	buf_printf(&line, "triggers FILTER %.*s", STR_ARG(text));
@@ -125,8 +148,6 @@ static enum verdict action_filter(
 static enum verdict action_redirect(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	if (!needs_text(e, text, "REDIRECT") || str_find(text, '@') < 0)
-		return VERDICT_DUNNO;
 	keep(e, text, &e->session->transaction->redirect);
 	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
 	buf_printf(&line, "triggers REDIRECT %.*s", STR_ARG(text));
@@ -138,8 +159,6 @@ static enum verdict action_bcc(
     struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
 {
 	struct transaction *t = e->session->transaction;
-	if (!needs_text(e, text, "BCC") || str_find(text, '@') < 0)
-		return VERDICT_DUNNO;
 	for (size_t i = 0; i < t->bcc_count; i++)
 		if (str_equal(t->bcc[i], text))
 			return VERDICT_DUNNO;
@@ -155,8 +174,6 @@ static enum verdict action_prepend(
     struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
 {
 	struct str *all = &e->session->transaction->prepend;
-	if (!needs_text(e, text, "PREPEND") || header_name_length(text) == 0)
-		return VERDICT_DUNNO;
 	CLEANUP(buf_free) struct buf joined = BUF_INIT(PREPEND_MAX);
 	buf_add_str(&joined, *all);
 	buf_add_str(&joined, text);
@@ -211,27 +228,50 @@ static enum verdict action_info(
 	return VERDICT_DUNNO;
 }
 
+static bool has_colon(struct str text)
+{
+	return str_find(text, ':') >= 0;
+}
+
+static bool has_at(struct str text)
+{
+	return str_find(text, '@') >= 0;
+}
+
+static bool is_header(struct str text)
+{
+	return header_name_length(text) > 0;
+}
+
 static const struct {
 	const char *name;
 	enum verdict (*act)(
 	    struct evaluation *e, enum restriction_needs about, struct str text);
-	bool needs_message; /* so that ETRN has no use for it */
+	bool needs_message;            /* so that ETRN has no use for it */
+	bool (*fits)(struct str text); /* NULL: any, or none */
+	const char *needs;
 } actions[] = {
-    {"OK", action_ok, false},
-    {"RELAY", action_ok, false},
-    {"DUNNO", action_dunno, false},
-    {"REJECT", action_reject, false},
-    {"DEFER", action_defer, false},
-    {"DEFER_IF_PERMIT", action_defer_if_permit, false},
-    {"DEFER_IF_REJECT", action_defer_if_reject, false},
-    {"FILTER", action_filter, true},
-    {"REDIRECT", action_redirect, true},
-    {"BCC", action_bcc, true},
-    {"PREPEND", action_prepend, true},
-    {"HOLD", action_hold, true},
-    {"DISCARD", action_discard, true},
-    {"WARN", action_warn, false},
-    {"INFO", action_info, false},
+    {"OK", action_ok, false, NULL, NULL},
+    {"RELAY", action_ok, false, NULL, NULL},
+    {"DUNNO", action_dunno, false, NULL, NULL},
+    {"REJECT", action_reject, false, NULL, NULL},
+    {"DEFER", action_defer, false, NULL, NULL},
+    {"DEFER_IF_PERMIT", action_defer_if_permit, false, NULL, NULL},
+    {"DEFER_IF_REJECT", action_defer_if_reject, false, NULL, NULL},
+    {"FILTER", action_filter, true, has_colon, "transport:destination"},
+    {"REDIRECT", action_redirect, true, has_at, "user@domain target"},
+    {"BCC", action_bcc, true, has_at, "user@domain target"},
+    {"PREPEND", action_prepend, true, is_header, "header: text"},
+    {"HOLD", action_hold, true, NULL, NULL},
+    {"DISCARD", action_discard, true, NULL, NULL},
+    {"WARN", action_warn, false, NULL, NULL},
+    {"INFO", action_info, false, NULL, NULL},
+};
+
+/* What a table says: for warnings about it. */
+struct entry {
+	const struct restriction *restriction;
+	struct str key, text; /* behind the action */
 };
 
 static bool is_all_digits(struct str word)
@@ -242,32 +282,56 @@ static bool is_all_digits(struct str word)
 	return word.len > 0;
 }
 
-static enum verdict act(struct evaluation *e, const struct restriction *r, size_t action,
-    enum restriction_needs about, struct str text)
+/* What an action does for a message it cannot do without one: before MAIL. */
+static bool can_act(const struct evaluation *e, const struct entry *entry, size_t action)
 {
-	if (!actions[action].needs_message || e->stage != STAGE_ETRN)
-		return actions[action].act(e, about, text);
-	log_warning(
-	    "access table %s: action %s is unavailable in smtpd_etrn_restrictions",
-	    table_name(r->table), actions[action].name);
-	return VERDICT_DUNNO;
+	const char *table = table_name(entry->restriction->table);
+	const char *name = actions[action].name;
+	if (actions[action].needs_message && e->stage == STAGE_ETRN)
+		log_warning(
+		    "access table %s: action %s is unavailable in smtpd_etrn_restrictions",
+		    table, name);
+	else if (actions[action].fits == NULL)
+		return true;
+	else if (!actions[action].fits(entry->text))
+		log_warning("access table %s entry \"%.*s\" requires %s", table,
+		    STR_ARG(entry->key), actions[action].needs);
+	else if (e->session->transaction == NULL)
+		log_warning("access table %s: action %s needs a sender", table, name);
+	else
+		return true;
+	return false;
 }
 
-static enum verdict take_result(struct evaluation *e, const struct restriction *r,
+/* A table that has nothing to say of a key must not have the key. */
+static enum verdict empty_result(
+    struct evaluation *e, const struct entry *entry, enum restriction_needs about)
+{
+	const char *table = table_name(entry->restriction->table);
+	log_warning("%s lookup of %.*s returns an empty string result", table,
+	    STR_ARG(entry->key));
+	log_warning("%s should return NO RESULT in case of NOT FOUND", table);
+	return refuse_access(e, about, 451, "4.3.5", STR("Server configuration error"));
+}
+
+static enum verdict take_result(struct evaluation *e, struct entry *entry,
     enum restriction_needs about, struct str result)
 {
 	struct str rest = result, word;
 	int64_t code;
 	if (!str_next(&rest, " \t", &word))
-		return VERDICT_DUNNO;
-	struct str text = str_trim(rest);
-	if (word.len == 3 && str_to_range(word, 400, 599, &code))
-		return numeric(e, about, code, text);
-	if (is_all_digits(word))
+		return empty_result(e, entry, about);
+	entry->text = str_trim(rest);
+	if (entry->text.len == 0 && is_all_digits(word))
 		return VERDICT_OK;
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-		if (str_is_nocase(word, actions[i].name))
-			return act(e, r, i, about, text);
+	if (word.len == 3 && str_to_range(word, 400, 599, &code))
+		return numeric(e, about, code, entry->text);
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (!str_is_nocase(word, actions[i].name))
+			continue;
+		return can_act(e, entry, i) ? actions[i].act(e, about, entry->text)
+					    : VERDICT_DUNNO;
+	}
 	return restriction_run_text(e, result);
 }
 
@@ -287,7 +351,8 @@ static bool ask(struct evaluation *e, const struct restriction *r,
 	case TABLE_ABSENT:
 		return false;
 	case TABLE_FOUND:
-		*verdict = take_result(e, r, about, buf_str(&value));
+		*verdict = take_result(e, &(struct entry){.restriction = r, .key = key},
+		    about, buf_str(&value));
 		return true;
 	case TABLE_TRY_LATER:
 	case TABLE_BROKEN:

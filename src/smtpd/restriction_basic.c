@@ -167,7 +167,7 @@ static enum verdict unlisted(struct evaluation *e, struct str address)
 		verdict = malformed(e, address);
 	else if (!recipient_is_listed(address, &resolved, &line)) {
 		verdict = refuse_line(e, buf_str(&line));
-		e->refusal.is_unknown = true;
+		e->refusal.class = NOTICE_BOUNCE;
 	}
 	arena_free(a);
 	return verdict;

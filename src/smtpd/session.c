@@ -470,6 +470,7 @@ void session_serve(struct service_client *client)
 	log_disconnect(&s);
 	transcript_free(s.transcript);
 	origin_forget(&s);
+	restriction_forget(&s);
 	free(s.counts);
 	buf_free(&s.line);
 	arena_free(s.arena);

@@ -40,6 +40,7 @@
 #define TRANSACTION_ARENA \
 	(4 * 1024 * 1024) /* a thousand recipients and their parameters */
 
+struct refusal;
 struct restriction_list;
 struct restriction_class;
 
@@ -130,6 +131,9 @@ struct session {
 	struct str login;                    /* by XCLIENT; empty: nobody */
 	struct client_attributes *forwarded; /* by XFORWARD, for one message, or NULL */
 	bool esmtp;
+	/* What lists that ran early put off (DEFER_IF_PERMIT), until they run again: each
+	 * recipient is deferred that would be taken otherwise. NULL: nothing. */
+	struct refusal *deferred[STAGE_SENDER + 1];
 	bool denied; /* may not connect: hears so at each command (smtpd_delay_reject =
 			no) */
 	bool trusted, own; /* in mynetworks; connected from this machine itself */
@@ -279,6 +283,7 @@ enum verdict restriction_run(struct session *s, enum restriction_stage stage,
 /* With smtpd_delay_reject = no: the list of a command at the command. True: refused, and
  * said so. */
 bool restriction_refuses_early(struct session *s, enum restriction_stage stage);
+void restriction_forget(struct session *s); /* what lists put off */
 /* Client, helo, sender, relay and recipient lists in their order (smtpd_delay_reject). */
 bool restriction_check_recipient(
     struct session *s, struct str recipient, struct buf *reply);

@@ -10,9 +10,16 @@
 
 #define LINE_WIDTH 79
 
+/* What was said lies here as it was said, and is laid out when somebody is told of it,
+ * which is rare: every session pays for keeping it. */
 struct transcript {
-	struct buf text; /* laid out */
+	struct buf said; /* of each line or reply: a struct piece, and its bytes */
 	int64_t lines;
+};
+
+struct piece {
+	uint32_t len;
+	bool is_ours;
 };
 
 unsigned transcript_classes(const char *list)
@@ -37,7 +44,7 @@ unsigned transcript_classes(const char *list)
 struct transcript *transcript_new(void)
 {
 	struct transcript *t = memory_alloc(sizeof(*t));
-	buf_init(&t->text, TRANSCRIPT_MAX);
+	buf_init(&t->said, TRANSCRIPT_MAX);
 	return t;
 }
 
@@ -45,40 +52,58 @@ void transcript_free(struct transcript *t)
 {
 	if (t == NULL)
 		return;
-	buf_free(&t->text);
+	buf_free(&t->said);
 	free(t);
 }
 
-/* A line that does not fit is not begun. */
-static void add(struct transcript *t, const char *prefix, struct str line)
+/* A piece that does not fit is not begun, and none after it. */
+static void keep(struct transcript *t, struct str text, bool is_ours)
 {
-	size_t before = t->text.len;
-	if (!buf_ok(&t->text))
-		return;
+	struct piece piece = {.len = (uint32_t)text.len, .is_ours = is_ours};
+	size_t size = sizeof(piece) + text.len;
+	char *room = buf_ok(&t->said) ? buf_reserve(&t->said, size) : NULL;
 	t->lines++;
-	buf_add_cstr(&t->text, prefix);
-	size_t start = t->text.len;
-	fold_words(line, LINE_WIDTH, "\n     ", &t->text);
-	buf_add_char(&t->text, '\n');
-	for (size_t i = start; i < t->text.len; i++) {
-		unsigned char c = (unsigned char)t->text.p[i];
-		if ((c < 32 && c != '\n') || c == 127)
-			t->text.p[i] = '?';
-	}
-	if (!buf_ok(&t->text))
-		t->text.len = before;
+	if (room == NULL || text.len == 0)
+		return;
+	memcpy(room, &piece, sizeof(piece));
+	memcpy(room + sizeof(piece), text.p, text.len);
+	buf_advance(&t->said, size);
 }
 
 void transcript_in(struct transcript *t, struct str line)
 {
-	add(t, " In:  ", line);
+	keep(t, line, false);
 }
 
 void transcript_out(struct transcript *t, struct str lines)
 {
-	struct str line;
-	while (str_next(&lines, "\r\n", &line))
-		add(t, " Out: ", line);
+	keep(t, lines, true);
+}
+
+static void lay_out_line(struct buf *out, const char *prefix, struct str line)
+{
+	buf_add_cstr(out, prefix);
+	size_t start = out->len;
+	fold_words(line, LINE_WIDTH, "\n     ", out);
+	buf_add_char(out, '\n');
+	for (size_t i = start; i < out->len; i++) {
+		unsigned char c = (unsigned char)out->p[i];
+		if ((c < 32 && c != '\n') || c == 127)
+			out->p[i] = '?';
+	}
+}
+
+static void lay_out(const struct transcript *t, struct buf *out)
+{
+	struct piece piece;
+	for (size_t at = 0; at < t->said.len; at += sizeof(piece) + piece.len) {
+		memcpy(&piece, t->said.p + at, sizeof(piece));
+		struct str text = {t->said.p + at + sizeof(piece), piece.len}, line;
+		if (!piece.is_ours)
+			lay_out_line(out, " In:  ", text);
+		while (piece.is_ours && str_next(&text, "\r\n", &line))
+			lay_out_line(out, " Out: ", line);
+	}
 }
 
 static void write_text(
@@ -92,8 +117,8 @@ static void write_text(
 	buf_printf(out, "Subject: %s SMTP server: errors from %.*s\n", common->mail_name,
 	    STR_ARG(s->client_text));
 	buf_add_cstr(out, "\nTranscript of session follows.\n\n");
-	buf_add(out, t->text.p, t->text.len);
-	if (!buf_ok(&t->text))
+	lay_out(t, out);
+	if (!buf_ok(&t->said))
 		buf_add_cstr(out, " (what follows was too long)\n");
 	buf_add_char(out, '\n');
 	if (reason != NULL)
@@ -108,7 +133,7 @@ static void tell(struct session *s, const char *reason)
 	struct str recipient =
 	    str_of(s->trouble & NOTICE_BOUNCE ? p->bounce_notice_recipient
 					      : p->error_notice_recipient);
-	CLEANUP(buf_free) struct buf text = BUF_INIT(TRANSCRIPT_MAX + 8192);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2 * TRANSCRIPT_MAX + 8192);
 	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	write_text(s, str_of(p->error_notice_recipient), reason, &text);
 	buf_printf(&sender, "%s@%s", service_common()->double_bounce_sender,
@@ -138,6 +163,6 @@ void transcript_shorten(struct session *s)
 	if (t == NULL || t->lines <= smtpd.params.smtpd_history_flush_threshold)
 		return;
 	transcript_send(s, NULL);
-	buf_clear(&t->text);
+	buf_clear(&t->said);
 	t->lines = 0;
 }

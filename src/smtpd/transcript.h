@@ -28,7 +28,8 @@ enum notice_class {
 unsigned transcript_classes(const char *list);
 struct transcript *transcript_new(void);
 void transcript_free(struct transcript *t); /* NULL is fine */
-/* One command, and the lines of one reply. */
+/* One command, and one reply, which counts as a line for smtpd_history_flush_threshold.
+ */
 void transcript_in(struct transcript *t, struct str line);
 void transcript_out(struct transcript *t, struct str lines);
 /* At HELO, RSET and the end of a message: what has become longer than
