@@ -24,6 +24,8 @@ static int errand_run(void *argument)
 	const struct errand *e = argument;
 	const struct as_user_errand *what = e->what;
 	CLEANUP(buf_free) struct buf report = BUF_INIT(ERRAND_REPORT_MAX + 1);
+	if (what->in_child != NULL)
+		what->in_child(what->context);
 	what->action(what->context, what->whys, what->text);
 	errand_report_write(&report, what->whys, what->count);
 	int error = file_write_all(e->report, report.p, report.len);

@@ -25,6 +25,8 @@ struct as_user_errand {
 	 * is reachable from `context` and its descriptors.
 	 */
 	void (*action)(void *context, struct why *whys, struct buf *text);
+	/* In a child, before: gives up what it has no business with. NULL: nothing. */
+	void (*in_child)(void *context);
 	void *context;
 	int64_t seconds; /* then it is killed */
 	/* When it died, all say so. They are cut when all together pass

@@ -18,6 +18,16 @@ static struct {
 	const char *title;
 } filter;
 
+static struct list_link under_way = LIST_INIT(under_way); /* with an open queue file */
+
+void delivery_leave_others(const struct delivery *d)
+{
+	struct delivery *other;
+	LIST_FOREACH (other, &under_way, struct delivery, link)
+		if (other != d)
+			file_close(&other->file.fd);
+}
+
 static struct str keep(struct delivery *d, struct str s)
 {
 	struct str copy = arena_str(d->arena, s);
@@ -339,10 +349,12 @@ static void deliver_message(struct delivery *d, void (*deliver)(struct delivery 
 	struct why why;
 	why_init(&why);
 	if (message_open(d, &why)) {
+		list_append(&under_way, &d->link);
 		deliver(d);
 		(void)why_later(&why, "4.3.0", "delivery agent gave no result");
 		delivery_failed_rest(d, STR_EMPTY, &why);
 		outcome_finish(d);
+		list_remove(&d->link);
 		queue_file_close(&d->file);
 	} else {
 		/* Nothing to mark in: the recipients stay; qmgr finds out about the file.

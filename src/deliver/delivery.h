@@ -15,6 +15,7 @@
 #define DELIVER_DELIVERY_H
 
 #include <sys/types.h>
+#include "base/list.h"
 #include "common_params.h"
 #include "ipc/ipc.h"
 #include "mail/why.h"
@@ -53,6 +54,7 @@ struct delivery_rcpt {
 };
 
 struct delivery {
+	struct list_link link; /* in those under way */
 	struct delivery_request request;
 	struct queue_file file;
 	struct queue_envelope envelope;
@@ -91,6 +93,10 @@ bool delivery_filter_changed(void); /* for service.stale */
  */
 void delivery_serve(
     struct ipc_exchange *x, const char *relay, void (*deliver)(struct delivery *d));
+
+/* In a child, which inherited the queue files of all deliveries under way: closes those
+ * of the others, whose locks must not outlive them. */
+void delivery_leave_others(const struct delivery *d);
 
 /* `text` is what the log shows in (...). An empty relay means the agent's own. */
 void delivery_sent(struct delivery *d, size_t index, struct str relay, unsigned reused,

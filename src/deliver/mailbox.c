@@ -14,9 +14,6 @@
 #include "deliver/scribe.h"
 
 #define PATH_ROOM 4096
-/* Maildirs that are written in one go: what a crash may deliver twice stays bounded. */
-#define GROUP_MAX   50
-#define GROUP_BYTES (16 * 1024 * 1024)
 
 /* One delivery; copied into each child by fork, so children give nothing back here. */
 struct errand {
@@ -284,12 +281,19 @@ static void deliver_alone(void *context, struct why *why, struct buf *text)
 		unlock_or_warn(e->target);
 }
 
+static void leave_others(void *context)
+{
+	const struct errand *e = context;
+	delivery_leave_others(e->delivery);
+}
+
 static void run_as(const struct as_user *user,
     void (*action)(void *context, struct why *whys, struct buf *text), struct errand *e,
     struct buf *text, struct why *why)
 {
 	as_user_run(user,
 	    &(struct as_user_errand){.action = action,
+		.in_child = leave_others,
 		.context = e,
 		.seconds = e->target->seconds,
 		.whys = why,
@@ -377,8 +381,8 @@ static void deliver_file(struct delivery *d, struct mailbox_job *job)
 /* Maildirs of one owner. */
 struct group {
 	struct delivery *delivery;
-	struct maildir_job jobs[GROUP_MAX];
-	struct why whys[GROUP_MAX];
+	struct maildir_job jobs[MAILDIR_GROUP];
+	struct why whys[MAILDIR_GROUP];
 	size_t count;
 	const struct user_files *first; /* then there is one job */
 };
@@ -388,7 +392,13 @@ static void maildir_errand(void *context, struct why *whys, struct buf *text)
 	struct group *g = context;
 	if (g->first != NULL && user_file_find(g->first, text))
 		return;
-	maildir_deliver(g->delivery, g->jobs, whys, g->count);
+	maildir_deliver(g->jobs, whys, g->count);
+}
+
+static void leave_other_groups(void *context)
+{
+	const struct group *g = context;
+	delivery_leave_others(g->delivery);
 }
 
 static bool has_same_owner(const struct as_user *a, const struct as_user *b)
@@ -399,8 +409,8 @@ static bool has_same_owner(const struct as_user *a, const struct as_user *b)
 static size_t group_limit(const struct delivery *d)
 {
 	int64_t size = d->request.size > 0 ? d->request.size : 1;
-	int64_t most = GROUP_BYTES / size;
-	return most < 1 ? 1 : most < GROUP_MAX ? (size_t)most : GROUP_MAX;
+	int64_t most = MAILDIR_GROUP_BYTES / size;
+	return most < 1 ? 1 : most < MAILDIR_GROUP ? (size_t)most : MAILDIR_GROUP;
 }
 
 /* The run of maildirs that `jobs` begins with. Result: how many of them. */
@@ -415,12 +425,12 @@ static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t
 		const struct mailbox_target *t = &jobs[g->count].target;
 		if (!is_maildir(t->path) || !has_same_owner(&t->owner, &first->owner))
 			break;
-		g->jobs[g->count] =
-		    (struct maildir_job){.recipient = jobs[g->count].recipient,
-			.target = {.directory = t->path,
-			    .hostname = t->hostname,
-			    .copy_flags = t->copy_flags,
-			    .limit = t->limit}};
+		g->jobs[g->count] = (struct maildir_job){.delivery = d,
+		    .recipient = jobs[g->count].recipient,
+		    .target = {.directory = t->path,
+			.hostname = t->hostname,
+			.copy_flags = t->copy_flags,
+			.limit = t->limit}};
 		why_init(&g->whys[g->count++]);
 	}
 	const struct scribe_jobs jobs_of_group = {
@@ -428,6 +438,7 @@ static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t
 	if (!scribe_deliver(&first->owner, d, &jobs_of_group, first->seconds))
 		as_user_run(&first->owner,
 		    &(struct as_user_errand){.action = maildir_errand,
+			.in_child = leave_other_groups,
 			.context = g,
 			.seconds = first->seconds,
 			.whys = g->whys,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "deliver/settle.h"
 
 #define PATH_ROOM 4096
@@ -49,6 +50,7 @@ static int make_maildir(const char *directory)
 /* A message on its way into one maildir. */
 struct drop {
 	const struct maildir_job *job;
+	size_t number; /* tells what this process makes in one go apart */
 	struct timeval now;
 	int fd, error;
 	dev_t device;
@@ -60,10 +62,9 @@ struct drop {
 static int name_file(struct drop *p, struct arena *a)
 {
 	const struct maildir_target *t = &p->job->target;
-	/* The recipient's number tells two deliveries into one maildir apart. */
 	p->temporary = arena_printf(a, "%stmp/%lld.P%dQ%zuM%06ld.%s", t->directory,
-	    (long long)p->now.tv_sec, (int)getpid(), p->job->recipient,
-	    (long)p->now.tv_usec, t->hostname);
+	    (long long)p->now.tv_sec, (int)getpid(), p->number, (long)p->now.tv_usec,
+	    t->hostname);
 	p->new_directory = arena_printf(a, "%snew", t->directory);
 	return p->temporary != NULL && p->new_directory != NULL ? 0 : -ENOMEM;
 }
@@ -99,8 +100,9 @@ static int name_finally(struct drop *p, struct arena *a)
 	return p->final != NULL ? 0 : -ENOMEM;
 }
 
-static int write_file(struct drop *p, struct delivery *d, bool more)
+static int write_file(struct drop *p, bool more)
 {
+	struct delivery *d = p->job->delivery;
 	const struct maildir_target *t = &p->job->target;
 	struct message_style style = {.flags = t->copy_flags};
 	int error = create(p, d->arena);
@@ -187,17 +189,13 @@ static void finish(struct drop *p, struct why *why)
 		(void)failure(p->error, p->job->target.directory, why);
 }
 
-void maildir_deliver(
-    struct delivery *d, const struct maildir_job *jobs, struct why *whys, size_t count)
+void maildir_deliver(const struct maildir_job *jobs, struct why *whys, size_t count)
 {
-	struct drop *drops = arena_alloc_array(d->arena, count, sizeof(*drops));
-	for (size_t i = 0; drops == NULL && i < count; i++)
-		(void)failure(-ENOMEM, jobs[i].target.directory, &whys[i]);
-	if (drops == NULL)
-		return;
+	struct drop *drops = memory_alloc_array(count, sizeof(*drops));
 	for (size_t i = 0; i < count; i++) {
-		drops[i] = (struct drop){.job = &jobs[i], .now = clock_wall(), .fd = -1};
-		drops[i].error = write_file(&drops[i], d, count > 1);
+		drops[i] = (struct drop){
+		    .job = &jobs[i], .number = i, .now = clock_wall(), .fd = -1};
+		drops[i].error = write_file(&drops[i], count > 1);
 	}
 	for (size_t i = 0; i < count; i++)
 		if (drops[i].error == 0)
@@ -205,4 +203,5 @@ void maildir_deliver(
 	settle_names(drops, count);
 	for (size_t i = 0; i < count; i++)
 		finish(&drops[i], &whys[i]);
+	free(drops);
 }

@@ -4,6 +4,10 @@
 
 #include "deliver/message_copy.h"
 
+/* What is written in one go: what a crash may deliver twice stays bounded. */
+#define MAILDIR_GROUP       50
+#define MAILDIR_GROUP_BYTES (16 * 1024 * 1024)
+
 struct maildir_target {
 	const char *directory;
 	const char *hostname;
@@ -12,19 +16,19 @@ struct maildir_target {
 };
 
 struct maildir_job {
+	struct delivery *delivery; /* its message */
 	size_t recipient;
 	struct maildir_target target;
 };
 
 /*
- * One message into `count` maildirs of one owner, with whose rights this runs
+ * Messages into `count` maildirs of one owner, with whose rights this runs
  * (deliver/as_user.h); they share their syncs. `directory` ends in '/'; it and cur, new,
  * tmp are made when missing (0700). File name: time.V<device>I<inode>M<microseconds>.
  * <host>. The files, 0600, and their names are on stable storage, but for those whose
  * `whys` are set, in the words of postfix: "maildir delivery failed: ..." 4.2.0 or 5.2.0,
  * 5.2.2 over the limit, 4.3.1 without space.
  */
-void maildir_deliver(
-    struct delivery *d, const struct maildir_job *jobs, struct why *whys, size_t count);
+void maildir_deliver(const struct maildir_job *jobs, struct why *whys, size_t count);
 
 #endif

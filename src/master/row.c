@@ -18,34 +18,39 @@
 
 /*
  * How maxproc is to be read. Mostly it bounds clients. Programs that carried many clients
- * a process in Postfix already keep it as a number of processes; those that fork and
- * block for a client carry one.
+ * a process in Postfix already keep it as a number of processes. `most` clients a process
+ * where nobody says otherwise: one where it forks and blocks for a client; some where
+ * only a table blocks, so that a slow one does not hold up all.
  */
-enum program_style { CLIENTS_OF_ALL, ONE_CLIENT, MANY_CLIENTS };
-static const struct {
+#define MOST_OF_VIRTUAL 10
+struct program_style {
 	const char *program;
-	enum program_style style;
-} styles[] = {
-    {"local", ONE_CLIENT},
-    {"virtual", ONE_CLIENT},
-    {"pipe", ONE_CLIENT},
-    {"spawn", ONE_CLIENT},
-    {"qmgr", MANY_CLIENTS},
-    {"pickup", MANY_CLIENTS},
-    {"trivial-rewrite", MANY_CLIENTS},
-    {"proxymap", MANY_CLIENTS},
-    {"tlsmgr", MANY_CLIENTS},
-    {"verify", MANY_CLIENTS},
-    {"anvil", MANY_CLIENTS},
-    {"scache", MANY_CLIENTS},
+	bool processes;
+	uint32_t most; /* 0: service_client_limit */
 };
 
-static enum program_style style_of(const char *program)
+static const struct program_style styles[] = {
+    {"local", false, 1},
+    {"virtual", false, MOST_OF_VIRTUAL},
+    {"pipe", false, 1},
+    {"spawn", false, 1},
+    {"qmgr", true, 0},
+    {"pickup", true, 0},
+    {"trivial-rewrite", true, 0},
+    {"proxymap", true, 0},
+    {"tlsmgr", true, 0},
+    {"verify", true, 0},
+    {"anvil", true, 0},
+    {"scache", true, 0},
+};
+
+static const struct program_style *style_of(const char *program)
 {
+	static const struct program_style usual = {"", false, 0};
 	for (size_t i = 0; i < ARRAY_SIZE(styles); i++)
 		if (strcmp(program, styles[i].program) == 0)
-			return styles[i].style;
-	return CLIENTS_OF_ALL;
+			return &styles[i];
+	return &usual;
 }
 
 /* Services that a master.cf lacks get a row from here, if their program is there. */
@@ -79,9 +84,10 @@ static char *format(const char *a, const char *separator, const char *b)
 static uint32_t client_limit(const struct master_row *source)
 {
 	const char *names[] = {source->name, source->command};
-	int64_t limit = style_of(source->command) == ONE_CLIENT
-	    ? 1
-	    : master.common.service_client_limit;
+	uint32_t most = style_of(source->command)->most;
+	int64_t limit = master.common.service_client_limit;
+	if (most > 0 && limit > most)
+		limit = most;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char *parameter = format(names[i], "_client_limit", "");
 		int64_t value;
@@ -116,7 +122,7 @@ static uint32_t client_total(const struct master_row *source, uint32_t limit)
 	int64_t total = source->maxproc == MASTER_DEFAULT
 	    ? master.params.default_process_limit
 	    : source->maxproc;
-	if (style_of(source->command) == MANY_CLIENTS)
+	if (style_of(source->command)->processes)
 		total = total < INT32_MAX ? total * limit : INT32_MAX;
 	return (uint32_t)(total < INT32_MAX ? total : INT32_MAX);
 }
