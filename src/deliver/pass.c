@@ -17,18 +17,19 @@ static void fail(struct delivery *d, size_t index, const char *status, const cha
 }
 
 static int hand_over(struct delivery *d, size_t index, struct ipc_client *agent,
-    struct delivery_request *request, int64_t deadline)
+    struct str nexthop, int64_t deadline)
 {
 	struct delivery_rcpt *rcpt = &d->recipients[index];
 	struct delivery_recipient recipient = *rcpt->request;
+	struct delivery_request request = d->request;
 	struct delivery_outcome outcome;
-	request->sender = rcpt->sender;
-	request->recipients = &recipient;
-	request->recipients_count = 1;
-	request->flags |= DELIVERY_PASSED_ON;
-	if (rcpt->part)
-		request->flags |= DELIVERY_PART;
-	int error = delivery_client_run(agent, request, deadline, &outcome);
+	if (nexthop.len > 0)
+		request.nexthop = nexthop;
+	request.sender = rcpt->sender;
+	request.recipients = &recipient;
+	request.recipients_count = 1;
+	request.flags |= DELIVERY_PASSED_ON | (rcpt->part ? DELIVERY_PART : 0);
+	int error = delivery_client_run(agent, &request, deadline, &outcome);
 	if (error != 0)
 		return error;
 	rcpt->result = DELIVERY_PASSED;
@@ -51,12 +52,9 @@ void delivery_pass(struct delivery *d, size_t index, struct str target,
 	}
 	log_info("%.*s: passing <%.*s> to transport=%s", STR_ARG(d->request.id),
 	    STR_ARG(d->recipients[index].request->address), transport);
-	struct delivery_request request = d->request;
 	struct ipc_client *agent = service_client_new(common, SERVICE_PRIVATE, transport);
-	if (nexthop.len > 0)
-		request.nexthop = nexthop;
 	int64_t deadline = deadline_after_seconds(common->daemon_timeout);
-	if (hand_over(d, index, agent, &request, deadline) != 0)
+	if (hand_over(d, index, agent, nexthop, deadline) != 0)
 		fail(d, index, "4.3.0", "mail transport unavailable");
 	ipc_client_free(agent);
 }

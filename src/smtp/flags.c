@@ -107,10 +107,10 @@ bool flags_permit(struct delivery *d)
 bool flags_fields(struct delivery *d, struct buf *out)
 {
 	const struct message_style style = {.flags = flags & ~FINAL};
-	struct delivery_rcpt rcpt = d->recipients[0];
-	struct delivery_recipient request = *rcpt.request;
 	if (style.flags == 0)
 		return true;
+	struct delivery_rcpt rcpt = d->recipients[0];
+	struct delivery_recipient request = *rcpt.request;
 	rcpt.request = &request;
 	if (generic_is_set() &&
 	    (!generic_map(rcpt.sender, d->arena, &rcpt.sender) ||
