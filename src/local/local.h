@@ -47,7 +47,9 @@ extern struct local_state local;
 /* A user of this machine; strings in the delivery's arena. */
 struct account {
 	const char *name, *home, *shell;
-	struct as_user user; /* default_privs for root */
+	struct as_user own; /* who writes his mailbox, and reads his .forward file */
+	struct as_user
+	    user; /* who runs commands and writes files; default_privs for root */
 };
 
 struct batch; /* what goes to others as one new message */

@@ -171,6 +171,10 @@ static void before_jail(void)
 {
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
 	const char *locks = state.params.virtual_mailbox_lock;
+	const char *fault = mailbox_limit_fault(
+	    state.params.virtual_mailbox_limit, service_common()->message_size_limit);
+	if (fault != NULL)
+		fatal("configuration error: virtual_mailbox_limit %s", fault);
 	delivery_before_jail(service_common());
 	delivery_filter("virtual_delivery_status_filter",
 	    state.params.virtual_delivery_status_filter);
