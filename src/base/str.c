@@ -106,6 +106,17 @@ int str_compare(struct str a, struct str b)
 	return (a.len > b.len) - (a.len < b.len);
 }
 
+int str_compare_nocase(struct str a, struct str b)
+{
+	for (size_t i = 0; i < a.len && i < b.len; i++) {
+		int order = (unsigned char)ascii_lower(a.p[i]) -
+		    (unsigned char)ascii_lower(b.p[i]);
+		if (order != 0)
+			return order;
+	}
+	return (a.len > b.len) - (a.len < b.len);
+}
+
 static ptrdiff_t index_in(struct str s, const void *found)
 {
 	return found == NULL ? -1 : (const char *)found - s.p;

@@ -38,7 +38,8 @@ bool str_starts(struct str s, struct str prefix);
 bool str_starts_nocase(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_ends_nocase(struct str s, struct str suffix);
-int str_compare(struct str a, struct str b); /* bytewise, for sorting */
+int str_compare(struct str a, struct str b);        /* bytewise, for sorting */
+int str_compare_nocase(struct str a, struct str b); /* ASCII case does not count */
 
 /* Index of the first / last byte `c`, or -1. */
 ptrdiff_t str_find(struct str s, char c);

@@ -40,6 +40,10 @@ TEST(str_compares_with_and_without_case)
 	assert_true(str_compare(STR("a"), STR("b")) < 0);
 	assert_true(str_compare(STR("ab"), STR("a")) > 0);
 	assert_true(str_compare(STR("\xff"), STR("a")) > 0);
+	assert_int_equal(str_compare_nocase(STR("aB"), STR("Ab")), 0);
+	assert_true(str_compare_nocase(STR("B"), STR("a")) > 0);
+	assert_true(str_compare_nocase(STR("\xff"), STR("Z")) > 0);
+	assert_true(str_compare_nocase(STR("a"), STR("AB")) < 0);
 	assert_int_equal(str_compare(null, STR("")), 0);
 }
 

@@ -79,7 +79,8 @@ void message_detect_utf8(struct message *m, struct str text)
 static bool stands_first(const struct cleanup_attribute *a)
 {
 	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context") ||
-	    str_is(a->name, "trace_flags") ||
+	    str_is(a->name, "trace_flags") || str_is(a->name, "sasl_method") ||
+	    str_is(a->name, "sasl_username") ||
 	    (str_is(a->name, "log_message_origin") && str_is(a->value, "local"));
 }
 
@@ -161,7 +162,8 @@ static void write_extracted(struct message *m)
 		if (redirect.len > 0)
 			record_write(&m->out, RECORD_REDIRECT, redirect);
 	}
-	record_attribute(&m->out, "message_id", m->message_id);
+	if (m->message_id.len > 0)
+		record_attribute(&m->out, "message_id", m->message_id);
 	if (m->announces_8bit)
 		record_attribute(&m->out, "encoding", STR("8bit"));
 	bcc_write(m);

@@ -70,51 +70,55 @@ static void end_with_blank(struct copy *c)
 	buf_add_cstr(&c->pending, c->eol);
 }
 
-static void add_address_field(struct copy *c, const char *before, struct str internal)
+static void add_field(struct buf *out, const char *before, struct str internal)
 {
-	buf_add_cstr(&c->pending, before);
-	address_quote(&c->pending, internal);
+	buf_add_cstr(out, before);
+	address_quote(out, internal);
 }
 
-static void add_return_path(struct copy *c, struct str sender)
+static void add_return_path(
+    struct buf *out, struct str sender, const struct message_style *style)
 {
-	const char *null_sender = c->style->null_sender;
-	buf_add_cstr(&c->pending, "Return-Path: <");
-	if (sender.len == 0 && null_sender != NULL)
-		buf_add_cstr(&c->pending, null_sender);
+	buf_add_cstr(out, "Return-Path: <");
+	if (sender.len == 0 && style->null_sender != NULL)
+		buf_add_cstr(out, style->null_sender);
 	else
-		address_quote(&c->pending, sender);
-	buf_printf(&c->pending, ">%s", c->eol);
+		address_quote(out, sender);
+	buf_add_cstr(out, ">");
 }
 
-static void add_from_line(struct copy *c, struct str sender)
+static void add_from_line(
+    struct buf *out, struct str sender, const struct message_style *style)
 {
-	const char *null_sender = c->style->null_sender;
 	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX * 2 + 100);
-	if (sender.len == 0 && null_sender != NULL)
-		sender = str_of(null_sender);
+	if (sender.len == 0 && style->null_sender != NULL)
+		sender = str_of(style->null_sender);
 	message_from_line(&line, sender, clock_wall_seconds());
-	buf_add_str(&c->pending, str_slice(buf_str(&line), 0, line.len - 1));
-	buf_add_cstr(&c->pending, c->eol);
+	buf_add_str(out, str_slice(buf_str(&line), 0, line.len - 1));
 }
 
-static void add_agent_fields(struct copy *c, const struct delivery *d, size_t recipient)
+void message_fields(
+    struct buf *out, const struct delivery_rcpt *rcpt, const struct message_style *style)
 {
-	const struct delivery_rcpt *rcpt = &d->recipients[recipient];
 	struct str original = rcpt->request->original;
-	unsigned flags = c->style->flags;
-	if (flags & COPY_FROM_LINE)
-		add_from_line(c, rcpt->sender);
-	if (flags & COPY_RETURN_PATH)
-		add_return_path(c, rcpt->sender);
+	unsigned flags = style->flags;
+	const char *eol = style->eol != NULL ? style->eol : "\n";
+	if (flags & COPY_FROM_LINE) {
+		add_from_line(out, rcpt->sender, style);
+		buf_add_cstr(out, eol);
+	}
+	if (flags & COPY_RETURN_PATH) {
+		add_return_path(out, rcpt->sender, style);
+		buf_add_cstr(out, eol);
+	}
 	/* Of a list that has an owner it is not told. */
 	if ((flags & COPY_ORIGINAL_TO) && original.len > 0) {
-		add_address_field(c, "X-Original-To: ", original);
-		buf_add_cstr(&c->pending, c->eol);
+		add_field(out, "X-Original-To: ", original);
+		buf_add_cstr(out, eol);
 	}
 	if (flags & COPY_DELIVERED_TO) {
-		add_address_field(c, "Delivered-To: ", rcpt->delivered_to);
-		buf_add_cstr(&c->pending, c->eol);
+		add_field(out, "Delivered-To: ", rcpt->delivered_to);
+		buf_add_cstr(out, eol);
 	}
 }
 
@@ -130,7 +134,7 @@ int64_t message_copy(struct delivery *d, size_t recipient,
 	(void)buf_reserve(&c.pending,
 	    (size_t)d->file.status.st_size < COPY_BUFFER ? (size_t)d->file.status.st_size
 							 : COPY_BUFFER);
-	add_agent_fields(&c, d, recipient);
+	message_fields(&c.pending, &d->recipients[recipient], style);
 	queue_file_content_start(&d->file, &d->envelope);
 	struct str line;
 	bool whole;

@@ -30,6 +30,10 @@ struct message_style {
  * time as ctime(3) has it. */
 void message_from_line(struct buf *out, struct str sender, int64_t wall_seconds);
 
+/* What stands before the message: the lines that the style asks for, each ended. */
+void message_fields(
+    struct buf *out, const struct delivery_rcpt *rcpt, const struct message_style *style);
+
 /* Bytes written to `fd`; -errno; -EBADMSG: the queue file is corrupt; -EFBIG: more than
  * `limit` bytes (0: no limit). Reads only d->file, d->envelope and the recipient. */
 MUST_USE int64_t message_copy(struct delivery *d, size_t recipient,

@@ -196,6 +196,20 @@ static void ended(void *argument, UNUSED pid_t pid, int status)
 
 /* --- what a process says --- */
 
+static void start(struct row *r, uint32_t share);
+
+static bool may_start(const struct row *r)
+{
+	return !master.ending && !r->throttled && !r->stale && !has_room(r);
+}
+
+static void start_next(struct row *r)
+{
+	uint32_t share = may_start(r) ? next_share(r) : 0;
+	if (share > 0)
+		start(r, share);
+}
+
 static void heard(void *argument)
 {
 	struct child *c = argument;
@@ -223,6 +237,8 @@ static void heard(void *argument)
 		children_share(r);
 	else if (c->state == MASTER_CHILD_FULL)
 		look_for_stress(r);
+	else if (c->state == MASTER_CHILD_LEAVING)
+		start_next(r);
 	children_watch(r);
 }
 
@@ -351,7 +367,8 @@ static void raise_shares(struct row *r)
 		if (!is_live(c) || c->share > WIRE_EXCHANGES_MAX - r->limit)
 			continue;
 		c->share += r->limit;
-		c->state = MASTER_CHILD_FREE; /* until it says otherwise */
+		if (c->state != MASTER_CHILD_LEAVING)
+			c->state = MASTER_CHILD_FREE; /* until it says otherwise */
 		child_send_order(c);
 	}
 }
@@ -374,8 +391,7 @@ static void asked_for(void *argument)
 
 void children_watch(struct row *r)
 {
-	bool watch = !master.ending && !r->throttled && !r->stale &&
-	    r->listener_count > 0 && !has_room(r) &&
+	bool watch = may_start(r) && r->listener_count > 0 &&
 	    (r->missing || r->clients == 0 || next_share(r) > 0);
 	if (watch == r->watching)
 		return;

@@ -26,6 +26,7 @@ enum delivery_flags {
 	DELIVERY_TELL_VERIFY =
 	    32, /* of a probe: its outcome goes to verify, not to trace */
 	DELIVERY_DELAY_CLEARED = 8, /* the sender was told of a delay: success too */
+	DELIVERY_PASSED_ON = 64,    /* by another agent, not by the queue manager */
 };
 
 /* Of sendopts: the sender asked for SMTPUTF8 (RFC 6531). */

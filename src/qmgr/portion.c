@@ -123,6 +123,21 @@ static void give_up_reading(struct message *m)
 	m->next_offset = -1;
 }
 
+static int compare(const void *one, const void *other)
+{
+	const struct queue_recipient *a = one, *b = other;
+	struct address_parts x = address_split(a->address), y = address_split(b->address);
+	int by_domain = str_compare_nocase(x.domain, y.domain);
+	return by_domain != 0 ? by_domain : str_compare(x.local, y.local);
+}
+
+/* By domain, then by name: who is named together to one server, and in which order. */
+static void sort(struct portion *p)
+{
+	if (p->count > 1)
+		qsort(p->recipients, p->count, sizeof(*p->recipients), compare);
+}
+
 static struct portion *portion_read(struct message *m, struct queue_file *f)
 {
 	struct portion *p = memory_alloc(sizeof(*p));
@@ -141,6 +156,7 @@ static struct portion *portion_read(struct message *m, struct queue_file *f)
 	if (got >= 0) {
 		p->count = (size_t)got;
 		apply_redirect(m, p);
+		sort(p);
 		m->in_memory += p->count;
 		qmgr.recipients += p->first ? p->count : 0;
 		return p;

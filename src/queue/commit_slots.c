@@ -145,14 +145,8 @@ void commit_slots_close(struct commit_slots *s)
 
 void commit_slots_retire(struct commit_slots *s)
 {
-	struct slot_file *f, *after;
 	s->retired = true;
-	LIST_FOREACH_SAFE (f, after, &s->free, struct slot_file, link) {
-		char path[QUEUE_PLACE_MAX];
-		queue_place_path(path, f->message.place);
-		(void)unlinkat(AT_FDCWD, path, 0);
-		commit_slots_forget(s, f);
-	}
+	close_all(s, &s->free);
 }
 
 /* --- taking --- */

@@ -50,7 +50,8 @@ struct slot_file {
 MUST_USE int commit_slots_open(struct commit_slots **s_r);
 /* NULL is fine. What waits stays where it is. */
 void commit_slots_close(struct commit_slots *s);
-/* The free files are removed, and there will be none any more. */
+/* There will be none any more; the free files are left to whoever takes the directory
+ * next. */
 void commit_slots_retire(struct commit_slots *s);
 
 /* A free slot, locked, empty, mode 0700; or NULL: none is to be had. */

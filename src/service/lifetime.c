@@ -16,13 +16,14 @@
 #define FULL_AFTER_MS  5 /* full for a shorter time is not worth a message to master */
 #define STALE_EVERY_MS 1000
 #define BUSY_POLL_MS   100
+#define LEAVING_PART   8 /* of all its uses are left when the next process is started */
 
 static struct {
 	struct lifetime_hooks hooks;
 	size_t clients;
 	uint64_t uses, max_uses; /* max_uses 0: without end */
 	int64_t max_idle_ms, stale_checked;
-	bool full, told_full, retired, ended;
+	bool full, told_full, leaving, retired, ended;
 	struct run_timer *idle, *full_timer, *watchdog, *busy;
 	struct run_watch *life, *status;
 } life;
@@ -87,7 +88,7 @@ static void watch_master(void)
 
 static void still_full(UNUSED void *argument)
 {
-	if (!life.full || life.told_full || life.retired)
+	if (!life.full || life.told_full || life.leaving || life.retired)
 		return;
 	life.told_full = true;
 	tell_master(MASTER_CHILD_FULL);
@@ -96,7 +97,7 @@ static void still_full(UNUSED void *argument)
 void lifetime_full(bool full)
 {
 	life.full = full;
-	if (life.retired)
+	if (life.leaving || life.retired)
 		return;
 	if (full)
 		run_timer_set(life.full_timer, deadline_after_ms(FULL_AFTER_MS));
@@ -185,13 +186,26 @@ static void watch_idleness(void)
 	    life.idle, idle ? deadline_after_ms(life.max_idle_ms) : CLOCK_NEVER);
 }
 
-void lifetime_client_began(void)
+/* Under load nobody shall wait for the start of the next process. */
+static void count_use(void)
 {
 	life.uses++;
+	if (life.max_uses == 0 || life.retired)
+		return;
+	uint64_t left = life.uses < life.max_uses ? life.max_uses - life.uses : 0;
+	if (left == 0)
+		lifetime_retire("used often");
+	else if (!life.leaving && left <= life.max_uses / LEAVING_PART) {
+		life.leaving = true;
+		tell_master(MASTER_CHILD_LEAVING);
+	}
+}
+
+void lifetime_client_began(void)
+{
 	if (life.clients++ == 0)
 		run_timer_set(life.idle, CLOCK_NEVER);
-	if (life.max_uses != 0 && life.uses >= life.max_uses)
-		lifetime_retire("used often");
+	count_use();
 	if (life.uses != 1 || life.retired)
 		return;
 	/* It works: master need not throttle it, and if it is full, may start the next at

@@ -16,11 +16,13 @@
 enum master_child_state {
 	MASTER_CHILD_FREE = 1, /* takes clients */
 	MASTER_CHILD_FULL,     /* takes none for the moment */
+	MASTER_CHILD_LEAVING,  /* takes some more, but few: the next may be started */
 	MASTER_CHILD_RETIRED,  /* takes no more, finishes what it has */
 };
 
 /* From the daemon: when it has started, at its first client, when full or free again (not
- * for moments of a few milliseconds), and at each client's end once retired. */
+ * for moments of a few milliseconds), some time before it retires by max_use, and at each
+ * client's end once retired. */
 struct master_status {
 	uint32_t state;
 	uint32_t clients; /* now */

@@ -154,12 +154,14 @@ static void on_header_end(UNUSED void *context, UNUSED bool primary)
 static const struct mime_events events = {
     .field = on_field, .header_end = on_header_end, .text = on_text};
 
-static void feed(struct editor *e, struct mime *mime)
+static void feed(struct editor *e, struct str fields, struct mime *mime)
 {
 	struct delivery *d = e->delivery;
 	struct str line;
 	bool whole;
 	int more = 0;
+	while (str_next(&fields, "\n", &line))
+		mime_add_line(mime, line, true);
 	queue_file_content_start(&d->file, &d->envelope);
 	while (e->error == 0 &&
 	    (more = queue_file_content_next(&d->file, &line, &whole)) == 1)
@@ -169,7 +171,8 @@ static void feed(struct editor *e, struct mime *mime)
 	mime_end(mime);
 }
 
-int edit_send(struct session *s, struct delivery *d, struct data_writer *w)
+int edit_send(
+    struct session *s, struct delivery *d, struct str fields, struct data_writer *w)
 {
 	struct editor e = {.delivery = d, .writer = w};
 	bool converts = needs_7bit(s, d);
@@ -180,13 +183,13 @@ int edit_send(struct session *s, struct delivery *d, struct data_writer *w)
 	    .flat = !converts && !edit.structure};
 	if (converts) {
 		struct mime_convert *c = mime_convert_new(&options, &events, &e);
-		feed(&e, mime_convert_input(c));
+		feed(&e, fields, mime_convert_input(c));
 		mime_convert_flush(c);
 		mime_convert_free(c);
 		return e.error;
 	}
 	struct mime *mime = mime_new(&options, &events, &e);
-	feed(&e, mime);
+	feed(&e, fields, mime);
 	mime_free(mime);
 	return e.error;
 }

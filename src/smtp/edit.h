@@ -12,8 +12,10 @@
 void edit_before_jail(void);
 /* Whether anything may have to be changed for this server. */
 bool edit_is_needed(const struct session *s, const struct delivery *d);
-/* Writes the text, all lines ended. 0, the stream's error, -EBADMSG (corrupt file), or
- * -EAGAIN: a table did not answer (logged). */
-MUST_USE int edit_send(struct session *s, struct delivery *d, struct data_writer *w);
+/* Writes the text, `fields` (lines ended by LF) before it, all lines ended. 0, the
+ * stream's error, -EBADMSG (corrupt file), or -EAGAIN: a table did not answer (logged).
+ */
+MUST_USE int edit_send(
+    struct session *s, struct delivery *d, struct str fields, struct data_writer *w);
 
 #endif

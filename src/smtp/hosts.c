@@ -225,7 +225,7 @@ static bool no_address(
 	log_warning("no %s host for %.*s has a valid address record", q->type_name,
 	    STR_ARG(q->name));
 	(void)name_failure(s->why, name, address_type(), status);
-	if (smtp.params.smtp_defer_if_no_mx_address_found)
+	if (q->type == DNS_MX && smtp.params.smtp_defer_if_no_mx_address_found)
 		why_soften(s->why);
 	return false;
 }

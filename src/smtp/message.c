@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "smtp/flags.h"
 #include "smtp/generic.h"
 #include "smtp/smtp.h"
 #include "smtp_wire/capability.h"
@@ -343,6 +344,7 @@ void message_send(struct session *s, struct delivery *d, struct why *why)
 	d->reused = ++s->uses;
 	d->peer = s->host.name;
 	d->passes_notify = (s->capabilities & CAPABILITY_DSN) != 0;
+	d->success = flags_final() && !d->passes_notify ? "delivered" : NULL;
 	if (t.sent == NULL)
 		(void)why_later(why, "4.3.0", "out of memory for this request");
 	if (t.sent == NULL || !map_addresses(&t)) {

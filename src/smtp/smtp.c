@@ -14,9 +14,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "deliver/pass.h"
 #include "lmtp_params.h"
 #include "service/owner.h"
 #include "smtp/edit.h"
+#include "smtp/flags.h"
 #include "smtp/generic.h"
 #include "smtp/lookup.h"
 #include "smtp/source.h"
@@ -165,8 +167,24 @@ static void blame_parameter(struct course *c, const char *parameter)
 	(void)why_later(&c->why, "4.3.5", "%s", buf_cstr(&text));
 }
 
+/* We are the best exchanger of a domain that is not ours: best_mx_transport takes all who
+ * are left. Once, as it may lead back here. */
+static bool pass(struct course *c)
+{
+	struct delivery *d = c->delivery;
+	struct str target = str_of(smtp.params.best_mx_transport);
+	if (target.len == 0 || (d->request.flags & DELIVERY_PASSED_ON) != 0)
+		return false;
+	if (!delivery_retry(d))
+		return true;
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].result == DELIVERY_PENDING)
+			delivery_pass(d, i, target, service_common());
+	return true;
+}
+
 /* No host is known. A name that does not exist ends it only when no next hop is left. */
-static void nowhere_to_go(struct course *c, struct str nexthop, bool last)
+static void nowhere_to_go(struct course *c, struct str nexthop, bool looped, bool last)
 {
 	if (!why_is_later(&c->why) &&
 	    str_equal_nocase(nexthop, str_of(smtp.params.relayhost)))
@@ -174,6 +192,8 @@ static void nowhere_to_go(struct course *c, struct str nexthop, bool last)
 	else if (!why_is_later(&c->why) &&
 	    str_equal_nocase(nexthop, str_of(smtp.params.smtp_fallback_relay)))
 		blame_parameter(c, "smtp_fallback_relay");
+	else if (looped && pass(c))
+		return;
 	else if (!last && strcmp(c->why.status, "5.4.4") == 0)
 		why_soften(&c->why);
 	if (delivery_retry(c->delivery))
@@ -214,8 +234,9 @@ static void try_destination(struct course *c, struct str nexthop, bool last)
 		c->looped = c->looped || list->holds_us;
 		try_hosts(c, nexthop, list, used.len > 0 ? &used : NULL);
 	} else {
-		c->looped = c->looped || (list != NULL && list->holds_us);
-		nowhere_to_go(c, nexthop, last || c->looped);
+		bool looped = list != NULL && list->holds_us;
+		c->looped = c->looped || looped;
+		nowhere_to_go(c, nexthop, looped, last || c->looped);
 	}
 }
 
@@ -255,6 +276,10 @@ static void deliver(struct delivery *d)
 	    .delivery = d, .needs_utf8 = needs_utf8(d), .relay = BUF_INIT(2048)};
 	struct str rest = d->request.nexthop, nexthop;
 	struct str fallback = str_of(smtp.params.smtp_fallback_relay);
+	if (!flags_permit(d)) {
+		buf_free(&c.relay);
+		return;
+	}
 	why_init(&c.why);
 	(void)why_later(&c.why, "4.3.5", "no next hop given");
 	while (anybody_left(d) && str_next(&rest, " \t\r\n,", &nexthop))
@@ -285,6 +310,7 @@ static void before_jail(void)
 	session_cache_before_jail();
 	generic_before_jail();
 	edit_before_jail();
+	flags_before_jail();
 	smtp.own = memory_alloc_array(OWN_ADDRESSES_MAX, sizeof(*smtp.own));
 	const struct common_params *common = service_common();
 	lookup_before_jail();
@@ -309,6 +335,7 @@ static const struct service smtp_service = {
     .params = smtp_param_table,
     .values = &smtp.params,
     .sandbox = SANDBOX_NET,
+    .attributes = true,
     .before_jail = before_jail,
     .started = started,
     .exchange = exchange,

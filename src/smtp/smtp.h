@@ -13,7 +13,9 @@
  *	envelope.c   the commands that name sender and recipients
  *	message.c    one message over a session: MAIL, RCPT, DATA
  *	text.c       what follows DATA; edit.c changes it on the way, generic.c addresses
+ *	flags.c      flags= of the row: fields before the text, notices of success
  *	trouble.c    the words for what went wrong
+ *	hosts_fuzz.c, reply_fuzz.c  any bytes as answers and replies
  *
  * Many deliveries run in one process, a fiber each.
  */

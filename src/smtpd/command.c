@@ -5,6 +5,8 @@
 const struct command_row command_rows[] = {
     {"HELO", "HELO", command_helo, COMMAND_JUNK | COMMAND_BEGINS_ANEW},
     {"EHLO", "EHLO", command_ehlo, COMMAND_JUNK | COMMAND_BEGINS_ANEW},
+    {"XCLIENT", "XCLIENT", command_xclient, COMMAND_PIPELINED | COMMAND_BEGINS_ANEW},
+    {"XFORWARD", "XFORWARD", command_xforward, COMMAND_PIPELINED},
     {"STARTTLS", "STARTTLS", command_not_built, 0},
     {"AUTH", "AUTH", command_no_auth, 0},
     {"MAIL", "MAIL", command_mail, COMMAND_PIPELINED},
@@ -17,8 +19,6 @@ const struct command_row command_rows[] = {
     {"VRFY", "VRFY", command_vrfy, COMMAND_JUNK},
     {"ETRN", "ETRN", command_etrn, COMMAND_JUNK},
     {"QUIT", "QUIT", command_quit, COMMAND_LAST_WORD},
-    {"XCLIENT", "XCLIENT", command_no_authority, 0},
-    {"XFORWARD", "XFORWARD", command_no_authority, 0},
     {"HELP", "HELP", command_help, 0},
     {"", "UNKNOWN", command_unknown, 0},
 };

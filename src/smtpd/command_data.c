@@ -53,30 +53,29 @@ static void attribute(struct attributes *a, const char *name, struct str value)
 /* In the order of Postfix's queue files. */
 static void add_attributes(struct session *s, struct attributes *a)
 {
-	const struct net_address *local = &s->client->local;
-	struct arena *arena = s->transaction->arena;
-	CLEANUP(buf_free) struct buf server = BUF_INIT(NET_ADDRESS_TEXT_MAX * 4);
-	net_address_add_text(&server, local);
-	attribute(a, "log_ident", session_queue_id(s));
-	attribute(a, "rewrite_context", s->completes ? STR("local") : STR("remote"));
+	struct origin origin = origin_of(s);
+	attribute(a, "log_ident", origin.ident);
+	attribute(
+	    a, "rewrite_context", origin_completes(s) ? STR("local") : STR("remote"));
+	attribute(a, "sasl_method", s->login.len > 0 ? STR("XCLIENT") : STR_EMPTY);
+	attribute(a, "sasl_username", s->login);
 	attribute(a, "encoding", s->transaction->body_8bit ? STR("8bit") : STR_EMPTY);
-	attribute(a, "log_client_name", s->name);
-	attribute(a, "log_client_address", s->address);
-	attribute(a, "log_client_port", s->port);
-	attribute(a, "log_message_origin", s->client_text);
-	attribute(a, "log_helo_name", s->helo);
-	attribute(a, "log_protocol_name", str_of(session_protocol(s)));
+	attribute(a, "log_client_name", origin.name);
+	attribute(a, "log_client_address", origin.address);
+	attribute(a, "log_client_port", origin.port);
+	attribute(a, "log_message_origin", origin.client);
+	attribute(a, "log_helo_name", origin.helo);
+	attribute(a, "log_protocol_name", origin.protocol);
 	attribute(a, "client_name", s->name);
 	attribute(a, "reverse_client_name", s->reverse_name);
 	attribute(a, "client_address", s->address);
 	attribute(a, "client_port", s->port);
-	attribute(a, "server_address", arena_str(arena, buf_str(&server)));
-	attribute(
-	    a, "server_port", str_of(arena_printf(arena, "%u", net_address_port(local))));
+	attribute(a, "server_address", s->server_address);
+	attribute(a, "server_port", s->server_port);
 	attribute(a, "helo_name", s->helo);
 	attribute(a, "protocol_name", str_of(session_protocol(s)));
 	attribute(a, "client_address_type",
-	    net_address_family(&s->client->peer) == AF_INET6 ? STR("10") : STR("2"));
+	    net_address_family(&s->peer) == AF_INET6 ? STR("10") : STR("2"));
 }
 
 static int begin(struct session *s)
@@ -93,7 +92,7 @@ static int begin(struct session *s)
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | smtpd.receive_flags |
-		(s->completes ? CLEANUP_COMPLETE : 0) |
+		(origin_completes(s) ? CLEANUP_COMPLETE : 0) |
 		cleanup_detect_utf8(
 		    service_common()->smtputf8_autodetect_classes, "smtpd"),
 	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,

@@ -26,7 +26,6 @@ void command_helo(struct session *s, struct str arguments)
 {
 	if (!set_helo(s, arguments, "HELO"))
 		return;
-	s->esmtp = false;
 	if (restriction_refuses_early(s, STAGE_HELO))
 		return;
 	session_reply(s, 250, "", "%s", service_common()->myhostname);
@@ -43,6 +42,10 @@ static uint32_t announced(const struct session *s)
 		all |= CAPABILITY_VRFY;
 	if (s->verp_allowed)
 		all |= CAPABILITY_XVERP;
+	if (s->xclient_allowed)
+		all |= CAPABILITY_XCLIENT;
+	if (s->xforward_allowed)
+		all |= CAPABILITY_XFORWARD;
 	return all & ~smtpd.discard_keywords;
 }
 
@@ -51,6 +54,10 @@ static void add_keyword(struct buf *out, enum capability_index i)
 	buf_add_cstr(out, capability_keyword(i));
 	if (i == CAPABILITY_INDEX_SIZE && service_common()->message_size_limit > 0)
 		buf_printf(out, " %lld", (long long)service_common()->message_size_limit);
+	if (i == CAPABILITY_INDEX_XCLIENT)
+		client_attribute_names(&client_attribute_xclient, out);
+	if (i == CAPABILITY_INDEX_XFORWARD)
+		client_attribute_names(&client_attribute_xforward, out);
 }
 
 void command_ehlo(struct session *s, struct str arguments)

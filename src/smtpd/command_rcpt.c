@@ -115,7 +115,10 @@ static bool have_queue_id(struct session *s)
 		    s, NOTICE_RESOURCE, 451, "4.3.0", "Error: queue file write error");
 		return false;
 	}
-	log_info("%s: client=%.*s", submission_id(t->message), STR_ARG(s->client_text));
+	CLEANUP(buf_free) struct buf more = BUF_INIT(2048);
+	origin_describe(s, &more);
+	log_info("%s: client=%.*s%s", submission_id(t->message), STR_ARG(s->client_text),
+	    buf_cstr(&more));
 	return true;
 }
 

@@ -90,8 +90,3 @@ void command_no_auth(struct session *s, UNUSED struct str arguments)
 {
 	session_error(s, 503, "5.5.1", "Error: authentication not enabled");
 }
-
-void command_no_authority(struct session *s, UNUSED struct str arguments)
-{
-	session_error(s, 550, "5.7.0", "Error: insufficient authorization");
-}

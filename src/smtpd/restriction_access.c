@@ -337,10 +337,8 @@ static enum verdict check_client_access(struct evaluation *e, const struct restr
 {
 	const struct session *s = e->session;
 	enum verdict verdict = VERDICT_DUNNO;
-	if (!str_is(s->name, "unknown") &&
-	    ask_domain(e, r, NEEDS_NOTHING, s->name, &verdict))
-		return verdict;
-	(void)ask_address(e, r, s->address, &verdict);
+	if (!ask_domain(e, r, NEEDS_NOTHING, s->name, &verdict))
+		(void)ask_address(e, r, s->address, &verdict);
 	return verdict;
 }
 

@@ -54,11 +54,11 @@ static enum verdict permit_inet_interfaces(
 	return e->session->own ? VERDICT_OK : VERDICT_DUNNO;
 }
 
-/* Nobody is authenticated until SASL is built, so nobody is permitted by it. */
+/* By XCLIENT so far. */
 static enum verdict permit_authenticated(
-    UNUSED struct evaluation *e, UNUSED const struct restriction *r)
+    struct evaluation *e, UNUSED const struct restriction *r)
 {
-	return VERDICT_DUNNO;
+	return e->session->login.len > 0 ? VERDICT_OK : VERDICT_DUNNO;
 }
 
 enum destination { DESTINATION_OURS, DESTINATION_ELSEWHERE, DESTINATION_UNKNOWN };

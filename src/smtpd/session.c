@@ -4,14 +4,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "dns/lookup.h"
 #include "mail/log_lines.h"
 #include "mail/reply.h"
 #include "run/fiber.h"
 #include "smtpd/smtpd.h"
 
-#define REPLY_MAX      4096
-#define NAME_LOOKUP_MS 10000
+#define REPLY_MAX 4096
 
 const char *session_protocol(const struct session *s)
 {
@@ -170,68 +168,6 @@ static int flush(struct session *s)
 	return stream_flush(s->stream);
 }
 
-static void look_up_name(struct session *s, struct buf *name_r, struct buf *reverse_r)
-{
-	const char *trouble = NULL;
-	(void)dns_verified_name(&s->client->peer, name_r, reverse_r, &trouble,
-	    deadline_after_ms(NAME_LOOKUP_MS));
-	if (reverse_r->len > 0 && name_r->len == 0)
-		log_warning("hostname %s does not resolve to address %.*s%s%s",
-		    buf_cstr(reverse_r), STR_ARG(s->address), trouble != NULL ? ": " : "",
-		    trouble != NULL ? trouble : "");
-}
-
-/* Name and address of the client; the name counts only when it leads back to the address.
- */
-static void identify(struct session *s)
-{
-	struct net_address *peer = &s->client->peer;
-	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf name = BUF_INIT(DNS_NAME_MAX + 1);
-	CLEANUP(buf_free) struct buf reverse = BUF_INIT(DNS_NAME_MAX + 1);
-	net_address_unmap(peer);
-	if (net_address_family(peer) == AF_UNIX || peer->len == 0)
-		buf_add_cstr(&text, "127.0.0.1");
-	else
-		net_address_add_text(&text, peer);
-	s->address = arena_str(s->arena, buf_str(&text));
-	if (service_stands_alone()) {
-		buf_add_cstr(&name, "localhost");
-		buf_add_cstr(&reverse, "localhost");
-	} else if (smtpd.params.smtpd_peername_lookup)
-		look_up_name(s, &name, &reverse);
-	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
-	s->reverse_name =
-	    reverse.len > 0 ? arena_str(s->arena, buf_str(&reverse)) : STR("unknown");
-	s->port = str_of(arena_printf(s->arena, "%u", net_address_port(peer)));
-	s->client_text = str_of(
-	    arena_printf(s->arena, "%.*s[%.*s]", STR_ARG(s->name), STR_ARG(s->address)));
-}
-
-static bool is_own_address(const struct net_address *a)
-{
-	for (size_t i = 0; i < smtpd.own_address_count; i++)
-		if (net_address_equal_host(&smtpd.own_addresses[i].address, a))
-			return true;
-	return false;
-}
-
-static void classify(struct session *s)
-{
-	const struct net_address *peer = &s->client->peer;
-	if (service_stands_alone()) {
-		s->trusted = s->own = s->completes = s->bare_newline_allowed = true;
-		return;
-	}
-	s->trusted = match_list_host(smtpd.mynetworks, s->name, peer) == TABLE_FOUND;
-	s->own = is_own_address(peer);
-	s->completes = header_rewriting_wanted(smtpd.header_rewriting, s);
-	s->verp_allowed = smtpd.verp_clients != NULL &&
-	    match_list_host(smtpd.verp_clients, s->name, peer) == TABLE_FOUND;
-	s->bare_newline_allowed =
-	    match_list_host(smtpd.bare_newline_exclusions, s->name, peer) == TABLE_FOUND;
-}
-
 /* Which word for the state a broken session was in. */
 static const char *last_word(const struct session *s)
 {
@@ -281,6 +217,11 @@ static void broken(struct session *s, int error)
 	s->end = SESSION_CLOSE;
 }
 
+static bool has_input(const struct session *s)
+{
+	return stream_pending(s->stream, !stream_is_drained(s->stream)) > 0;
+}
+
 /* RFC 2920: only some commands may be followed before their reply was read. */
 static bool is_out_of_sync(struct session *s, const struct command_row *row)
 {
@@ -289,7 +230,7 @@ static bool is_out_of_sync(struct session *s, const struct command_row *row)
 		return false;
 	if (s->esmtp && (row->flags & COMMAND_PIPELINED))
 		return false;
-	return stream_pending(s->stream, !stream_is_drained(s->stream)) > 0;
+	return has_input(s);
 }
 
 static void refuse_pipelining(struct session *s)
@@ -398,6 +339,7 @@ static void run_command(struct session *s, const struct smtp_command *c)
 		note_command(s, row);
 	s->last_command = row;
 	s->command_failed = s->message_ended = false;
+	bool text = !service_common()->smtputf8_enable || str_is_utf8(buf_str(&s->line));
 	if (c->bare_lf && session_forbids_bare_newline(s))
 		refuse_bare_newline_command(s);
 	else if (c->verb.len == 0)
@@ -407,13 +349,13 @@ static void run_command(struct session *s, const struct smtp_command *c)
 		    STR_ARG(s->client_text));
 	else if (is_forbidden(c))
 		refuse_forbidden(s);
-	else if (service_common()->smtputf8_enable && !str_is_utf8(buf_str(&s->line)))
+	else if (!text)
 		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");
 	else if (is_out_of_sync(s, row))
 		refuse_pipelining(s);
 	else
 		row->handle(s, c->arguments);
-	if (c->verb.len > 0)
+	if (c->verb.len > 0 && text)
 		count_command(&s->counts[row - command_rows], !s->command_failed);
 	if ((row->flags & COMMAND_JUNK) &&
 	    s->junk++ > (unsigned)smtpd.params.smtpd_junk_command_limit)
@@ -498,13 +440,16 @@ static void log_disconnect(const struct session *s)
 	log_info("disconnect from %.*s%s", STR_ARG(s->client_text), buf_cstr(&counts));
 }
 
-/* A client that may not connect at all hears so at its first recipient, or here. */
-static void greet(struct session *s)
+void session_greet(struct session *s)
 {
-	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
-	if (s->denied)
+	if (s->last_command != NULL && smtpd.params.smtpd_forbid_unauth_pipelining &&
+	    has_input(s)) {
+		refuse_pipelining(s);
 		return;
-	session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
+	}
+	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
+	if (!s->denied)
+		session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
 }
 
 void session_serve(struct service_client *client)
@@ -516,15 +461,15 @@ void session_serve(struct service_client *client)
 	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
 	if (smtpd.notify != 0)
 		s.transcript = transcript_new();
-	identify(&s);
-	classify(&s);
+	identity_find(&s);
 	log_info("connect from %.*s", STR_ARG(s.client_text));
-	greet(&s);
+	session_greet(&s);
 	converse(&s);
 	transaction_end(&s);
 	transcript_send(&s, s.broken_by);
 	log_disconnect(&s);
 	transcript_free(s.transcript);
+	origin_forget(&s);
 	free(s.counts);
 	buf_free(&s.line);
 	arena_free(s.arena);

@@ -69,6 +69,12 @@ static void open_own_addresses(void)
 		smtpd.own_address_count = (size_t)count;
 }
 
+/* Clients that may do more than others: most often nobody. */
+static struct match_list *open_clients(const char *title, const char *value)
+{
+	return value[0] == '\0' ? NULL : match_list_open(title, value, MATCH_HOSTS, 0);
+}
+
 /* What says who may send to whom. */
 static void open_access(void)
 {
@@ -80,9 +86,12 @@ static void open_access(void)
 	smtpd.bare_newline_exclusions =
 	    match_list_open("smtpd_forbid_bare_newline_exclusions",
 		p->smtpd_forbid_bare_newline_exclusions, MATCH_HOSTS, 0);
-	if (p->smtpd_authorized_verp_clients[0] != '\0')
-		smtpd.verp_clients = match_list_open("smtpd_authorized_verp_clients",
-		    p->smtpd_authorized_verp_clients, MATCH_HOSTS, 0);
+	smtpd.verp_clients = open_clients(
+	    "smtpd_authorized_verp_clients", p->smtpd_authorized_verp_clients);
+	smtpd.xclient_hosts = open_clients(
+	    "smtpd_authorized_xclient_hosts", p->smtpd_authorized_xclient_hosts);
+	smtpd.xforward_hosts = open_clients(
+	    "smtpd_authorized_xforward_hosts", p->smtpd_authorized_xforward_hosts);
 	smtpd.local_recipients =
 	    maps_open("local_recipient_maps", p->local_recipient_maps, TABLE_FOLD);
 	smtpd.relay_recipients =
@@ -100,11 +109,11 @@ static void open_access(void)
 		log_warning("cannot read the resolver's configuration");
 }
 
-static bool takes_unknown_recipients(void)
+static bool has_word(const char *list, const char *wanted)
 {
-	struct str rest = str_of(smtpd.params.receive_override_options), word;
+	struct str rest = str_of(list), word;
 	while (str_next(&rest, " \t\r\n,", &word))
-		if (str_is_nocase(word, "no_unknown_recipient_checks"))
+		if (str_is_nocase(word, wanted))
 			return true;
 	return false;
 }
@@ -119,7 +128,10 @@ static void before_jail(void)
 	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
 	if (!service_stands_alone())
 		smtpd.notify = transcript_classes(p->notify_classes);
-	smtpd.takes_unknown_recipients = takes_unknown_recipients();
+	smtpd.takes_unknown_recipients =
+	    has_word(p->receive_override_options, "no_unknown_recipient_checks");
+	smtpd.ipv6 = has_word(common->inet_protocols, "all") ||
+	    has_word(common->inet_protocols, "ipv6");
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =
 	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);

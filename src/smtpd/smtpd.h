@@ -3,6 +3,8 @@
  *
  *	smtpd.c                main: tables, services
  *	session.c              one client: greeting, command loop, errors, farewell
+ *	identity.c             who the client is
+ *	origin.c               where its mail comes from
  *	command.c              the table of commands
  *	command_*.c            their handlers
  *	restriction.c          restriction lists: compiled at start, evaluated
@@ -23,6 +25,7 @@
 #include "mail/dsn.h"
 #include "net/stream.h"
 #include "service/service.h"
+#include "smtp_wire/client_attribute.h"
 #include "smtp_wire/command.h"
 #include "smtp_wire/data.h"
 #include "smtpd/submission.h"
@@ -58,7 +61,9 @@ struct smtpd_state {
 	struct rewrite_client *rewrite;
 	struct ipc_client *flush, *verify;
 	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
-	struct match_list *verp_clients; /* NULL: nobody */
+	struct match_list *verp_clients, *xclient_hosts,
+	    *xforward_hosts; /* NULL: nobody */
+	bool ipv6;           /* inet_protocols */
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
 	    *virtual_mailboxes, *canonicals, *recipient_canonicals;
 	struct restriction_list *restrictions[STAGE_COUNT];
@@ -115,16 +120,21 @@ struct session {
 	struct stream *stream;
 	struct buf line;
 	struct arena *arena; /* helo and names */
-	struct str name, reverse_name, address,
-	    port;               /* name "unknown" when not verified */
-	struct str client_text; /* "host[addr]" */
-	struct str helo;        /* empty before HELO */
+	/* By the connection or by XCLIENT: "unknown" where it is not known, or, of a
+	 * name, not verified. */
+	struct net_address peer; /* without one when its address is not known */
+	struct str name, reverse_name, address, port, server_address, server_port;
+	struct str logged_address;           /* the address as RFC 5321 4.1.3 tags it */
+	struct str client_text;              /* "host[addr]" */
+	struct str helo;                     /* empty before HELO */
+	struct str login;                    /* by XCLIENT; empty: nobody */
+	struct client_attributes *forwarded; /* by XFORWARD, for one message, or NULL */
 	bool esmtp;
 	bool denied; /* may not connect: hears so at each command (smtpd_delay_reject =
 			no) */
-	bool trusted, own; /* in mynetworks; this machine itself */
+	bool trusted, own; /* in mynetworks; connected from this machine itself */
 	bool completes;    /* headers of its mail (local_header_rewrite_clients) */
-	bool bare_newline_allowed, verp_allowed;
+	bool bare_newline_allowed, verp_allowed, xclient_allowed, xforward_allowed;
 	bool message_ended; /* by the last command, however: a client may leave then */
 	struct transaction *transaction; /* NULL outside one */
 	unsigned errors, junk;
@@ -139,6 +149,9 @@ struct session {
 
 /* --- session.c --- */
 void session_serve(struct service_client *client);
+/* The banner, at the beginning and after XCLIENT. With smtpd_delay_reject = no it is the
+ * refusal of a client that may not connect at all. */
+void session_greet(struct session *s);
 /* The time of what is read or written next: smtpd_timeout for each wait, or with
  * smtpd_per_request_deadline for all of it, as stream_set_limit counts. */
 void session_limit(struct session *s, int64_t least_rate);
@@ -176,6 +189,26 @@ void session_log_bad_address(
 void session_log_action(const struct session *s, const char *action, const char *where,
     struct str text, const struct str *recipient);
 
+/* --- identity.c --- */
+void identity_find(struct session *s);
+/* XCLIENT: name, address and ports stay as they are where nothing else is said; HELO and
+ * login are forgotten. */
+void identity_assume(struct session *s, const struct client_attributes *said);
+
+/* --- origin.c --- */
+/* Borrowed from the session, the transaction and what XFORWARD said. */
+struct origin {
+	struct str ident, name, address, port, client, helo, protocol;
+};
+struct origin origin_of(const struct session *s); /* within a transaction */
+/* ", sasl_method=XCLIENT, ..., orig_queue_id=..., orig_client=...": what the log says
+ * behind the client; nothing for most. */
+void origin_describe(const struct session *s, struct buf *out);
+/* Whether the headers of the next message are completed with our domains. */
+bool origin_completes(const struct session *s);
+void origin_take(struct session *s, const struct client_attributes *said);
+void origin_forget(struct session *s);
+
 /* --- header_rewriting.c --- */
 struct header_rewriting *header_rewriting_open(void);
 bool header_rewriting_changed(const struct header_rewriting *r);
@@ -183,7 +216,8 @@ bool header_rewriting_wanted(const struct header_rewriting *r, const struct sess
 
 /* --- transaction.c --- */
 struct transaction *transaction_new(void);
-/* Cancels what is not finished. The one way a transaction ends. */
+/* Cancels what is not finished, and forgets what XFORWARD said of it. The one way a
+ * transaction ends. */
 void transaction_end(struct session *s);
 
 /* --- command.c --- */
@@ -218,7 +252,8 @@ void command_quit(struct session *s, struct str arguments);
 void command_unknown(struct session *s, struct str arguments);
 void command_not_built(struct session *s, struct str arguments);
 void command_no_auth(struct session *s, struct str arguments);
-void command_no_authority(struct session *s, struct str arguments);
+void command_xclient(struct session *s, struct str arguments);
+void command_xforward(struct session *s, struct str arguments);
 
 /* --- recipient.c --- */
 /* 0 or -errno (the resolver did not answer). Strings live in `a`. */

@@ -14,6 +14,7 @@ struct transaction *transaction_new(void)
 void transaction_end(struct session *s)
 {
 	struct transaction *t = s->transaction;
+	origin_forget(s);
 	if (t == NULL)
 		return;
 	s->transaction = NULL;

@@ -157,10 +157,10 @@ def test_without_pipelining_and_with_8_bit(store):
 def test_100_recipients_with_mixed_replies(store):
     server, _ = store("lmtp_destination_recipient_limit = 100",
                       data_end=replies(*[f"250 2.0.0 n{i}" if i % 3 else f"450 4.2.0 n{i}" for i in range(100)]))
-    submit(server, *[f"u{i}" for i in range(100)])
+    submit(server, *[f"u{i:02}" for i in range(100)])
     server.wait_log(r"to=<u\d+@store\.test>", count=100)
     for i in range(100):
-        line = outcome(server, f"u{i}")
+        line = outcome(server, f"u{i:02}")
         assert f"(250 2.0.0 n{i})" in line if i % 3 else f"said: 450 4.2.0 n{i} (in" in line
 
 
