@@ -138,7 +138,9 @@ MUST_USE enum table_result account_by_uid(
 /* default_privs. False: `why`. */
 MUST_USE bool account_nobody(struct as_user *user_r, struct why *why);
 
-/* destination.c: "|command", /file. */
+/* destination.c: "|command", /file; and what all mailboxes and files of local share: the
+ * caller adds whose and what it is. */
+void mailbox_target_fill(const char *path, struct mailbox_target *target);
 void command_deliver(
     const struct member *m, const struct account *account, struct str command);
 void file_deliver(const struct member *m, struct str path);

@@ -234,30 +234,14 @@ static int biff(const char *path)
 static void fill_job(const struct account *account, const char *path, struct forward *f,
     struct mailbox_job *job)
 {
-	const struct local_params *p = &local.params;
-	unsigned flags = COPY_RETURN_PATH;
-	if (p->enable_original_recipient)
-		flags |= COPY_ORIGINAL_TO;
-	if (local.prepend & PREPEND_FILE)
-		flags |= COPY_DELIVERED_TO;
 	*job = (struct mailbox_job){.found = &f->report};
-	job->target = (struct mailbox_target){
-	    .path = path,
-	    .user = account->name,
-	    .owner = account->own,
-	    .spool = is_spooled(),
-	    .hostname = service_common()->myhostname,
-	    .copy_flags = flags,
-	    .limit = p->mailbox_size_limit,
-	    .locks = {.styles = local.lock_styles,
-		.attempts = p->deliver_lock_attempts,
-		.delay = p->deliver_lock_delay,
-		.stale = p->stale_lock_time},
-	    .strict_ownership = p->strict_mailbox_ownership,
-	    .biff = biff(path),
-	    .seconds = p->command_time_limit,
-	    .first = f->files.count > 0 ? &f->files : NULL,
-	};
+	mailbox_target_fill(path, &job->target);
+	job->target.user = account->name;
+	job->target.owner = account->own;
+	job->target.spool = is_spooled();
+	job->target.strict_ownership = local.params.strict_mailbox_ownership;
+	job->target.biff = biff(path);
+	job->target.first = f->files.count > 0 ? &f->files : NULL;
 }
 
 static bool found_file(const struct forward *f, const struct mailbox_job *job)

@@ -4,8 +4,9 @@
  *
  * Reads from strangers: recipient addresses and, through queue files, message content;
  * content is read only in a child with the mailbox's rights. Runs with effective uid
- * mail_owner; root is effective only around fork and setuid. Must not be jailed. If it
- * died, the message would be delivered again.
+ * mail_owner; root is effective only around fork and setuid. Must not be jailed. Carries
+ * some deliveries at a time: only tables block it, maildirs share syncs
+ * (deliver/scribe.h). If it died, the message would be delivered again.
  */
 #include <string.h>
 
