@@ -471,6 +471,15 @@ void mailbox_deliver(struct delivery *d, struct mailbox_job *jobs, size_t count)
 	}
 }
 
+const char *mailbox_limit_fault(int64_t limit, int64_t message_limit)
+{
+	if (limit <= 0)
+		return NULL;
+	if (message_limit <= 0)
+		return "is limited but message_size_limit is unlimited";
+	return limit < message_limit ? "is smaller than message_size_limit" : NULL;
+}
+
 const char *mailbox_text(const struct delivery *d, const struct mailbox_target *target)
 {
 	bool maildir = is_maildir(target->path);

@@ -63,6 +63,10 @@ struct mailbox_job {
  */
 void mailbox_deliver(struct delivery *d, struct mailbox_job *jobs, size_t count);
 
+/* NULL, or what is wrong with a limit of mailboxes beside message_size_limit (bytes, 0:
+ * none): it must not be the smaller one. */
+const char *mailbox_limit_fault(int64_t limit, int64_t message_limit);
+
 /* What the log shows: "delivered to mailbox", "delivers to maildir" (for a probe). */
 const char *mailbox_text(const struct delivery *d, const struct mailbox_target *target);
 

@@ -120,21 +120,15 @@ static const char *path_of(const struct member *m, struct str text)
 	return arena_cstr(a, text);
 }
 
-static void deliver_to_file(
-    const struct member *m, size_t outcome, const char *path, const struct as_user *user)
+void mailbox_target_fill(const char *path, struct mailbox_target *target)
 {
-	struct delivery *d = m->tree->delivery;
 	const struct local_params *p = &local.params;
-	CLEANUP(buf_free) struct buf shown = BUF_INIT(WHY_TEXT_MAX);
 	unsigned flags = COPY_RETURN_PATH;
 	if (p->enable_original_recipient)
 		flags |= COPY_ORIGINAL_TO;
 	if (local.prepend & PREPEND_FILE)
 		flags |= COPY_DELIVERED_TO;
-	struct mailbox_job job = {.recipient = outcome};
-	job.target = (struct mailbox_target){.path = path,
-	    .file = true,
-	    .owner = *user,
+	*target = (struct mailbox_target){.path = path,
 	    .hostname = service_common()->myhostname,
 	    .copy_flags = flags,
 	    .limit = p->mailbox_size_limit,
@@ -143,6 +137,17 @@ static void deliver_to_file(
 		.delay = p->deliver_lock_delay,
 		.stale = p->stale_lock_time},
 	    .seconds = p->command_time_limit};
+}
+
+static void deliver_to_file(
+    const struct member *m, size_t outcome, const char *path, const struct as_user *user)
+{
+	struct delivery *d = m->tree->delivery;
+	CLEANUP(buf_free) struct buf shown = BUF_INIT(WHY_TEXT_MAX);
+	struct mailbox_job job = {.recipient = outcome};
+	mailbox_target_fill(path, &job.target);
+	job.target.file = true;
+	job.target.owner = *user;
 	why_init(&job.why);
 	mailbox_deliver(d, &job, 1);
 	buf_add_cstr(&shown, mailbox_text(d, &job.target));

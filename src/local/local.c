@@ -167,6 +167,10 @@ static void before_jail(void)
 {
 	const struct local_params *p = &local.params;
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
+	const char *fault = mailbox_limit_fault(
+	    p->mailbox_size_limit, service_common()->message_size_limit);
+	if (fault != NULL)
+		fatal("configuration error: mailbox_size_limit %s", fault);
 	delivery_before_jail(service_common());
 	delivery_filter("local_delivery_status_filter", p->local_delivery_status_filter);
 	local.propagate = bits_of(p->propagate_unmatched_extensions, origin_words);

@@ -47,7 +47,9 @@ extern struct local_state local;
 /* A user of this machine; strings in the delivery's arena. */
 struct account {
 	const char *name, *home, *shell;
-	struct as_user user; /* default_privs for root */
+	struct as_user own; /* who writes his mailbox, and reads his .forward file */
+	struct as_user
+	    user; /* who runs commands and writes files; default_privs for root */
 };
 
 struct batch; /* what goes to others as one new message */
@@ -136,7 +138,9 @@ MUST_USE enum table_result account_by_uid(
 /* default_privs. False: `why`. */
 MUST_USE bool account_nobody(struct as_user *user_r, struct why *why);
 
-/* destination.c: "|command", /file. */
+/* destination.c: "|command", /file; and what all mailboxes and files of local share: the
+ * caller adds whose and what it is. */
+void mailbox_target_fill(const char *path, struct mailbox_target *target);
 void command_deliver(
     const struct member *m, const struct account *account, struct str command);
 void file_deliver(const struct member *m, struct str path);

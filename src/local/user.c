@@ -33,14 +33,12 @@ bool account_nobody(struct as_user *user_r, struct why *why)
 	return true;
 }
 
-/* Nothing is ever delivered with the rights of root. */
-static bool choose_rights(
-    const struct passwd *entry, struct as_user *user, struct why *why)
+/* Only his own mailbox is written with the rights of root. */
+static bool choose_rights(struct account *account, struct why *why)
 {
-	*user = (struct as_user){.uid = entry->pw_uid,
-	    .gid = entry->pw_gid,
-	    .switch_ids = !local.owner.single_user};
-	return user->uid != 0 || local.owner.single_user || account_nobody(user, why);
+	account->user = account->own;
+	return account->own.uid != 0 || local.owner.single_user ||
+	    account_nobody(&account->user, why);
 }
 
 static enum table_result take_entry(struct arena *a, const struct passwd *entry,
@@ -55,14 +53,15 @@ static enum table_result take_entry(struct arena *a, const struct passwd *entry,
 		return TABLE_ABSENT;
 	struct account account = {.name = arena_cstr(a, str_of(entry->pw_name)),
 	    .home = arena_cstr(a, str_of(entry->pw_dir)),
-	    .shell = arena_cstr(a, str_of(entry->pw_shell))};
-	/* The rights of root's account are found by another look into the database. */
-	struct passwd ids = {.pw_uid = entry->pw_uid, .pw_gid = entry->pw_gid};
+	    .shell = arena_cstr(a, str_of(entry->pw_shell)),
+	    .own = {.uid = entry->pw_uid,
+		.gid = entry->pw_gid,
+		.switch_ids = !local.owner.single_user}};
 	if (account.name == NULL || account.home == NULL || account.shell == NULL) {
 		(void)why_later(why, "4.3.0", "out of memory for this request");
 		return TABLE_TRY_LATER;
 	}
-	if (!choose_rights(&ids, &account.user, why))
+	if (!choose_rights(&account, why))
 		return TABLE_TRY_LATER;
 	*account_r = account;
 	return TABLE_FOUND;
@@ -108,7 +107,7 @@ static bool find_paths(
 	struct arena *a = m->tree->delivery->arena;
 	struct str list = str_of(local.params.forward_path), word;
 	f->files = (struct user_files){
-	    .paths = f->paths, .owner = account->user.uid, .what = "", .opened = ""};
+	    .paths = f->paths, .owner = account->own.uid, .what = "", .opened = ""};
 	while (!m->no_file && f->files.count < FORWARD_PATHS &&
 	    str_next_braced(&list, " \t\r\n,", &word)) {
 		CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_ROOM - 1);
@@ -180,7 +179,7 @@ static bool forward_first(
 	if (f->files.count == 0)
 		return false;
 	why_init(&why);
-	as_user_run(&account->user,
+	as_user_run(&account->own,
 	    &(struct as_user_errand){.action = look_for_file,
 		.context = &f->files,
 		.seconds = local.params.command_time_limit,
@@ -235,30 +234,14 @@ static int biff(const char *path)
 static void fill_job(const struct account *account, const char *path, struct forward *f,
     struct mailbox_job *job)
 {
-	const struct local_params *p = &local.params;
-	unsigned flags = COPY_RETURN_PATH;
-	if (p->enable_original_recipient)
-		flags |= COPY_ORIGINAL_TO;
-	if (local.prepend & PREPEND_FILE)
-		flags |= COPY_DELIVERED_TO;
 	*job = (struct mailbox_job){.found = &f->report};
-	job->target = (struct mailbox_target){
-	    .path = path,
-	    .user = account->name,
-	    .owner = account->user,
-	    .spool = is_spooled(),
-	    .hostname = service_common()->myhostname,
-	    .copy_flags = flags,
-	    .limit = p->mailbox_size_limit,
-	    .locks = {.styles = local.lock_styles,
-		.attempts = p->deliver_lock_attempts,
-		.delay = p->deliver_lock_delay,
-		.stale = p->stale_lock_time},
-	    .strict_ownership = p->strict_mailbox_ownership,
-	    .biff = biff(path),
-	    .seconds = p->command_time_limit,
-	    .first = f->files.count > 0 ? &f->files : NULL,
-	};
+	mailbox_target_fill(path, &job->target);
+	job->target.user = account->name;
+	job->target.owner = account->own;
+	job->target.spool = is_spooled();
+	job->target.strict_ownership = local.params.strict_mailbox_ownership;
+	job->target.biff = biff(path);
+	job->target.first = f->files.count > 0 ? &f->files : NULL;
 }
 
 static bool found_file(const struct forward *f, const struct mailbox_job *job)

@@ -4,8 +4,9 @@
  *
  * Reads from strangers: recipient addresses and, through queue files, message content;
  * content is read only in a child with the mailbox's rights. Runs with effective uid
- * mail_owner; root is effective only around fork and setuid. Must not be jailed. If it
- * died, the message would be delivered again.
+ * mail_owner; root is effective only around fork and setuid. Must not be jailed. Carries
+ * some deliveries at a time: only tables block it, maildirs share syncs
+ * (deliver/scribe.h). If it died, the message would be delivered again.
  */
 #include <string.h>
 
@@ -171,6 +172,10 @@ static void before_jail(void)
 {
 	unsigned flags = TABLE_FOLD | TABLE_TRUSTED;
 	const char *locks = state.params.virtual_mailbox_lock;
+	const char *fault = mailbox_limit_fault(
+	    state.params.virtual_mailbox_limit, service_common()->message_size_limit);
+	if (fault != NULL)
+		fatal("configuration error: virtual_mailbox_limit %s", fault);
 	delivery_before_jail(service_common());
 	delivery_filter("virtual_delivery_status_filter",
 	    state.params.virtual_delivery_status_filter);
