@@ -5,10 +5,12 @@ import os
 import pathlib
 import re
 import signal
+import struct
 import threading
 import time
 
 from instance import USER, wait_until
+from wire import Wire, text
 
 DISCARD = "transport_maps = inline:{discard.test=discard:silently}"
 MANY = 20
@@ -74,6 +76,41 @@ def test_mail_without_a_name_is_listed(instance):
     assert {(m["queue_name"], m["sender"], m["recipients"][0]["address"]) for m in listed} == {("incoming", "s@a.test", f"{USER}@localhost")}
     instance.wait_mail(1 + MANY)
     instance.wait_empty()
+
+
+def test_who_is_sent_to_a_slot_of_another_message_leaves_it_alone(instance):
+    """An announcement or a request may outlive its message: another lies there by then, with the same inode in its id."""
+    send(instance, 0, 1, f"{USER}@localhost")
+    instance.wait_mail(1)
+    with Stopped(instance, "qmgr"):
+        send(instance, 1, 1, f"{USER}@localhost")
+        path, = slots(instance)
+        place = str(path.relative_to(instance.queue))
+        queue_id = json.loads(instance.command("postqueue", "-j").stdout)["queue_id"]
+        stale = ("00000" if queue_id[:5] != "00000" else "00001") + queue_id[5:]
+        before = path.read_bytes()
+        with Wire(instance.queue, "private/discard") as agent:
+            recipient = struct.pack("<q", 0) + text("x@discard.test") + text("") + text("") + struct.pack("<I", 0)
+            agent.send(1, struct.pack("<I", 0) + text(place) + text(stale) + struct.pack("<q", 300) + text("discard.test") + text("s@a.test") + text("") +
+                       struct.pack("<II", 0, 0) + text("") + struct.pack("<qqq", 1, 1, 1) + struct.pack("<I", 1) + recipient)
+            number, reply = agent.receive()
+        assert (number, reply[:1]) == (2, b"\1"), "the recipient is not finished"
+        instance.wait_log(rf"discard\[\d+\]: warning: {stale}: message is gone")
+        assert path.read_bytes() == before
+    instance.wait_mail(2)
+    with Stopped(instance, "local"), Wire(instance.queue, "public/qmgr") as qmgr:
+        send(instance, 2, 1, f"{USER}@localhost")
+        instance.wait_log(r"nrcpt=1 \(queue active\)", count=3)
+        stale = "no slot was seen"
+        for path in slots(instance):  # one, for a quarter of a second
+            directory, number = map(int, path.parts[-2:])
+            stale = f"00000{path.stat().st_ino:X}"
+            qmgr.send(1, struct.pack("<I", 1) + text(stale) + struct.pack("<QqB", (directory << 32 | number) + 1, 1, 0))
+            qmgr.receive()
+        time.sleep(0.1)
+    instance.wait_mail(3)
+    instance.wait_empty()
+    assert f"{stale}: from=" not in instance.log()
 
 
 def test_what_qmgr_did_not_hear_of_is_told_again(instance):
