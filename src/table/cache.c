@@ -370,6 +370,18 @@ enum table_result cache_lookup(struct cache *c, struct str key, struct buf *valu
 	return TABLE_FOUND;
 }
 
+/* Whoever asks for ever new addresses must not fill the memory. */
+static void make_room(struct map *memory)
+{
+	size_t at = 0;
+	struct str key;
+	void *text;
+	if (map_count(memory) >= CACHE_MEMORY_MAX && map_next(memory, &at, &key, &text)) {
+		(void)map_remove(memory, key);
+		free(text);
+	}
+}
+
 bool cache_put(struct cache *c, struct str key, struct str value)
 {
 	if (key.len == 0 || key.len > CACHE_KEY_MAX) {
@@ -381,6 +393,8 @@ bool cache_put(struct cache *c, struct str key, struct str value)
 		return change(c, key, &value);
 	CLEANUP(buf_free) struct buf text = BUF_INIT(TABLE_VALUE_MAX);
 	buf_add_str(&text, value);
+	if (map_get(c->memory, key) == NULL)
+		make_room(c->memory);
 	free(map_set(c->memory, key, memory_copy_cstr(buf_cstr(&text))));
 	return true;
 }

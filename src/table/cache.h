@@ -2,7 +2,8 @@
  * A cache that outlives its process: few writers, one file, changed in place. The file is
  * that of a table, so that postmap(1) shows it and a file made by Postfix can be taken
  * over: lmdb:NAME is NAME.lmdb, btree:NAME and hash:NAME are NAME.btree.lmdb and
- * NAME.hash.lmdb. internal:NAME lives in memory.
+ * NAME.hash.lmdb. internal:NAME lives in memory, where a new entry pushes out an old one
+ * when there are CACHE_MEMORY_MAX.
  *
  * Every call holds the file's lock (flock) for its time, so that an old and a new process
  * may share it. A change is in the file at once, and on the disk when the system writes
@@ -20,7 +21,8 @@
 
 struct cache;
 
-#define CACHE_KEY_MAX 510 /* bytes; of a file, one less than LMDB takes */
+#define CACHE_MEMORY_MAX 50000
+#define CACHE_KEY_MAX    510 /* bytes; of a file, one less than LMDB takes */
 
 /* "type:name". With the rights of the process: the
  * file is made with mode 0600. NULL: the reason is in `error`. */

@@ -51,6 +51,24 @@ TEST(cache_remembers_replaces_and_forgets_in_memory_and_in_a_file)
 	}
 }
 
+TEST(cache_in_memory_has_a_bound)
+{
+	struct cache *c = opened("internal:x");
+	CLEANUP(buf_free) struct buf key = BUF_INIT(100);
+	CLEANUP(buf_free) struct buf value = BUF_INIT(100);
+	size_t at = 0, count = 0;
+	for (int i = 0; i < CACHE_MEMORY_MAX + 10; i++) {
+		buf_clear(&key);
+		buf_add_i64(&key, i);
+		assert_true(cache_put(c, buf_str(&key), STR("v")));
+	}
+	check(c, buf_cstr(&key), "v");
+	while (cache_next(c, &at, &key, &value) == TABLE_FOUND)
+		count++;
+	assert_int_equal(count, CACHE_MEMORY_MAX);
+	cache_close(c);
+}
+
 TEST(cache_file_outlives_its_process_and_may_be_shared)
 {
 	CLEANUP(buf_free) struct buf name = BUF_INIT(1000);
