@@ -195,11 +195,12 @@ static bool submit(struct run_pool *p, struct work *work)
 	lock(&p->lock);
 	if (p->idle == 0 && p->thread_count < p->limit)
 		ok = start_thread(p) || p->thread_count > 0;
-	if (ok) {
+	if (ok)
 		list_append(&p->queue, &work->link);
-		ENSURE(pthread_cond_signal(&p->more) == 0);
-	}
 	unlock(&p->lock);
+	/* Not before: whom it wakes wants the lock. */
+	if (ok)
+		ENSURE(pthread_cond_signal(&p->more) == 0);
 	return ok;
 }
 
