@@ -101,9 +101,10 @@ def lint_step(tally):
 
 # These wait for time to pass more than they work, and share nothing with the others: they run beside them.
 BESIDE = [f"tests/system/test_{name}.py" for name in
-          ("cleanup_parameters", "client_parameters", "delivery", "dialogue", "explorer", "fault_sweep", "faults", "hostile_mailbox", "mailbox",
-           "many_maildirs", "master", "model", "parameters", "relay", "reports", "routing", "rows", "stand_alone", "table_files", "verify",
-           "verify_parameters")]
+          ("cleanup_parameters", "client_parameters", "clog", "delivery", "dialogue", "explorer", "fault_sweep", "faults", "handover",
+           "hostile_aliases", "hostile_mailbox", "hostile_submit", "lmtp", "lmtp_limits", "lmtp_storm", "mailbox", "many_maildirs", "master",
+           "model", "parameters", "private_connections", "relay", "reports", "routing", "rows", "scheduler", "sendmail_options", "stand_alone",
+           "table_files", "verify", "verify_parameters")]
 
 
 def start_pytest(soak, report, arguments):

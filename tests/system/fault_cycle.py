@@ -185,16 +185,20 @@ class World:
                 os.unlink(path)
 
     def under_way(self):
-        """Queue ids in the hands of somebody; reserved ones and what is being written do not count."""
+        """Queue ids in the hands of somebody, and mail that has no name yet; reserved ones and what is being written do not count."""
         ids = set()
-        for folder in ("active", "incoming", "maildrop"):
+        for folder in ("active", "incoming", "maildrop", "commit/slots"):
             for directory, _, files in os.walk(f"{self.server.queue}/{folder}"):
                 for name in files:
                     try:
-                        if folder == "active" or os.stat(os.path.join(directory, name)).st_mode & 0o100:
-                            ids.add(name)
+                        status = os.stat(os.path.join(directory, name))
                     except FileNotFoundError:
-                        pass
+                        continue
+                    if folder == "commit/slots":
+                        if status.st_size > 0:
+                            ids.add((directory, name, status.st_mtime_ns))
+                    elif folder == "active" or status.st_mode & 0o100:
+                        ids.add(name)
         return ids
 
     def waiting(self):

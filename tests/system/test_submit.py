@@ -376,7 +376,7 @@ def test_showq_bytes(waiting):
     server, message = waiting
     assert showq(server) == (
         b"protocol\0mail_queue_list_protocol\0\0queue_name\0deferred\0queue_id\0%s\0time\0%d\0size\0%d\0forced_expire\x000\0"
-        b"sender\0alice@a.test\0recipient\0\"q u\"@later.test\0reason\0not now\0recipient\0bob@later.test\0reason\0not now\0\0\0"
+        b"sender\0alice@a.test\0recipient\0bob@later.test\0reason\0not now\0recipient\0\"q u\"@later.test\0reason\0not now\0\0\0"
         % (message["queue_id"].encode(), message["arrival_time"], message["message_size"]))
     assert showq(server).count(b"queue_id") == 1
 
@@ -387,7 +387,7 @@ def test_postqueue_formats(waiting):
     assert json.loads(server.command("postqueue", "-j").stdout) == {
         "queue_name": "deferred", "queue_id": queue_id, "arrival_time": message["arrival_time"],
         "message_size": message["message_size"], "forced_expire": False, "sender": "alice@a.test", "recipients": [
-            {"address": '"q u"@later.test', "delay_reason": "not now"}, {"address": "bob@later.test", "delay_reason": "not now"}]}
+            {"address": "bob@later.test", "delay_reason": "not now"}, {"address": '"q u"@later.test', "delay_reason": "not now"}]}
     when = time.strftime("%a %b %d %H:%M:%S", time.localtime(message["arrival_time"]))
     for flag, mode, queue in (("", 0o700, "deferred"), ("#", 0o710, "deferred"), ("!#", 0o710, "hold")):
         old = f"{server.queue}/deferred/{queue_id[0]}/{queue_id}"
@@ -397,7 +397,7 @@ def test_postqueue_formats(waiting):
         assert server.command("postqueue", "-p").stdout == (
             "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
             f"{queue_id + flag:<11} {message['message_size']:>7} {when}  alice@a.test\n"
-            + f"{'(not now)':>78}\n" + 41 * " " + '"q u"@later.test\n' + 41 * " " + "bob@later.test\n\n-- 0 Kbytes in 1 Request.\n")
+            + f"{'(not now)':>78}\n" + 41 * " " + "bob@later.test\n" + 41 * " " + '"q u"@later.test\n\n' "-- 0 Kbytes in 1 Request.\n")
 
 
 def test_the_queue_can_be_seen_while_down(waiting):
