@@ -1,4 +1,5 @@
 """An instance of Posthouse for tests: made by `posthouse init`, driven by its own commands."""
+import contextlib
 import fcntl
 import glob
 import json
@@ -202,7 +203,8 @@ class Instance(MailSystem):
         still holds its locks.)"""
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in self.processes():
-                os.kill(pid, number)
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(pid, number)
         wait_until(lambda: not self.processes(), what="the end of all processes")
         with open(f"{self.queue}/commit/lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

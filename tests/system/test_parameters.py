@@ -414,7 +414,7 @@ def postcat(side, text):
             if identity in names:
                 try:
                     with open(os.path.join(directory, identity), "rb") as file:
-                        return file.read()
+                        return file.read() or None  # an empty one is free for the next message
                 except FileNotFoundError:
                     pass
         return None
