@@ -19,11 +19,11 @@ void queue_id_make(
 bool queue_id_valid(struct str id);
 /* The microseconds in a long id; false: not a long id. */
 MUST_USE bool queue_id_long_microseconds(struct str id, uint32_t *microseconds_r);
-/* False when the id does not carry an inode (or it is not this one): postsuper -s. */
 /* The id that a file of this inode should have: the time of `id`, another inode. A long
  * id becomes a short one when not `long_form`; a short one stays short. */
 void queue_id_with_inode(
     char out[QUEUE_ID_MAX], struct str id, uint64_t inode, bool long_form);
+/* False when the id does not carry an inode (or it is not this one): postsuper -s. */
 bool queue_id_has_inode(struct str id, uint64_t inode);
 
 #endif

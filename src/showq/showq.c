@@ -148,8 +148,8 @@ static void list_envelope(
 	attribute_address(l, "sender", e->sender);
 }
 
-/* Files that come and go while we look are passed by. */
-static void list_message(struct listing *l)
+/* Files that come and go while we look are passed by. True: it is listed. */
+static bool list_message(struct listing *l)
 {
 	struct queue_file f;
 	struct queue_envelope envelope;
@@ -158,9 +158,10 @@ static void list_message(struct listing *l)
 	if (map_get(l->unnamed, str_of(l->id)) != NULL ||
 	    queue_file_open(&f, l->where, str_of(l->id), false, false,
 		maildrop ? (uid_t)-1 : queue_owner) != 0)
-		return;
+		return false;
 	struct arena *a = arena_new(MESSAGE_ARENA);
-	if (queue_file_glance(&f, a, &envelope, &reason) == 0) {
+	bool good = queue_file_glance(&f, a, &envelope, &reason) == 0;
+	if (good) {
 		list_envelope(l, &f, &envelope);
 		l->listed = map_new();
 		list_from_log(l);
@@ -172,6 +173,7 @@ static void list_message(struct listing *l)
 	}
 	arena_free(a);
 	queue_file_close(&f);
+	return good;
 }
 
 static void list_unnamed(void *context, const struct segment_record *r)
@@ -180,8 +182,8 @@ static void list_unnamed(void *context, const struct segment_record *r)
 	queue_place_path(l->where, r->place);
 	if (l->failed || !str_to_cstr(r->id, l->id, sizeof(l->id)))
 		return;
-	list_message(l);
-	(void)map_set(l->unnamed, r->id, l);
+	if (list_message(l)) /* else it has just got a name */
+		(void)map_set(l->unnamed, r->id, l);
 }
 
 /* New mail that only the commit log knows of. */
@@ -207,7 +209,7 @@ static void list_queue(struct listing *l)
 		return;
 	}
 	while (!l->failed && queue_scan_next(scan, l->id)) {
-		list_message(l);
+		(void)list_message(l);
 		if (++seen % YIELD_EVERY == 0)
 			fiber_yield();
 	}
