@@ -19,10 +19,18 @@ LIBEXEC = os.path.join(ROOT, "build/libexec")
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
+PORTS_GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, and never one that was given before: two services of one instance would share it."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in PORTS_GIVEN:
+            PORTS_GIVEN.add(port)
+            return port
 
 
 def wait_until(condition, seconds=20, what="condition"):
