@@ -24,8 +24,7 @@ void buf_clear(struct buf *b)
 		b->p[0] = '\0';
 }
 
-/* Room for len more bytes and the NUL. */
-static bool make_room(struct buf *b, size_t len)
+bool buf_grow(struct buf *b, size_t len)
 {
 	size_t need, size = b->size < FIRST_SIZE ? FIRST_SIZE : b->size;
 
@@ -34,8 +33,6 @@ static bool make_room(struct buf *b, size_t len)
 		return false;
 	}
 	need = b->len + len + 1;
-	if (need <= b->size)
-		return true;
 	while (size < need)
 		size = size > SIZE_MAX / 2 ? need : size * 2;
 	if (size - 1 > b->ceiling)
@@ -47,7 +44,7 @@ static bool make_room(struct buf *b, size_t len)
 
 char *buf_reserve(struct buf *b, size_t len)
 {
-	if (!make_room(b, len))
+	if (!buf_make_room(b, len))
 		return NULL;
 	b->p[b->len] = '\0';
 	return b->p + b->len;
@@ -78,36 +75,14 @@ void buf_consume(struct buf *b, size_t len)
 	memmove(b->p, b->p + len, b->len + 1);
 }
 
-void buf_add(struct buf *b, const void *bytes, size_t len)
-{
-	if (len == 0 || !make_room(b, len))
-		return;
-	memcpy(b->p + b->len, bytes, len);
-	b->len += len;
-	b->p[b->len] = '\0';
-}
-
-void buf_add_str(struct buf *b, struct str s)
-{
-	buf_add(b, s.p, s.len);
-}
-
 void buf_add_cstr(struct buf *b, const char *cstring)
 {
 	buf_add(b, cstring, strlen(cstring));
 }
 
-void buf_add_char(struct buf *b, char c)
-{
-	if (!make_room(b, 1))
-		return;
-	b->p[b->len++] = c;
-	b->p[b->len] = '\0';
-}
-
 void buf_add_fill(struct buf *b, char c, size_t count)
 {
-	if (count == 0 || !make_room(b, count))
+	if (count == 0 || !buf_make_room(b, count))
 		return;
 	memset(b->p + b->len, c, count);
 	b->len += count;
@@ -128,7 +103,7 @@ void buf_vprintf(struct buf *b, const char *format, va_list args)
 	if ((size_t)made >= room || b->len + (size_t)made > b->ceiling) {
 		if (room > 0)
 			b->p[b->len] = '\0';
-		if (!make_room(b, (size_t)made))
+		if (!buf_make_room(b, (size_t)made))
 			return;
 		(void)vsnprintf(b->p + b->len, (size_t)made + 1, format, args);
 	}
@@ -169,11 +144,6 @@ void buf_add_i64(struct buf *b, int64_t value)
 	if (value < 0)
 		digits[--at] = '-';
 	buf_add(b, digits + at, sizeof(digits) - at);
-}
-
-struct str buf_str(const struct buf *b)
-{
-	return b->len == 0 ? STR_EMPTY : (struct str){b->p, b->len};
 }
 
 const char *buf_cstr(const struct buf *b)

@@ -25,10 +25,10 @@ void buf_init(struct buf *b, size_t ceiling);
 void buf_free(struct buf *b); /* gives the memory back; keeps the ceiling, usable again */
 void buf_clear(struct buf *b); /* empty, memory kept, overflow forgotten */
 
-void buf_add(struct buf *b, const void *bytes, size_t len);
-void buf_add_str(struct buf *b, struct str s);
+static inline void buf_add(struct buf *b, const void *bytes, size_t len);
+static inline void buf_add_str(struct buf *b, struct str s);
 void buf_add_cstr(struct buf *b, const char *cstring);
-void buf_add_char(struct buf *b, char c);
+static inline void buf_add_char(struct buf *b, char c);
 void buf_add_fill(struct buf *b, char c, size_t count);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
@@ -42,10 +42,49 @@ void buf_truncate(struct buf *b, size_t len);
 void buf_consume(struct buf *b, size_t len); /* drops bytes from the front */
 
 /* The bytes; valid until the next change. */
-struct str buf_str(const struct buf *b);
+static inline struct str buf_str(const struct buf *b);
 const char *buf_cstr(const struct buf *b); /* "" when empty */
 
 /* False when a write passed the ceiling since the last buf_clear. */
 MUST_USE bool buf_ok(const struct buf *b);
+
+/* --- small enough to become part of their callers --- */
+
+bool buf_grow(struct buf *b, size_t len); /* the slow part of the next */
+
+/* Room for len more bytes and the NUL. */
+static inline bool buf_make_room(struct buf *b, size_t len)
+{
+	bool fits =
+	    len < b->size - b->len && b->len <= b->ceiling && len <= b->ceiling - b->len;
+	return fits || buf_grow(b, len);
+}
+
+static inline void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+	if (len == 0 || !buf_make_room(b, len))
+		return;
+	memcpy(b->p + b->len, bytes, len);
+	b->len += len;
+	b->p[b->len] = '\0';
+}
+
+static inline void buf_add_str(struct buf *b, struct str s)
+{
+	buf_add(b, s.p, s.len);
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+	if (!buf_make_room(b, 1))
+		return;
+	b->p[b->len++] = c;
+	b->p[b->len] = '\0';
+}
+
+static inline struct str buf_str(const struct buf *b)
+{
+	return b->len == 0 ? STR_EMPTY : (struct str){b->p, b->len};
+}
 
 #endif

@@ -7,31 +7,6 @@ int str_print_length(struct str s)
 	return s.len > INT_MAX ? INT_MAX : (int)s.len;
 }
 
-struct str str_of(const char *cstring)
-{
-	if (cstring == NULL)
-		return STR_EMPTY;
-	return (struct str){cstring, strlen(cstring)};
-}
-
-struct str str_skip(struct str s, size_t count)
-{
-	if (count == 0)
-		return s;
-	if (count > s.len)
-		count = s.len;
-	if (s.p == NULL)
-		return s;
-	return (struct str){s.p + count, s.len - count};
-}
-
-struct str str_slice(struct str s, size_t from, size_t to)
-{
-	if (to < s.len)
-		s.len = to;
-	return str_skip(s, from);
-}
-
 struct str str_trim(struct str s)
 {
 	while (s.len > 0 && ascii_is_space(s.p[0]))
@@ -39,12 +14,6 @@ struct str str_trim(struct str s)
 	while (s.len > 0 && ascii_is_space(s.p[s.len - 1]))
 		s.len--;
 	return s;
-}
-
-/* memcmp must not see a null pointer, which an empty str may hold. */
-static bool same_bytes(const char *a, const char *b, size_t len)
-{
-	return len == 0 || memcmp(a, b, len) == 0;
 }
 
 static bool same_bytes_nocase(const char *a, const char *b, size_t len)
@@ -55,29 +24,14 @@ static bool same_bytes_nocase(const char *a, const char *b, size_t len)
 	return true;
 }
 
-bool str_equal(struct str a, struct str b)
-{
-	return a.len == b.len && same_bytes(a.p, b.p, a.len);
-}
-
 bool str_equal_nocase(struct str a, struct str b)
 {
 	return a.len == b.len && same_bytes_nocase(a.p, b.p, a.len);
 }
 
-bool str_is(struct str s, const char *cstring)
-{
-	return str_equal(s, str_of(cstring));
-}
-
 bool str_is_nocase(struct str s, const char *cstring)
 {
 	return str_equal_nocase(s, str_of(cstring));
-}
-
-bool str_starts(struct str s, struct str prefix)
-{
-	return s.len >= prefix.len && same_bytes(s.p, prefix.p, prefix.len);
 }
 
 bool str_starts_nocase(struct str s, struct str prefix)
@@ -305,39 +259,4 @@ bool str_has_control(struct str s)
 		if ((unsigned char)s.p[i] < 32 || s.p[i] == 127)
 			return true;
 	return false;
-}
-
-bool ascii_is_alpha(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool ascii_is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-bool ascii_is_alnum(char c)
-{
-	return ascii_is_alpha(c) || ascii_is_digit(c);
-}
-
-bool ascii_is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-bool ascii_is_print(char c)
-{
-	return c >= 32 && c <= 126;
-}
-
-char ascii_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-char ascii_upper(char c)
-{
-	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
 }

@@ -25,16 +25,17 @@ struct str {
 int str_print_length(struct str s);
 
 /* NULL gives the empty str. */
-struct str str_of(const char *cstring);
-struct str str_slice(struct str s, size_t from, size_t to); /* clamped to s */
-struct str str_skip(struct str s, size_t count);            /* clamped to s */
+static inline struct str str_of(const char *cstring);
+static inline struct str str_slice(
+    struct str s, size_t from, size_t to);                     /* clamped to s */
+static inline struct str str_skip(struct str s, size_t count); /* clamped to s */
 struct str str_trim(struct str s); /* without ASCII blanks at both ends */
 
-bool str_equal(struct str a, struct str b);
+static inline bool str_equal(struct str a, struct str b);
 bool str_equal_nocase(struct str a, struct str b); /* ASCII letters only */
-bool str_is(struct str s, const char *cstring);
+static inline bool str_is(struct str s, const char *cstring);
 bool str_is_nocase(struct str s, const char *cstring);
-bool str_starts(struct str s, struct str prefix);
+static inline bool str_starts(struct str s, struct str prefix);
 bool str_starts_nocase(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_ends_nocase(struct str s, struct str suffix);
@@ -76,12 +77,95 @@ bool str_is_ascii(struct str s);
 bool str_has_control(struct str s); /* any byte < 32 or 127 */
 
 /* ASCII classes, independent of the locale. */
-bool ascii_is_alpha(char c);
-bool ascii_is_digit(char c);
-bool ascii_is_alnum(char c);
-bool ascii_is_space(char c); /* blank, \t \n \v \f \r */
-bool ascii_is_print(char c); /* 32..126 */
-char ascii_lower(char c);
-char ascii_upper(char c);
+static inline bool ascii_is_alpha(char c);
+static inline bool ascii_is_digit(char c);
+static inline bool ascii_is_alnum(char c);
+static inline bool ascii_is_space(char c); /* blank, \t \n \v \f \r */
+static inline bool ascii_is_print(char c); /* 32..126 */
+static inline char ascii_lower(char c);
+static inline char ascii_upper(char c);
+
+/* --- small enough to become part of their callers, where constants are known --- */
+
+/* memcmp must not see a null pointer, which an empty str may hold. */
+static inline bool str_same_bytes(const char *a, const char *b, size_t len)
+{
+	return len == 0 || memcmp(a, b, len) == 0;
+}
+
+static inline struct str str_of(const char *cstring)
+{
+	if (cstring == NULL)
+		return STR_EMPTY;
+	return (struct str){cstring, strlen(cstring)};
+}
+
+static inline struct str str_skip(struct str s, size_t count)
+{
+	if (count == 0)
+		return s;
+	if (count > s.len)
+		count = s.len;
+	if (s.p == NULL)
+		return s;
+	return (struct str){s.p + count, s.len - count};
+}
+
+static inline struct str str_slice(struct str s, size_t from, size_t to)
+{
+	if (to < s.len)
+		s.len = to;
+	return str_skip(s, from);
+}
+
+static inline bool str_equal(struct str a, struct str b)
+{
+	return a.len == b.len && str_same_bytes(a.p, b.p, a.len);
+}
+
+static inline bool str_is(struct str s, const char *cstring)
+{
+	return str_equal(s, str_of(cstring));
+}
+
+static inline bool str_starts(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && str_same_bytes(s.p, prefix.p, prefix.len);
+}
+
+static inline bool ascii_is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline bool ascii_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool ascii_is_alnum(char c)
+{
+	return ascii_is_alpha(c) || ascii_is_digit(c);
+}
+
+static inline bool ascii_is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static inline bool ascii_is_print(char c)
+{
+	return c >= 32 && c <= 126;
+}
+
+static inline char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static inline char ascii_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+}
 
 #endif
