@@ -3,23 +3,66 @@
 #include <errno.h>
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/random.h"
+#include "base/siphash.h"
 
 #define REWRITE_TIMEOUT_MS 100000
+#define ANSWERS            128  /* remembered; a new one takes the place of an old one */
+#define ANSWER_MS          1000 /* so long it counts */
+#define ANSWER_MAX         1024 /* bytes of a question, or of an answer, that is kept */
+
+struct answer {
+	struct buf question, payload; /* as they go over the wire */
+	int64_t until;                /* monotonic ms */
+};
 
 struct rewrite_client {
 	struct ipc_client *ipc;
+	uint64_t key[2];
+	struct answer answers[ANSWERS];
 };
 
 struct rewrite_client *rewrite_client_new(struct ipc_client *ipc)
 {
 	struct rewrite_client *c = memory_alloc(sizeof(*c));
 	c->ipc = ipc;
+	random_bytes(c->key, sizeof(c->key));
+	for (size_t i = 0; i < ANSWERS; i++) {
+		buf_init(&c->answers[i].question, ANSWER_MAX);
+		buf_init(&c->answers[i].payload, ANSWER_MAX);
+	}
 	return c;
 }
 
-void rewrite_client_free(struct rewrite_client *c)
+/* Where the answer to this question is, if it is known. */
+static struct answer *place_of(struct rewrite_client *c, struct str question)
 {
-	free(c);
+	return &c->answers[siphash(c->key, question) % ANSWERS];
+}
+
+static bool is_known(const struct answer *place, struct str question)
+{
+	return str_equal(buf_str(&place->question), question) &&
+	    clock_ms() < place->until;
+}
+
+/* What a table did not answer is asked again. */
+static bool is_final(const struct resolve_reply *reply)
+{
+	for (uint32_t i = 0; i < reply->results_count; i++)
+		if ((reply->results[i].flags & RESOLVE_TRY_LATER) != 0)
+			return false;
+	return true;
+}
+
+static void remember(struct answer *place, struct str question, struct str payload)
+{
+	buf_clear(&place->question);
+	buf_clear(&place->payload);
+	buf_add_str(&place->question, question);
+	buf_add_str(&place->payload, payload);
+	bool whole = buf_ok(&place->question) && buf_ok(&place->payload);
+	place->until = whole ? deadline_after_ms(ANSWER_MS) : 0;
 }
 
 /* The addresses as records in the arena; NULL when it is full. */
@@ -87,14 +130,20 @@ int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
 		return -ENOMEM;
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
 	resolve_request_write(&bytes, &request);
-	struct str payload;
+	struct answer *place = place_of(c, buf_str(&bytes));
+	bool known = buf_ok(&bytes) && is_known(place, buf_str(&bytes));
+	struct str payload = known ? arena_str(a, buf_str(&place->payload)) : STR_EMPTY;
 	struct resolve_reply reply;
-	int error =
-	    call(c, resolve_request_type, &bytes, resolve_reply_type, a, &payload);
+	int error = known && payload.p == NULL ? -ENOMEM : 0;
+	if (!known)
+		error = call(
+		    c, resolve_request_type, &bytes, resolve_reply_type, a, &payload);
 	if (error != 0)
 		return error;
 	if (!resolve_reply_read(payload, a, &reply) || reply.results_count != count)
 		return -EBADMSG;
+	if (!known && is_final(&reply))
+		remember(place, buf_str(&bytes), payload);
 	for (size_t i = 0; i < count; i++)
 		out[i] = reply.results[i];
 	return 0;
