@@ -34,6 +34,15 @@ struct rewrite_client *rewrite_client_new(struct ipc_client *ipc)
 	return c;
 }
 
+void rewrite_client_free(struct rewrite_client *c)
+{
+	for (size_t i = 0; i < ANSWERS; i++) {
+		buf_free(&c->answers[i].question);
+		buf_free(&c->answers[i].payload);
+	}
+	free(c);
+}
+
 /* Where the answer to this question is, if it is known. */
 static struct answer *place_of(struct rewrite_client *c, struct str question)
 {

@@ -9,6 +9,7 @@ struct rewrite_client;
 
 /* The ipc client stays the caller's. */
 struct rewrite_client *rewrite_client_new(struct ipc_client *ipc);
+void rewrite_client_free(struct rewrite_client *c);
 
 /* Completes addresses. `out` strs live in the arena. 0 or -errno: the service did not
  * answer within 100 s (or ipc_timeout, when that is less) or two repeats; callers answer
