@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,6 +44,15 @@ static int listen_somewhere(const char *host, struct net_address *a)
 	return fd;
 }
 
+/* A last short segment must not wait for the acknowledgement of the one before. */
+static bool sends_at_once(int fd)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len) == 0 && value != 0;
+}
+
 TEST(connect_reaches_a_listener_and_comes_from_where_it_should)
 {
 	struct scene s = {.timeout_ms = 1000, .with_source = true, .result = -1};
@@ -60,6 +70,8 @@ TEST(connect_reaches_a_listener_and_comes_from_where_it_should)
 	net_address_add_text(&text, &peer);
 	assert_str(buf_str(&text), "127.0.0.2");
 	assert_true(net_address_port(&peer) > 0);
+	assert_true(sends_at_once(accepted));
+	assert_true(sends_at_once(stream_fd(s.stream)));
 	stream_free(s.stream);
 }
 

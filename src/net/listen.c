@@ -39,6 +39,9 @@ static int set_up(int fd, const struct net_address *a, int backlog)
 		remove_old_socket(unix_path(a));
 	else
 		result = on(fd, SOL_SOCKET, SO_REUSEADDR);
+	/* Its connections inherit it: we write whole replies. */
+	if (result == 0 && family != AF_UNIX)
+		(void)on(fd, IPPROTO_TCP, TCP_NODELAY);
 	if (result == 0 && family == AF_INET6)
 		result = on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (result != 0)
@@ -83,8 +86,6 @@ int net_accept(int listener, struct net_address *peer_r)
 		(void)close(fd);
 		return -EAFNOSUPPORT;
 	}
-	if (net_address_family(peer_r) != AF_UNIX)
-		(void)on(fd, IPPROTO_TCP, TCP_NODELAY); /* we write whole replies */
 	return fd;
 }
 

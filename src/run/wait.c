@@ -48,6 +48,8 @@ void run_watch_free(struct run_watch *w)
 	if (w == NULL)
 		return;
 	ENSURE(w->read.waiter == NULL && w->write.waiter == NULL);
+	if (w->opened)
+		w->active = 0; /* uv_close stops what is watched */
 	run_watch_on_readable(w, NULL, NULL);
 	run_watch_on_writable(w, NULL, NULL);
 	if (w->freed != NULL)

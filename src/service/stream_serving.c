@@ -60,18 +60,21 @@ static void client_free(struct service_client *client)
 	lifetime_client_ended();
 }
 
-static void learn_addresses(struct service_client *client)
+static void learn_address(struct service_client *client,
+    int (*ask)(int fd, struct sockaddr *address, socklen_t *len), struct net_address *r)
 {
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
-	int fd = stream_fd(client->stream);
-	if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 ||
-	    !net_address_from((struct sockaddr *)&address, len, &client->peer))
-		client->peer.len = 0;
-	len = sizeof(address);
-	if (getsockname(fd, (struct sockaddr *)&address, &len) != 0 ||
-	    !net_address_from((struct sockaddr *)&address, len, &client->local))
-		client->local.len = 0;
+	if (ask(stream_fd(client->stream), (struct sockaddr *)&address, &len) != 0 ||
+	    !net_address_from((struct sockaddr *)&address, len, r))
+		r->len = 0;
+}
+
+static void learn_addresses(struct service_client *client)
+{
+	if (serving.pass) /* what was accepted is not the client's */
+		learn_address(client, getpeername, &client->peer);
+	learn_address(client, getsockname, &client->local);
 	net_address_unmap(&client->peer);
 	net_address_unmap(&client->local);
 }
@@ -101,10 +104,11 @@ static void serve(void *argument)
 	client_free(client);
 }
 
-static void start_client(int fd)
+static void start_client(int fd, const struct net_address *peer)
 {
 	struct service_client *client = memory_alloc(sizeof(*client));
 	client->stream = stream_new(fd);
+	client->peer = *peer;
 	client->service_name = service_name();
 	serving.clients++;
 	lifetime_full(is_full());
@@ -144,7 +148,7 @@ static void accept_one(void *argument)
 	struct net_address peer;
 	int fd = net_accept(l->fd, &peer);
 	if (fd >= 0)
-		start_client(fd);
+		start_client(fd, &peer);
 	else if (fd != -EAGAIN && fd != -ECONNABORTED)
 		pause_accepting(-fd);
 }
