@@ -45,6 +45,23 @@ struct service_client {
 	const char *service_name; /* as in master.cf: "smtp", "127.0.0.1:2525" */
 };
 
+/* One request of the inner protocol, in the hands of who serves it. */
+struct service_call {
+	struct ipc_exchange *exchange; /* for ipc_connection_state */
+	struct str payload;            /* of the request */
+	struct arena *arena; /* for its reader; payload and arena end with the call */
+	struct buf *reply;   /* what the caller will read: at most WIRE_PAYLOAD_MAX */
+};
+
+/* A kind of request that is one message and has one answer. `serve` runs in a fiber;
+ * false: the request is malformed, or too large. Then nothing is answered, which the
+ * caller takes as trouble, and a warning is logged; so it is with a type that has no row.
+ */
+struct service_request {
+	uint16_t type, reply_type;
+	bool (*serve)(struct service_call *call);
+};
+
 struct service {
 	const char *name;           /* program name: "smtpd" */
 	const struct param *params; /* generated table, or NULL */
@@ -61,7 +78,10 @@ struct service {
 	void (*started)(void); /* may start fibers; loop not yet running */
 	/* Exactly one of: */
 	void (*serve)(struct service_client *client); /* stream clients, own fiber each */
-	void (*exchange)(struct ipc_exchange *x);     /* inner protocol */
+	/* Inner protocol; the last row is empty. */
+	const struct service_request *requests;
+	/* Inner protocol, where an exchange is more than that. */
+	void (*exchange)(struct ipc_exchange *x);
 	/* A datagram of a unix-dgram row, on the main stack: must not wait. One that is
 	 * longer than datagram_max arrives with datagram_max + 1 bytes. */
 	void (*datagram)(struct str payload);
