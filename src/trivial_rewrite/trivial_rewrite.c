@@ -10,49 +10,45 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
-#include "client/service_client.h"
 
-#define REQUEST_ARENA (32 * 1024 * 1024)
-#define OWN_MAX       1024
+#define OWN_MAX 1024
 
 struct rewriter rewriter;
 
-static bool serve_rewrite(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_rewrite(struct service_call *call)
 {
 	struct rewrite_request request;
-	if (!rewrite_request_read(payload, a, &request))
+	if (!rewrite_request_read(call->payload, call->arena, &request))
 		return false;
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct rewrite_address *r = &request.addresses[i];
 		r->address = rewrite_address_text(
-		    a, (enum rewrite_context)request.context, r->address);
+		    call->arena, (enum rewrite_context)request.context, r->address);
 		if (r->address.p == NULL)
 			return false;
 	}
-	struct rewrite_reply reply = {
-	    .addresses = request.addresses, .addresses_count = request.addresses_count};
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
-	rewrite_reply_write(&bytes, &reply);
-	return buf_ok(&bytes) && ipc_reply(x, rewrite_reply_type, buf_str(&bytes)) == 0;
+	rewrite_reply_write(call->reply,
+	    &(struct rewrite_reply){.addresses = request.addresses,
+		.addresses_count = request.addresses_count});
+	return true;
 }
 
-static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_resolve(struct service_call *call)
 {
 	struct resolve_request request;
-	if (!resolve_request_read(payload, a, &request))
+	if (!resolve_request_read(call->payload, call->arena, &request))
 		return false;
 	struct resolve_reply reply = {
-	    .results =
-		arena_alloc_array(a, request.addresses_count, sizeof(*reply.results)),
+	    .results = arena_alloc_array(
+		call->arena, request.addresses_count, sizeof(*reply.results)),
 	    .results_count = request.addresses_count,
 	};
 	if (reply.results == NULL)
 		return false;
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct question q = {
-		    .arena = a,
+		    .arena = call->arena,
 		    .routing =
 			request.how & RESOLVE_PROBE ? &rewriter.probes : &rewriter.mail,
 		    .complete = (request.how & RESOLVE_COMPLETE) != 0,
@@ -60,27 +56,15 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 		};
 		reply.results[i] = resolve_address(&q, request.addresses[i].address);
 	}
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
-	resolve_reply_write(&bytes, &reply);
-	return buf_ok(&bytes) && ipc_reply(x, resolve_reply_type, buf_str(&bytes)) == 0;
+	resolve_reply_write(call->reply, &reply);
+	return true;
 }
 
-/* An unanswered exchange is cancelled, which the client takes as trouble. */
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(REQUEST_ARENA);
-	bool served = type == rewrite_request_type ? serve_rewrite(x, payload, a)
-	    : type == resolve_request_type         ? serve_resolve(x, payload, a)
-						   : false;
-	if (!served)
-		log_warning("malformed request, or one that is too large");
-	arena_free(a);
-}
+static const struct service_request requests[] = {
+    {rewrite_request_type, rewrite_reply_type, serve_rewrite},
+    {resolve_request_type, resolve_reply_type, serve_resolve},
+    {0},
+};
 
 static bool has_parents(const char *title)
 {
@@ -217,7 +201,7 @@ static const struct service rewrite_service = {
     .values = &rewriter.params,
     .sandbox = SANDBOX_TABLE,
     .before_jail = before_jail,
-    .exchange = exchange,
+    .requests = requests,
     .stale = stale,
 };
 
