@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "deliver/command.h"
-#include "deliver/command_user.h"
 #include "pipe/arguments.h"
 #include "pipe_params.h"
+#include "service/command_rights.h"
 #include "service/owner.h"
 #include "service/service.h"
 
@@ -20,8 +20,7 @@
 static struct {
 	struct pipe_params params;
 	struct pipe_attributes attributes;
-	struct as_user user;
-	int64_t seconds;
+	struct command_rights rights;
 } state;
 
 static const struct {
@@ -85,11 +84,13 @@ static bool run(struct delivery *d, struct buf *output, struct why *why)
 		command_environment(d->arena, common->export_environment, NULL),
 	    .program = "pipe",
 	    .title = "pipe_command: execvp",
-	    .user = state.user,
+	    .user = {.uid = state.rights.uid,
+		.gid = state.rights.gid,
+		.switch_ids = state.rights.switch_ids},
 	    .root = a->root,
 	    .directory = a->directory,
 	    .style = style_of(a),
-	    .seconds = state.seconds,
+	    .seconds = state.rights.seconds,
 	};
 	if (command.argv == NULL || command.environment == NULL) {
 		log_warning("file %s/master.cf: service %s: %s",
@@ -133,28 +134,13 @@ static void exchange(struct ipc_exchange *x)
 	delivery_serve(x, service_name(), deliver);
 }
 
-static void read_time_limit(void)
-{
-	CLEANUP(buf_free) struct buf name = BUF_INIT(256);
-	buf_printf(&name, "%s_time_limit", service_name());
-	if (!conf_get_time(service_conf(), buf_str(&name), 's',
-		state.params.command_time_limit, &state.seconds) ||
-	    state.seconds < 1)
-		fatal("bad value of parameter %s", buf_cstr(&name));
-}
-
 static void before_jail(void)
 {
 	CLEANUP(buf_free) struct buf error = BUF_INIT(1024);
-	const struct owner owner = owner_of(service_common());
-	const struct command_owner own = {.single_user = owner.single_user,
-	    .user = owner.user,
-	    .uid = owner.uid,
-	    .gid = owner.gid};
-	if (!pipe_attributes_parse(service_attributes(), &state.attributes, &error) ||
-	    !command_user_find(str_of(state.attributes.user), &own, &state.user, &error))
+	if (!pipe_attributes_parse(service_attributes(), &state.attributes, &error))
 		fatal("%s", buf_cstr(&error));
-	read_time_limit();
+	state.rights =
+	    command_rights_read(state.attributes.user, state.params.command_time_limit);
 	delivery_before_jail(service_common());
 	delivery_filter(
 	    "pipe_delivery_status_filter", state.params.pipe_delivery_status_filter);

@@ -15,17 +15,15 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "deliver/command.h"
-#include "deliver/command_user.h"
-#include "service/owner.h"
+#include "service/command_rights.h"
 #include "service/service.h"
 #include "spawn_params.h"
 
 static struct {
 	struct spawn_params params;
-	struct as_user user;
+	struct command_rights rights;
 	const char *user_name;
 	char **argv;
-	int64_t seconds;
 } state;
 
 static bool take_word(char **word, struct buf *error)
@@ -57,21 +55,11 @@ static void parse_attributes(struct buf *error)
 static void before_jail(void)
 {
 	CLEANUP(buf_free) struct buf error = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf name = BUF_INIT(256);
-	const struct owner owner = owner_of(service_common());
-	const struct command_owner own = {.single_user = owner.single_user,
-	    .user = owner.user,
-	    .uid = owner.uid,
-	    .gid = owner.gid};
 	parse_attributes(&error);
-	if (error.len > 0 ||
-	    !command_user_find(str_of(state.user_name), &own, &state.user, &error))
+	if (error.len > 0)
 		fatal("%s", buf_cstr(&error));
-	buf_printf(&name, "%s_time_limit", service_name());
-	if (!conf_get_time(service_conf(), buf_str(&name), 's',
-		state.params.command_time_limit, &state.seconds) ||
-	    state.seconds < 1)
-		fatal("bad value of parameter %s", buf_cstr(&name));
+	state.rights =
+	    command_rights_read(state.user_name, state.params.command_time_limit);
 }
 
 static int run_command(void *argument)
@@ -88,7 +76,7 @@ static void tell_end(int error, pid_t pid, int status)
 {
 	if (error != 0) {
 		log_warning("command %s: process %d exceeded its time limit of %lld s",
-		    state.argv[0], (int)pid, (long long)state.seconds);
+		    state.argv[0], (int)pid, (long long)state.rights.seconds);
 	} else if (WIFSIGNALED(status)) {
 		log_warning("command %s: process %d killed by signal %d", state.argv[0],
 		    (int)pid, WTERMSIG(status));
@@ -101,7 +89,8 @@ static void tell_end(int error, pid_t pid, int status)
 static void wait_for_command(pid_t pid)
 {
 	int status = 0;
-	int error = child_wait(pid, deadline_after_seconds(state.seconds), &status);
+	int error =
+	    child_wait(pid, deadline_after_seconds(state.rights.seconds), &status);
 	tell_end(error, pid, status);
 	if (error == 0)
 		return;
@@ -118,7 +107,8 @@ static void serve(struct service_client *client)
 	    command_environment(a, service_common()->export_environment, NULL);
 	pid_t pid = environment == NULL || file_set_nonblocking(fd, false) != 0
 	    ? -ENOMEM
-	    : as_user_start(&state.user,
+	    : as_user_start(&(struct as_user){state.rights.uid, state.rights.gid,
+				state.rights.switch_ids},
 		  &(struct child_plan){
 		      .function = run_command,
 		      .argument = environment,
