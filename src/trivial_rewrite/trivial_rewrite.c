@@ -66,24 +66,14 @@ static const struct service_request requests[] = {
     {0},
 };
 
-static bool has_parents(const char *title)
-{
-	struct str names = str_of(service_common()->parent_domain_matches_subdomains),
-		   name;
-	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, title))
-			return true;
-	return false;
-}
-
 /* Only relay_domains includes subdomains; the other lists name each domain. */
 static void open_class(enum domain_class_index i, const char *title, const char *text)
 {
-	enum match_kind kind = i == CLASS_RELAY ? MATCH_DOMAINS : MATCH_STRINGS;
+	const char *parents = service_common()->parent_domain_matches_subdomains;
 	rewriter.classes[i] = (struct domain_class){
 	    .title = title,
-	    .list = match_list_open(
-		title, text, kind, has_parents(title) ? MATCH_PARENTS : 0),
+	    .list = i == CLASS_RELAY ? match_list_open_domains(title, text, parents)
+				     : match_list_open(title, text, MATCH_STRINGS, 0),
 	    .empty = str_trim(str_of(text)).len == 0,
 	};
 }
@@ -171,7 +161,8 @@ static void before_jail(void)
 	open_class(
 	    CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", p->virtual_mailbox_domains);
 	open_class(CLASS_RELAY, "relay_domains", common->relay_domains);
-	rewriter.transport_parents = has_parents("transport_maps");
+	rewriter.transport_parents = match_list_has_parents(
+	    "transport_maps", common->parent_domain_matches_subdomains);
 	open_routings();
 	open_probes();
 	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
