@@ -156,13 +156,11 @@ void command_rcpt(struct session *s, struct str arguments)
 		return;
 	}
 	struct cleanup_recipient r = {.notify = 0};
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	if (!has_room(s) || !parse(s, &r, arguments) ||
 	    !session_takes_address(s, r.address, s->transaction->smtputf8, "recipient"))
 		return;
-	if (!restriction_check_recipient(s, r.address, &reply)) {
+	if (restriction_refuses_recipient(s, r.address)) {
 		s->transaction->refused++;
-		session_error_text(s, buf_str(&reply));
 		return;
 	}
 	if (have_queue_id(s) && add(s, &r))

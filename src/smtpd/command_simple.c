@@ -43,9 +43,7 @@ static void verify(struct session *s, struct str arguments)
 	}
 	if (!session_takes_address(s, buf_str(&address), declared, "recipient"))
 		return;
-	if (!restriction_check_recipient(s, buf_str(&address), &reply))
-		session_error_text(s, buf_str(&reply));
-	else
+	if (!restriction_refuses_recipient(s, buf_str(&address)))
 		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
 }
 
