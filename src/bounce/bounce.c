@@ -58,21 +58,10 @@ static bool serve_one(struct service_call *call)
 	return answer(call, notice_send_one(&request, &why), &why);
 }
 
-static bool serve_forget(struct service_call *call)
-{
-	struct bounce_forget request;
-	struct why why;
-	if (!bounce_forget_read(call->payload, call->arena, &request))
-		return false;
-	why_init(&why);
-	return answer(call, status_forget(request.id, &why), &why);
-}
-
 static const struct service_request requests[] = {
     {bounce_append_type, bounce_reply_type, serve_append},
     {bounce_send_type, bounce_reply_type, serve_send},
     {bounce_one_type, bounce_reply_type, serve_one},
-    {bounce_forget_type, bounce_reply_type, serve_forget},
     {0},
 };
 
