@@ -23,8 +23,8 @@
  * unix-dgram), -c (chroot), -u (drop privileges; done anyway unless .root), -d (not from
  * master: descriptor 0 is the listener), -S (serve one client on standard input and
  * output), -v, -V (log to standard error), -o name=value, -m max_use, -i max_idle, -s
- * count of listeners (descriptors 6...), -L clients this process carries, -z no limit, -l
- * and -D (accepted).
+ * count of listeners (descriptors 6...), -L clients this process carries, -z, -l and -D
+ * (accepted).
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -42,7 +42,6 @@ enum sandbox { SANDBOX_NONE, SANDBOX_QUEUE, SANDBOX_NET, SANDBOX_TABLE, SANDBOX_
 struct service_client {
 	struct stream *stream;
 	struct net_address peer, local;
-	const char *service_name; /* as in master.cf: "smtp", "127.0.0.1:2525" */
 };
 
 /* One request of the inner protocol, in the hands of who serves it. */

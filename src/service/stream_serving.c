@@ -105,7 +105,6 @@ static void start_client(int fd)
 {
 	struct service_client *client = memory_alloc(sizeof(*client));
 	client->stream = stream_new(fd);
-	client->service_name = service_name();
 	serving.clients++;
 	lifetime_full(is_full());
 	lifetime_client_began();

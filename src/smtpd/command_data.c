@@ -2,7 +2,6 @@
  * safe. */
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "mail/received.h"
 #include "smtpd/smtpd.h"

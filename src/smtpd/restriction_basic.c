@@ -1,5 +1,4 @@
 /* Restrictions that need no table. */
-#include "base/log.h"
 #include "smtpd/restriction.h"
 
 static enum verdict permit(
