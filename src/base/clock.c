@@ -12,14 +12,19 @@ static const char *const months[] = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
-int64_t clock_ms(void)
+int64_t clock_us(void)
 {
 	struct timespec now;
 
 	if (fake.on)
-		return fake.monotonic_ms;
+		return fake.monotonic_ms * 1000;
 	ENSURE(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_ms(void)
+{
+	return clock_us() / 1000;
 }
 
 struct timeval clock_wall(void)

@@ -14,6 +14,7 @@
 #define CLOCK_NEVER INT64_MAX
 
 int64_t clock_ms(void);          /* monotonic, milliseconds */
+int64_t clock_us(void);          /* the same, microseconds: how long something took */
 struct timeval clock_wall(void); /* seconds and microseconds since 1970 */
 int64_t clock_wall_seconds(void);
 

@@ -110,25 +110,6 @@ int commit_trouble(struct commit *c)
 	return c->group != NULL ? commit_group_trouble(c->group) : 0;
 }
 
-/* Jobs live in the caller or its slot, which waits for them. */
-static void keep_job(UNUSED void *job)
-{
-}
-
-/* A fiber sleeps while a thread works; programs without a loop (postdrop) just do it. */
-static void run(void (*fn)(void *), void *job)
-{
-	if (fiber_self() == NULL) {
-		fn(job);
-		return;
-	}
-	/* The disk answers in the end, with success or an error: no deadline, so the job
-	 * outlives the call. */
-	enum run_result result =
-	    run_elsewhere(run_pool_disk(), fn, job, keep_job, CLOCK_NEVER);
-	ENSURE(result == RUN_DONE);
-}
-
 const char *commit_id(const struct commit_slot *slot)
 {
 	return slot->id;
@@ -189,14 +170,14 @@ static void write_piece(struct commit_slot *slot, struct str piece, off_t offset
 {
 	slot->piece = piece;
 	slot->piece_offset = offset;
-	run(write_piece_job, slot);
+	run_disk(NULL, write_piece_job, slot);
 	slot->piece = STR_EMPTY;
 }
 
 bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why)
 {
 	if (slot->error == 0 && bytes.len > COMMIT_MEMORY - slot->bytes.len)
-		run(write_bytes_job, slot);
+		run_disk(NULL, write_bytes_job, slot);
 	if (slot->error == 0 && bytes.len > COMMIT_MEMORY) {
 		write_piece(slot, bytes, slot->written);
 		slot->written += (off_t)bytes.len;
@@ -337,12 +318,12 @@ static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 	if (error == -EAGAIN) {
 		if (!named)
 			ready_steps(slot);
-		run(sync_job, slot);
+		run_disk(NULL, sync_job, slot);
 		return;
 	}
 	trouble(slot, "commit", error);
 	if (slot->error != 0)
-		run(undo_job, slot);
+		run_disk(NULL, undo_job, slot);
 	else if (!named)
 		accepted(slot, arrival);
 }
@@ -364,7 +345,7 @@ bool commit_finish(struct commit_slot *slot, struct timeval arrival, bool hold,
 	if (slot->owner->group != NULL && slot->written == 0)
 		finish_logged(slot, arrival);
 	else
-		run(finish_job, slot);
+		run_disk(NULL, finish_job, slot);
 	bool done = slot->error == 0 || explain(slot, why);
 	message.place = slot->fd < 0 ? place : 0;
 	if (message_r != NULL)
@@ -379,7 +360,7 @@ void commit_cancel(struct commit_slot *slot)
 		return;
 	/* Without the lock a file of the pool is free. */
 	if (slot->owner->pool == NULL || slot->written > 0) {
-		run(undo_job, slot);
+		run_disk(NULL, undo_job, slot);
 	} else if (slot->file != NULL) {
 		commit_slots_give_back(slot->owner->slots, slot->file);
 		slot->file = NULL;
@@ -412,7 +393,7 @@ static void sync_fd_job(void *job)
 int commit_sync_fd(int fd)
 {
 	struct sync_job job = {.fd = fd};
-	run(sync_fd_job, &job);
+	run_disk(NULL, sync_fd_job, &job);
 	return job.result;
 }
 
@@ -425,6 +406,6 @@ static void sync_name_job(void *job)
 int commit_sync_name(int fd_of_file, const char *directory)
 {
 	struct sync_job job = {.fd = fd_of_file, .directory = directory};
-	run(sync_name_job, &job);
+	run_disk(NULL, sync_name_job, &job);
 	return job.result;
 }

@@ -36,6 +36,7 @@ struct commit_group {
 	struct segment *full;            /* to be emptied by the preparer */
 	struct list_link waiting;
 	struct batch *batch; /* the one under way */
+	struct run_pace pace;
 	bool writing, preparing;
 	bool retired; /* takes nothing more */
 	bool leaves;  /* its records where they are */
@@ -76,16 +77,6 @@ int commit_group_trouble(struct commit_group *g)
 	int trouble = g->trouble;
 	g->trouble = 0;
 	return trouble;
-}
-
-static void keep_job(UNUSED void *job)
-{
-}
-
-static void run(void (*fn)(void *), void *job)
-{
-	ENSURE(
-	    run_elsewhere(run_pool_disk(), fn, job, keep_job, CLOCK_NEVER) == RUN_DONE);
 }
 
 /* --- the next segment --- */
@@ -138,7 +129,7 @@ static void prepare(void *argument)
 	if (g->leaves)
 		segment_close(p.full);
 	else
-		run(prepare_job, &p);
+		run_disk(NULL, prepare_job, &p);
 	prepare_end(g, &p);
 }
 
@@ -192,7 +183,7 @@ static void retire(void *argument)
 {
 	struct commit_group *g = argument;
 	if (!g->leaves)
-		run(hand_on_job, g);
+		run_disk(NULL, hand_on_job, g);
 	g->preparing = false;
 }
 
@@ -252,6 +243,7 @@ static void write_waiting(void *argument)
 	struct commit_group *g = argument;
 	struct batch *b = g->batch;
 	while (!list_empty(&g->waiting)) {
+		fiber_yield(); /* all that are nearly ready come with it */
 		collect(g, b);
 		if (b->count == 0 && turn(g))
 			continue;
@@ -260,7 +252,7 @@ static void write_waiting(void *argument)
 			refuse_all(g);
 			break;
 		}
-		run(write_job, b);
+		run_disk(&g->pace, write_job, b);
 		for (size_t i = 0; i < b->count; i++)
 			settle(b->waiters[i], b->result);
 		if (segment_room(g->current) < (size_t)g->size / 2)

@@ -91,18 +91,13 @@ static void write_job(void *job)
 	b->count = 0;
 }
 
-static void keep_job(UNUSED void *job)
-{
-}
-
 static void write_notes(void *argument)
 {
 	struct commit_notes *n = argument;
 	struct batch *full = n->next;
 	n->next = n->under_way;
 	n->under_way = full;
-	ENSURE(run_elsewhere(run_pool_disk(), write_job, n, keep_job, CLOCK_NEVER) ==
-	    RUN_DONE);
+	run_disk(NULL, write_job, n);
 	n->writing = false;
 	if (n->next->count > 0)
 		run_timer_set(n->timer,

@@ -3,11 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "run/schedule.h"
 
 #define THREAD_STACK ((size_t)1 << 20)
+#define DISK_THREADS 16
+#define PACE_SHARE   8 /* of the usual time, what the last job counts for */
 
 /*
  * One call under way. The loop thread owns it; a worker touches fn, job and link, and
@@ -180,13 +183,6 @@ void run_pool_free(struct run_pool *p)
 	free(p);
 }
 
-struct run_pool *run_pool_disk(void)
-{
-	if (state.disk == NULL)
-		state.disk = run_pool_new("disk", 16);
-	return state.disk;
-}
-
 /* False when there is no thread that could ever take it. */
 static bool submit(struct run_pool *p, struct work *work)
 {
@@ -248,6 +244,43 @@ enum run_result run_elsewhere(struct run_pool *p, void (*fn)(void *job), void *j
 	if (withdraw(work))
 		settle(work);
 	return RUN_LATE;
+}
+
+/* --- work on the disk --- */
+
+struct disk_job {
+	void (*fn)(void *job);
+	void *job;
+	int64_t took_us;
+};
+
+static void do_disk_job(void *argument)
+{
+	struct disk_job *d = argument;
+	int64_t start = clock_us();
+
+	d->fn(d->job);
+	d->took_us = clock_us() - start;
+}
+
+/* It lives on the stack of who waits. */
+static void keep_job(UNUSED void *job)
+{
+}
+
+void run_disk(struct run_pace *pace, void (*fn)(void *job), void *job)
+{
+	struct disk_job d = {.fn = fn, .job = job};
+
+	if (state.disk == NULL)
+		state.disk = run_pool_new("disk", DISK_THREADS);
+	if (pace != NULL && pace->usual_us < RUN_QUICK_US)
+		do_disk_job(&d);
+	else
+		ENSURE(run_elsewhere(state.disk, do_disk_job, &d, keep_job,
+			   CLOCK_NEVER) == RUN_DONE);
+	if (pace != NULL)
+		pace->usual_us += (d.took_us - pace->usual_us) / PACE_SHARE;
 }
 
 void run_inline_only(void)

@@ -19,16 +19,31 @@
 #include <stdint.h>
 #include "base/attributes.h"
 
-struct run_pool; /* disk and each table have pools of their own */
+struct run_pool; /* each table has one of its own */
 
 /* Threads start at first use. `threads` 1..64. Never NULL. */
 struct run_pool *run_pool_new(const char *name, unsigned threads);
 void run_pool_free(struct run_pool *p); /* waits for jobs under way */
-struct run_pool *run_pool_disk(void);   /* the process's pool for file work, 16 threads */
 
 enum run_result { RUN_DONE, RUN_LATE };
 MUST_USE enum run_result run_elsewhere(struct run_pool *p, void (*fn)(void *job),
     void *job, void (*job_free)(void *job), int64_t deadline);
+
+/*
+ * How long one kind of disk work takes lately; starts as zeros. To hand a job to a thread
+ * and be woken again costs some tens of microseconds of two cores: work that is usually
+ * over within RUN_QUICK_US is done at once, while all else of the process waits, and what
+ * has come meanwhile is then done together. One slow job, and threads do the next ones
+ * until they are quick again.
+ */
+#define RUN_QUICK_US 1000
+struct run_pace {
+	int64_t usual_us;
+};
+/* Work on the disk, which answers in the end with success or an error: the caller waits
+ * however long that takes, and the job stays his. `pace` NULL: never quick. The process
+ * has 16 threads for it. */
+void run_disk(struct run_pace *pace, void (*fn)(void *job), void *job);
 
 void run_inline_only(void); /* from now on no thread is ever created */
 size_t run_pool_waiting(const struct run_pool *p); /* jobs queued or running */

@@ -176,8 +176,7 @@ static void do_many(UNUSED void *argument)
 {
 	for (int i = 0; i < 20; i++) {
 		struct job *job = job_new(i, 0);
-		if (run_elsewhere(run_pool_disk(), work, job, job_free, CLOCK_NEVER) ==
-		    RUN_DONE)
+		if (run_elsewhere(pool, work, job, job_free, CLOCK_NEVER) == RUN_DONE)
 			job_free(job);
 	}
 }
@@ -194,9 +193,47 @@ static void start_many(UNUSED void *argument)
 TEST(worker_pool_serves_many_fibers)
 {
 	reset();
+	pool = run_pool_new("test", 16);
 	run_main(start_many, NULL);
 	assert_int_equal(atomic_load(&runs), 1000);
 	assert_int_equal(atomic_load(&frees), 1000);
+	run_pool_free(pool);
+}
+
+/* How often another thread did a disk job that takes so long. */
+static int count_elsewhere(struct run_pace *pace, unsigned nap_us, int times)
+{
+	int elsewhere = 0;
+
+	for (int i = 0; i < times; i++) {
+		struct job job = {.nap_us = nap_us};
+		run_disk(pace, work, &job);
+		elsewhere += !pthread_equal(job.thread, pthread_self());
+	}
+	return elsewhere;
+}
+
+static void keep_pace(void *argument)
+{
+	int *elsewhere = argument;
+	struct run_pace pace = {.usual_us = 0};
+
+	elsewhere[0] = count_elsewhere(&pace, 0, 1);
+	elsewhere[1] = count_elsewhere(&pace, 20 * RUN_QUICK_US, 4);
+	elsewhere[2] = count_elsewhere(&pace, 0, 1000);
+	elsewhere[3] = count_elsewhere(NULL, 0, 4);
+}
+
+TEST(worker_disk_work_is_handed_over_while_it_is_slow)
+{
+	int elsewhere[4];
+
+	reset();
+	run_main(keep_pace, elsewhere);
+	assert_int_equal(elsewhere[0], 0);
+	assert_int_equal(elsewhere[1], 3);
+	assert_in_range(elsewhere[2], 1, 500);
+	assert_int_equal(elsewhere[3], 4);
 }
 
 static void be_inline(UNUSED void *argument)
