@@ -55,6 +55,9 @@ ptrdiff_t str_find_any(struct str s, const char *set);
 bool str_next(struct str *rest, const char *separators, struct str *word_r);
 /* The same, but bytes between { and its matching } belong to one word, braces kept. */
 bool str_next_braced(struct str *rest, const char *separators, struct str *word_r);
+/* Whether a list as main.cf has them (words parted by blanks, line ends or commas) has
+ * this word; case does not count. */
+bool str_list_has(struct str list, const char *word);
 
 /*
  * Strict decimal numbers: digits only, no sign (signed: one optional leading '-'), no

@@ -25,8 +25,9 @@ static bool ask(struct evaluation *e, const struct restriction *r,
 static bool ask_domain(struct evaluation *e, const struct restriction *r,
     enum restriction_needs about, struct str domain, enum verdict *verdict)
 {
-	bool dotted = !match_list_has_parents(
-	    "smtpd_access_maps", service_common()->parent_domain_matches_subdomains);
+	bool dotted =
+	    !str_list_has(str_of(service_common()->parent_domain_matches_subdomains),
+		"smtpd_access_maps");
 	if (ask(e, r, about, domain, verdict))
 		return true;
 	while (table_is_fixed(r->table)) {

@@ -147,20 +147,11 @@ struct match_list *match_list_open(
 	return l;
 }
 
-bool match_list_has_parents(const char *title, const char *with_parents)
-{
-	struct str names = str_of(with_parents), name;
-	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, title))
-			return true;
-	return false;
-}
-
 struct match_list *match_list_open_domains(
     const char *title, const char *list, const char *with_parents)
 {
 	return match_list_open(title, list, MATCH_DOMAINS,
-	    match_list_has_parents(title, with_parents) ? MATCH_PARENTS : 0);
+	    str_list_has(str_of(with_parents), title) ? MATCH_PARENTS : 0);
 }
 
 void match_list_close(struct match_list *l)

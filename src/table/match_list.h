@@ -23,10 +23,8 @@ enum match_kind {
 
 struct match_list *match_list_open(
     const char *title, const char *list, enum match_kind kind, unsigned flags);
-/* `with_parents` is the value of parent_domain_matches_subdomains: whether `title` stands
- * there, so that "dom" includes subdomains. */
-bool match_list_has_parents(const char *title, const char *with_parents);
-/* Domains, with or without parents. */
+/* Domains; `with_parents` is the value of parent_domain_matches_subdomains: when `title`
+ * stands there, "dom" includes subdomains. */
 struct match_list *match_list_open_domains(
     const char *title, const char *list, const char *with_parents);
 void match_list_close(struct match_list *l);

@@ -131,13 +131,9 @@ static void open_probes(void)
 
 static bool is_spoken(const struct net_address *a)
 {
-	struct str protocols = str_of(service_common()->inet_protocols), word;
-	while (str_next(&protocols, " \t\r\n,", &word))
-		if (str_is_nocase(word, "all") ||
-		    str_is_nocase(
-			word, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4"))
-			return true;
-	return false;
+	struct str protocols = str_of(service_common()->inet_protocols);
+	return str_list_has(protocols, "all") ||
+	    str_list_has(protocols, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4");
 }
 
 /* The addresses of a list, of the protocols that we speak. */
@@ -161,8 +157,8 @@ static void before_jail(void)
 	open_class(
 	    CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", p->virtual_mailbox_domains);
 	open_class(CLASS_RELAY, "relay_domains", common->relay_domains);
-	rewriter.transport_parents = match_list_has_parents(
-	    "transport_maps", common->parent_domain_matches_subdomains);
+	rewriter.transport_parents = str_list_has(
+	    str_of(common->parent_domain_matches_subdomains), "transport_maps");
 	open_routings();
 	open_probes();
 	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
