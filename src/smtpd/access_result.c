@@ -6,7 +6,7 @@
 static enum verdict refuse_access(struct evaluation *e, enum restriction_needs about,
     int64_t code, const char *status, struct str text)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(REFUSAL_MAX);
 	refuse_subject(e, about, &line);
 	if (text.len == 0)
 		text = STR("Access denied");
@@ -63,7 +63,7 @@ static enum verdict numeric(
 static void log_action(const struct evaluation *e, enum restriction_needs about,
     const char *action, struct str text)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(REFUSAL_MAX);
 	refuse_subject(e, about, &line);
 	ptrdiff_t word = str_find_str(buf_str(&line), STR(" rejected: "));
 	if (word >= 0)

@@ -9,7 +9,7 @@
 #include "smtpd/smtpd.h"
 
 #define RESTRICTION_NESTING 100
-#define REFUSAL_MAX         4096
+#define REFUSAL_MAX         (ADDRESS_MAX + 4096)
 
 enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
 
@@ -96,6 +96,13 @@ enum verdict restriction_run_text(struct evaluation *e, struct str text);
 /* Runs a compiled list within an evaluation. */
 enum verdict restriction_run_list(
     struct evaluation *e, const struct restriction_list *list);
+
+/* --- recipient.c --- */
+/* Refuses what the tables of its class do not know, where it has such. */
+enum verdict recipient_check_listed(
+    struct evaluation *e, struct str address, const struct resolved *r);
+/* Nobody knows where it goes. */
+enum verdict recipient_try_later(struct evaluation *e, struct str address);
 
 /* --- access_result.c --- */
 /* What the access table of `r` says (access(5)) of `key`, which is a key for `about`. */

@@ -268,10 +268,6 @@ void command_xforward(struct session *s, struct str arguments);
 /* 0 or -errno (the resolver did not answer). Strings live in `a`. */
 MUST_USE int recipient_resolve(
     struct str sender, struct str address, struct arena *a, struct resolved *r);
-/* True when the address is known, or its class has no table. False: `reply` has the
- * refusal. */
-bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply);
-
 /* The sender of verify's probes: other sites ask about it, and no restriction applies. */
 bool recipient_is_probe_sender(struct str address);
 
