@@ -10,6 +10,8 @@
 #include "run/fiber.h"
 #include "smtpd/restriction.h"
 
+#define REASON_SHOWN 250 /* bytes of it in a refusal */
+
 /* What the two restrictions differ in; parameters are read at each (${stress?...}). */
 struct subject {
 	enum restriction_needs about;
@@ -78,7 +80,7 @@ static enum verify_status ask(struct str address, struct buf *text)
 static void refuse_unverified(
     struct evaluation *e, const struct subject *s, int64_t code, struct str text)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(ADDRESS_MAX + 4096);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(REFUSAL_MAX);
 	char status[DSN_STATUS_MAX];
 	memcpy(status, s->status, sizeof(status));
 	status[0] = code < 500 ? '4' : '5';
@@ -87,7 +89,7 @@ static void refuse_unverified(
 	    &line, code < 500 ? "unverified address: " : "undeliverable address: ");
 	if ((*s->reason)[0] != '\0')
 		text = str_of(*s->reason);
-	buf_add_str(&line, str_slice(text, 0, line.ceiling - line.len));
+	buf_add_str(&line, str_slice(text, 0, REASON_SHOWN));
 	(void)refuse(e, code, status, "%s", buf_cstr(&line));
 }
 
