@@ -27,7 +27,6 @@ static struct str mailbox_of(struct str text)
 static void verify(struct session *s, struct str arguments)
 {
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	bool enabled = service_common()->smtputf8_enable;
 	bool declared = enabled && str_ends_nocase(arguments, STR(" SMTPUTF8"));
 	struct str rest, text = arguments;

@@ -245,6 +245,10 @@ struct command_row {
 extern const struct command_row command_rows[];
 extern const size_t command_count;
 const struct command_row *command_find(struct str verb); /* the last row when unknown */
+/* An argument is wrong: says so, and gives false. */
+bool command_refuse(struct session *s, int code, const char *status, const char *text);
+/* The same of "NAME=value", or of "NAME" (value.p NULL), behind the address. */
+bool command_refuse_option(struct session *s, struct str name, struct str value);
 
 /* --- command_*.c --- */
 void command_helo(struct session *s, struct str arguments);
