@@ -196,6 +196,14 @@ bool str_list_has(struct str list, const char *word)
 	return false;
 }
 
+bool str_is_digits(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_digit(s.p[i]))
+			return false;
+	return s.len > 0;
+}
+
 bool str_to_u64(struct str s, uint64_t *value_r)
 {
 	uint64_t value = 0;

@@ -65,6 +65,7 @@ bool str_list_has(struct str list, const char *word);
  */
 MUST_USE bool str_to_u64(struct str s, uint64_t *value_r);
 MUST_USE bool str_to_i64(struct str s, int64_t *value_r);
+bool str_is_digits(struct str s); /* as many as there are, but one at least */
 /* Value between min and max inclusive. */
 MUST_USE bool str_to_range(struct str s, int64_t min, int64_t max, int64_t *value_r);
 

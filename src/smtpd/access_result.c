@@ -273,14 +273,6 @@ struct entry {
 	struct str key, text; /* behind the action */
 };
 
-static bool is_all_digits(struct str word)
-{
-	for (size_t i = 0; i < word.len; i++)
-		if (!ascii_is_digit(word.p[i]))
-			return false;
-	return word.len > 0;
-}
-
 /* What an action does for a message it cannot do without one: before MAIL. */
 static bool can_act(const struct evaluation *e, const struct entry *entry, size_t action)
 {
@@ -322,7 +314,7 @@ enum verdict access_result_take(struct evaluation *e, const struct restriction *
 	if (!str_next(&rest, " \t", &word))
 		return empty_result(e, &entry, about);
 	entry.text = str_trim(rest);
-	if (entry.text.len == 0 && is_all_digits(word))
+	if (entry.text.len == 0 && str_is_digits(word))
 		return VERDICT_OK;
 	if (word.len == 3 && str_to_range(word, 400, 599, &code))
 		return numeric(e, about, code, entry.text);

@@ -49,10 +49,7 @@ static bool reject(struct session *s, int code, const char *status, const char *
 /* A number too long for 64 bits is too large a message, not bad syntax. */
 static bool parameter_size(struct session *s, struct transaction *t, struct str value)
 {
-	for (size_t i = 0; i < value.len; i++)
-		if (!ascii_is_digit(value.p[i]))
-			return command_refuse(s, 501, "5.5.4", "Bad message size syntax");
-	if (value.len == 0)
+	if (!str_is_digits(value))
 		return command_refuse(s, 501, "5.5.4", "Bad message size syntax");
 	if (!str_to_i64(value, &t->announced_size))
 		return command_refuse(
