@@ -141,6 +141,23 @@ bool str_next_braced(struct str *rest, const char *separators, struct str *word_
 	return next_word(rest, separators, true, word_r);
 }
 
+bool str_list_has(struct str list, const char *word)
+{
+	struct str next;
+	while (str_next(&list, " \t\r\n,", &next))
+		if (str_is_nocase(next, word))
+			return true;
+	return false;
+}
+
+bool str_is_digits(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_digit(s.p[i]))
+			return false;
+	return s.len > 0;
+}
+
 bool str_to_u64(struct str s, uint64_t *value_r)
 {
 	uint64_t value = 0;

@@ -56,6 +56,9 @@ ptrdiff_t str_find_any(struct str s, const char *set);
 bool str_next(struct str *rest, const char *separators, struct str *word_r);
 /* The same, but bytes between { and its matching } belong to one word, braces kept. */
 bool str_next_braced(struct str *rest, const char *separators, struct str *word_r);
+/* Whether a list as main.cf has them (words parted by blanks, line ends or commas) has
+ * this word; case does not count. */
+bool str_list_has(struct str list, const char *word);
 
 /*
  * Strict decimal numbers: digits only, no sign (signed: one optional leading '-'), no
@@ -63,6 +66,7 @@ bool str_next_braced(struct str *rest, const char *separators, struct str *word_
  */
 MUST_USE bool str_to_u64(struct str s, uint64_t *value_r);
 MUST_USE bool str_to_i64(struct str s, int64_t *value_r);
+bool str_is_digits(struct str s); /* as many as there are, but one at least */
 /* Value between min and max inclusive. */
 MUST_USE bool str_to_range(struct str s, int64_t min, int64_t max, int64_t *value_r);
 

@@ -73,6 +73,21 @@ TEST(str_next_gives_words_and_then_nothing)
 	assert_str(word, "three");
 }
 
+TEST(str_is_digits_wants_one_and_nothing_else)
+{
+	assert_true(str_is_digits(STR("00999999999999999999999")));
+	assert_false(str_is_digits(STR_EMPTY));
+	assert_false(str_is_digits(STR("1 ")));
+	assert_false(str_is_digits(STR("-1")));
+}
+
+TEST(str_list_has_whole_words_in_any_case)
+{
+	assert_true(str_list_has(STR(" all,\n\tIPv6 "), "ipv6"));
+	assert_false(str_list_has(STR("ipv64, pv6"), "ipv6"));
+	assert_false(str_list_has(STR_EMPTY, "ipv6"));
+}
+
 TEST(str_next_braced_keeps_what_braces_hold)
 {
 	struct str rest = STR("a { b, {c d} } x={1 2}y } {open end"), word;

@@ -16,87 +16,54 @@
 #include "queue/queue_dir.h"
 #include "service/owner.h"
 
-#define REQUEST_ARENA (16 * 1024 * 1024)
-
 struct bounce_state bounce;
 
-static bool handle_append(struct str payload, struct arena *a, struct why *why)
+static bool answer(struct service_call *call, bool done, struct why *why)
 {
-	struct bounce_append entries;
-	return bounce_append_read(payload, a, &entries)
-	    ? status_append(&entries, why)
-	    : why_later(why, "4.3.0", "malformed append request");
+	if (!done)
+		log_warning("%s", buf_cstr(&why->text));
+	bounce_reply_write(call->reply,
+	    &(struct bounce_reply){.done = done, .reason = buf_str(&why->text)});
+	why_free(why);
+	return true;
 }
 
-static bool handle_send(struct str payload, struct arena *a, struct why *why)
+static bool serve_append(struct service_call *call)
+{
+	struct bounce_append request;
+	struct why why;
+	if (!bounce_append_read(call->payload, call->arena, &request))
+		return false;
+	why_init(&why);
+	return answer(call, status_append(&request, &why), &why);
+}
+
+static bool serve_send(struct service_call *call)
 {
 	struct bounce_send request;
-	return bounce_send_read(payload, a, &request)
-	    ? notice_send(&request, why)
-	    : why_later(why, "4.3.0", "malformed notice request");
+	struct why why;
+	if (!bounce_send_read(call->payload, call->arena, &request))
+		return false;
+	why_init(&why);
+	return answer(call, notice_send(&request, &why), &why);
 }
 
-static bool handle_one(struct str payload, struct arena *a, struct why *why)
+static bool serve_one(struct service_call *call)
 {
 	struct bounce_one request;
-	return bounce_one_read(payload, a, &request)
-	    ? notice_send_one(&request, why)
-	    : why_later(why, "4.3.0", "malformed notice request");
-}
-
-static bool handle_forget(struct str payload, struct arena *a, struct why *why)
-{
-	struct bounce_forget request;
-	return bounce_forget_read(payload, a, &request)
-	    ? status_forget(request.id, why)
-	    : why_later(why, "4.3.0", "malformed forget request");
-}
-
-static const struct {
-	uint16_t type;
-	bool (*handle)(struct str payload, struct arena *a, struct why *why);
-} handlers[] = {
-    {bounce_append_type, handle_append},
-    {bounce_send_type, handle_send},
-    {bounce_one_type, handle_one},
-    {bounce_forget_type, handle_forget},
-};
-
-static bool dispatch(uint16_t type, struct str payload, struct arena *a, struct why *why)
-{
-	payload = arena_str(a, payload);
-	for (size_t i = 0; payload.p != NULL && i < ARRAY_SIZE(handlers); i++)
-		if (handlers[i].type == type)
-			return handlers[i].handle(payload, a, why);
-	return why_later(why, "4.3.0", "unknown request");
-}
-
-static void answer(struct ipc_exchange *x, bool done, const struct why *why)
-{
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(WHY_TEXT_MAX + 64);
-	bounce_reply_write(
-	    &reply, &(struct bounce_reply){.done = done, .reason = buf_str(&why->text)});
-	if (ipc_reply(x, bounce_reply_type, buf_str(&reply)) != 0)
-		log_debug("client did not wait for the answer");
-}
-
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(REQUEST_ARENA);
 	struct why why;
+	if (!bounce_one_read(call->payload, call->arena, &request))
+		return false;
 	why_init(&why);
-	bool done = dispatch(type, payload, a, &why);
-	if (!done)
-		log_warning("%s", buf_cstr(&why.text));
-	answer(x, done, &why);
-	why_free(&why);
-	arena_free(a);
+	return answer(call, notice_send_one(&request, &why), &why);
 }
+
+static const struct service_request requests[] = {
+    {bounce_append_type, bounce_reply_type, serve_append},
+    {bounce_send_type, bounce_reply_type, serve_send},
+    {bounce_one_type, bounce_reply_type, serve_one},
+    {0},
+};
 
 static void tell(const char *text)
 {
@@ -143,7 +110,7 @@ static const struct service bounce_service = {
     .sandbox = SANDBOX_QUEUE,
     .before_jail = load_templates,
     .started = started,
-    .exchange = exchange,
+    .requests = requests,
 };
 
 int main(int argc, char **argv)

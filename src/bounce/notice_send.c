@@ -17,18 +17,9 @@
 
 #define NOTICE_TEXT_MAX (64 * 1024 * 1024)
 
-static bool is_listed(const char *list, const char *name)
-{
-	struct str classes = str_of(list), word;
-	while (str_next(&classes, " \t\r\n,", &word))
-		if (str_is_nocase(word, name))
-			return true;
-	return false;
-}
-
 static bool class_is_on(const char *name)
 {
-	return is_listed(bounce.params.notify_classes, name);
+	return str_list_has(str_of(bounce.params.notify_classes), name);
 }
 
 static bool submit_text(struct notice *n, struct cleanup_message *m, struct why *why)
@@ -82,7 +73,8 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	struct cleanup_recipient recipient = {.address = n->recipient};
 	struct cleanup_submit envelope = {
 	    .flags = CLEANUP_MAP | CLEANUP_COMPLETE |
-		(is_listed(bounce.params.internal_mail_filter_classes, "bounce")
+		(str_list_has(
+		     str_of(bounce.params.internal_mail_filter_classes), "bounce")
 			? CLEANUP_FILTER
 			: 0),
 	    .sendopts = (n->request->sendopts & BOUNCE_SMTPUTF8) |

@@ -3,13 +3,12 @@
 #include <errno.h>
 
 /* Sends one request; 0 only when the service said that it is done. */
-static int call(
-    struct ipc_client *ipc, uint16_t type, enum ipc_retry retry, struct buf *request)
+static int call(struct ipc_client *ipc, uint16_t type, struct buf *request)
 {
 	if (!buf_ok(request))
 		return -EMSGSIZE;
 	CLEANUP(buf_free) struct buf reply = BUF_INIT(WIRE_PAYLOAD_MAX);
-	int error = ipc_call(ipc, type, retry, buf_str(request), bounce_reply_type,
+	int error = ipc_call(ipc, type, IPC_NEVER, buf_str(request), bounce_reply_type,
 	    &reply, ipc_client_deadline(ipc));
 	if (error != 0)
 		return error;
@@ -28,7 +27,7 @@ int bounce_client_append(struct ipc_client *ipc, const struct bounce_append *ent
 	CLEANUP(buf_free) struct buf request = BUF_INIT(WIRE_PAYLOAD_MAX);
 	bounce_append_write(&request, entries);
 	if (buf_ok(&request) || entries->entries_count < 2)
-		return call(ipc, bounce_append_type, IPC_NEVER, &request);
+		return call(ipc, bounce_append_type, &request);
 	uint32_t half = entries->entries_count / 2;
 	struct bounce_append first = {.entries = entries->entries, .entries_count = half};
 	struct bounce_append second = {.entries = entries->entries + half,
@@ -41,19 +40,12 @@ int bounce_client_send(struct ipc_client *ipc, const struct bounce_send *request
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
 	bounce_send_write(&bytes, request);
-	return call(ipc, bounce_send_type, IPC_NEVER, &bytes);
+	return call(ipc, bounce_send_type, &bytes);
 }
 
 int bounce_client_one(struct ipc_client *ipc, const struct bounce_one *request)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
 	bounce_one_write(&bytes, request);
-	return call(ipc, bounce_one_type, IPC_NEVER, &bytes);
-}
-
-int bounce_client_forget(struct ipc_client *ipc, struct str id)
-{
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1024);
-	bounce_forget_write(&bytes, &(struct bounce_forget){.id = id});
-	return call(ipc, bounce_forget_type, IPC_SAFE, &bytes);
+	return call(ipc, bounce_one_type, &bytes);
 }

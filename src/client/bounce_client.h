@@ -12,6 +12,5 @@ MUST_USE int bounce_client_append(
 MUST_USE int bounce_client_send(
     struct ipc_client *ipc, const struct bounce_send *request);
 MUST_USE int bounce_client_one(struct ipc_client *ipc, const struct bounce_one *request);
-MUST_USE int bounce_client_forget(struct ipc_client *ipc, struct str id);
 
 #endif

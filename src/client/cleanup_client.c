@@ -370,11 +370,10 @@ static const struct {
 
 uint32_t cleanup_detect_utf8(const char *classes, const char *mail_class)
 {
-	struct str rest = str_of(classes), word;
-	while (str_next(&rest, " \t\r\n,", &word))
-		if (str_is_nocase(word, mail_class) || str_is_nocase(word, "all"))
-			return CLEANUP_DETECT_UTF8;
-	return 0;
+	struct str list = str_of(classes);
+	return str_list_has(list, mail_class) || str_list_has(list, "all")
+	    ? CLEANUP_DETECT_UTF8
+	    : 0;
 }
 
 uint32_t cleanup_receive_flags(const char *options)

@@ -79,12 +79,3 @@ int own_mail_send(struct cleanup_client *c, const struct common_params *common,
 	cleanup_message_free(m);
 	return error;
 }
-
-bool own_mail_class(const char *list, const char *name)
-{
-	struct str classes = str_of(list), word;
-	while (str_next(&classes, " \t\r\n,", &word))
-		if (str_is_nocase(word, name))
-			return true;
-	return false;
-}

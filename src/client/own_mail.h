@@ -21,7 +21,4 @@ struct own_mail {
 MUST_USE int own_mail_send(struct cleanup_client *c, const struct common_params *common,
     const struct own_mail *mail, char id_r[64]);
 
-/* Whether `list` (notify_classes, internal_mail_filter_classes) names the class. */
-bool own_mail_class(const char *list, const char *name);
-
 #endif

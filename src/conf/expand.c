@@ -151,14 +151,6 @@ static const struct {
     {">", GREATER, false},
 };
 
-static bool all_digits(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!ascii_is_digit(s.p[i]))
-			return false;
-	return s.len > 0;
-}
-
 /* Below 0, 0, above 0 into *order_r. Digits on both sides compare as numbers. */
 static bool compare(
     struct expander *e, struct str left, struct str right, bool level, int *order_r)
@@ -170,7 +162,7 @@ static bool compare(
 			return fail(e, "malformed compatibility level syntax", left);
 		if (!conf_parse_level(right, &b))
 			return fail(e, "malformed compatibility level syntax", right);
-	} else if (all_digits(left) && all_digits(right)) {
+	} else if (str_is_digits(left) && str_is_digits(right)) {
 		if (!str_to_i64(left, &a))
 			return fail(e, "bad number", left);
 		if (!str_to_i64(right, &b))

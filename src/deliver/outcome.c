@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "client/bounce_client.h"
 #include "client/flush_client.h"
 #include "client/service_client.h"
 #include "client/verify_client.h"
@@ -15,36 +14,21 @@
 static struct {
 	const struct common_params *common;
 	uid_t owner;
-	struct ipc_client *bounce, *defer, *trace, *flush, *verify;
+	struct ipc_client *flush, *verify;
 	struct match_list *flush_domains;
 } environment;
 
-static unsigned parents_match(const struct common_params *common, const char *list)
-{
-	struct str names = str_of(common->parent_domain_matches_subdomains), name;
-	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, list))
-			return MATCH_PARENTS;
-	return 0;
-}
-
 void delivery_before_jail(const struct common_params *common)
 {
-	environment.flush_domains =
-	    match_list_open("fast_flush_domains", common->fast_flush_domains,
-		MATCH_DOMAINS, parents_match(common, "fast_flush_domains"));
+	environment.flush_domains = match_list_open_domains("fast_flush_domains",
+	    common->fast_flush_domains, common->parent_domain_matches_subdomains);
 }
 
 void delivery_open(const struct common_params *common, uid_t queue_owner)
 {
 	environment.common = common;
 	environment.owner = queue_owner;
-	environment.bounce =
-	    service_client_new(common, SERVICE_PRIVATE, common->bounce_service_name);
-	environment.defer =
-	    service_client_new(common, SERVICE_PRIVATE, common->defer_service_name);
-	environment.trace =
-	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
+	outcome_log_open(common);
 	environment.flush =
 	    service_client_new(common, SERVICE_PUBLIC, common->flush_service_name);
 	environment.verify = service_client_new(
@@ -163,57 +147,8 @@ void outcome_done(struct delivery *d, size_t index)
 		mark_done(d, index);
 }
 
-/* A log that entries go to: which outcomes, and what they are called there. */
-struct destination_log {
-	struct ipc_client *service;
-	enum delivery_result result;
-	const char *action;
-	bool is_trace;
-};
-
-/* RFC 3461 4.1: a failure is not reported when NOTIFY was given without FAILURE. */
-static bool is_silent(const struct destination_log *l, const struct delivery_recipient *r)
-{
-	return !l->is_trace && l->result == DELIVERY_BOUNCED && r->notify != 0 &&
-	    (r->notify & DSN_NOTIFY_FAILURE) == 0;
-}
-
-/* Reports say by which way it went: "delivery via local: delivered to mailbox". */
-static struct str reason_of(const struct delivery *d, const struct destination_log *l,
-    const struct delivery_failure *f)
-{
-	struct str relay = f->relay.len > 0 ? f->relay : str_of(d->relay);
-	if (!l->is_trace || str_is(relay, "none"))
-		return f->text;
-	const char *text = arena_printf(
-	    d->arena, "delivery via %.*s: %.*s", STR_ARG(relay), STR_ARG(f->text));
-	return text != NULL ? str_slice(str_of(text), 0, WHY_TEXT_MAX) : f->text;
-}
-
-static void fill_entry(const struct delivery *d, size_t index,
-    const struct destination_log *l, struct bounce_add_entry *e)
-{
-	const struct delivery_failure *f = &d->recipients[index].failure;
-	const struct delivery_recipient *r = d->recipients[index].request;
-	const char *action = d->recipients[index].action;
-	*e = (struct bounce_add_entry){
-	    .id = d->request.id,
-	    .offset = r->offset,
-	    .recipient = r->address,
-	    .original = r->original,
-	    .dsn_orcpt = r->dsn_orcpt,
-	    .notify = r->notify,
-	    .status = f->status,
-	    .action = str_of(action != NULL ? action : l->action),
-	    .reason = reason_of(d, l, f),
-	    .diag_type = f->diag_type,
-	    .diag_text = str_slice(f->diag_text, 0, WHY_TEXT_MAX),
-	    .mta_name = f->mta_name,
-	};
-}
-
 /* Parts have their recipient's offset. One that waits makes the whole wait. */
-static bool has_part_left(const struct delivery *d, int64_t offset)
+bool outcome_has_part_left(const struct delivery *d, int64_t offset)
 {
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].part && d->recipients[i].request->offset == offset &&
@@ -222,58 +157,11 @@ static bool has_part_left(const struct delivery *d, int64_t offset)
 	return false;
 }
 
-static bool belongs(
-    const struct delivery *d, size_t index, const struct destination_log *l)
-{
-	const struct delivery_rcpt *rcpt = &d->recipients[index];
-	if (rcpt->result != l->result || is_silent(l, rcpt->request))
-		return false;
-	if (rcpt->owned && l->service == environment.bounce)
-		return false; /* outcome_tell_owner did */
-	/* Of what is tried again it is told then. */
-	if (rcpt->result == DELIVERY_EXPANDED && has_part_left(d, rcpt->request->offset))
-		return false;
-	return l->result != DELIVERY_SENT || outcome_is_traced(d, index);
-}
-
-/* One append for all of one outcome. 0, or why the log could not take them. */
-static int append(const struct delivery *d, const struct destination_log *l)
-{
-	struct bounce_append entries = {
-	    .entries = arena_alloc_array(d->arena, d->count, sizeof(*entries.entries))};
-	if (entries.entries == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < d->count; i++)
-		if (belongs(d, i, l))
-			fill_entry(d, i, l, &entries.entries[entries.entries_count++]);
-	return entries.entries_count > 0 ? bounce_client_append(l->service, &entries) : 0;
-}
-
-/* Each failure of a list's member is a notice of its own, as in Postfix; the postmaster
- * may hear of it where the sender does not want to. 0 or -errno. */
-static int tell_owner(const struct delivery *d, size_t index)
-{
-	const struct destination_log l = {
-	    environment.bounce, DELIVERY_BOUNCED, "failed", false};
-	const struct delivery_request *r = &d->request;
-	struct bounce_add_entry entry;
-	fill_entry(d, index, &l, &entry);
-	return bounce_client_one(environment.bounce,
-	    &(struct bounce_one){.entries = &entry,
-		.entries_count = 1,
-		.queue = r->queue,
-		.owner = d->recipients[index].sender,
-		.sender = r->sender,
-		.sendopts = r->sendopts,
-		.encoding = r->encoding});
-}
-
 /* Reports are extra: what became of the mail does not depend on them. */
 static void append_trace(
     const struct delivery *d, enum delivery_result result, const char *action)
 {
-	int error =
-	    append(d, &(struct destination_log){environment.trace, result, action, true});
+	int error = outcome_log_trace(d, result, action);
 	if (error != 0)
 		log_warning("%.*s: trace service failure: %s", STR_ARG(d->request.id),
 		    strerror(-error));
@@ -300,7 +188,7 @@ void outcome_tell_owner(struct delivery *d, size_t index)
 {
 	if (is_probe(d))
 		return;
-	if (tell_owner(d, index) == 0)
+	if (outcome_log_owner(d, index) == 0)
 		outcome_done(d, index);
 	else
 		defer_untold(&d->recipients[index]);
@@ -356,8 +244,7 @@ static int report_probe(const struct delivery *d, const struct probe_outcome *o)
 {
 	if (d->request.flags & DELIVERY_TELL_VERIFY)
 		return tell_verify(d, o);
-	return append(
-	    d, &(struct destination_log){environment.trace, o->result, o->action, true});
+	return outcome_log_trace(d, o->result, o->action);
 }
 
 /* What a probe found out is its report; it is never tried again. */
@@ -412,13 +299,9 @@ static void finish_sent(struct delivery *d)
 static void finish_failed(struct delivery *d)
 {
 	bool traced = (d->request.flags & DELIVERY_TRACE) != 0;
-	if (append(d,
-		&(struct destination_log){
-		    environment.bounce, DELIVERY_BOUNCED, "failed", false}) != 0)
+	if (outcome_log_failed(d) != 0)
 		becomes_deferral(d, DELIVERY_BOUNCED);
-	int error = append(d,
-	    &(struct destination_log){
-		environment.defer, DELIVERY_DEFERRED, "delayed", false});
+	int error = outcome_log_delayed(d);
 	if (error != 0)
 		log_warning("%.*s: defer service failure: %s", STR_ARG(d->request.id),
 		    strerror(-error));
@@ -439,7 +322,7 @@ static void finish_divided(struct delivery *d)
 {
 	for (size_t i = 0; i < d->count; i++)
 		if (d->recipients[i].result == DELIVERY_DIVIDED && !d->passed_left &&
-		    !has_part_left(d, d->recipients[i].request->offset))
+		    !outcome_has_part_left(d, d->recipients[i].request->offset))
 			mark_done(d, i);
 }
 

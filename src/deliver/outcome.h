@@ -21,8 +21,21 @@ void outcome_tell_owner(struct delivery *d, size_t index);
 /* Everything that waits; a result may become DELIVERY_DEFERRED when a log cannot take it.
  */
 void outcome_finish(struct delivery *d);
+/* One of the parts of the recipient at this offset waits, which makes the whole wait. */
+bool outcome_has_part_left(const struct delivery *d, int64_t offset);
 bool outcome_soft_bounce(void);
 uid_t outcome_queue_owner(void);
 int64_t outcome_wall_microseconds(void);
+
+/* --- outcome_log.c --- */
+void outcome_log_open(const struct common_params *common);
+/* One append for all recipients of one result, each where it belongs. 0, or why the log
+ * could not take them. */
+MUST_USE int outcome_log_failed(const struct delivery *d);
+MUST_USE int outcome_log_delayed(const struct delivery *d);
+MUST_USE int outcome_log_trace(
+    const struct delivery *d, enum delivery_result result, const char *action);
+/* Tells a list's owner of a member that failed. 0 or -errno. */
+MUST_USE int outcome_log_owner(const struct delivery *d, size_t index);
 
 #endif

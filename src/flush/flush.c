@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "client/qmgr_client.h"
@@ -27,9 +26,6 @@
 #include "service/owner.h"
 #include "service/service.h"
 #include "table/match_list.h"
-
-#define REQUEST_ARENA ((size_t)4 << 20)
-#define REPLY_MAX     64
 
 static struct {
 	struct flush_params params;
@@ -129,82 +125,75 @@ static enum flush_status note(const struct flush_add_entry *entry)
 	return FLUSH_FAIL;
 }
 
-static enum flush_status serve_append(struct str payload, struct arena *a)
+static enum flush_status note_all(const struct flush_append *request)
 {
-	struct flush_append request;
 	enum flush_status all = FLUSH_OK;
-	if (!flush_append_read(payload, a, &request))
-		return FLUSH_BAD;
-	for (uint32_t i = 0; i < request.entries_count; i++) {
-		enum flush_status status = note(&request.entries[i]);
+	for (uint32_t i = 0; i < request->entries_count; i++) {
+		enum flush_status status = note(&request->entries[i]);
 		if (status != FLUSH_OK)
 			all = status;
 	}
 	return all;
 }
 
-static enum flush_status serve_site(struct str payload, struct arena *a)
+static enum flush_status wake_site(struct str site)
 {
 	char path[QUEUE_PATH_MAX];
-	struct flush_site request;
-	if (!flush_site_read(payload, a, &request))
-		return FLUSH_BAD;
-	enum flush_status status = check_site(request.site);
-	flush_log_path(path, request.site);
+	enum flush_status status = check_site(site);
+	flush_log_path(path, site);
 	return status == FLUSH_OK ? wake_log(path) : status;
 }
 
-static enum flush_status serve_message(struct str payload, struct arena *a)
+static enum flush_status wake_one(struct str id)
 {
-	struct flush_message request;
-	if (!flush_message_read(payload, a, &request) || !queue_id_valid(request.id))
+	if (!queue_id_valid(id))
 		return FLUSH_BAD;
-	int error = wake_message(request.id);
+	int error = wake_message(id);
 	if (error == -ENOENT)
 		return FLUSH_UNKNOWN;
 	if (error < 0) {
-		log_warning("move %.*s to %s: %s", STR_ARG(request.id), QUEUE_INCOMING,
-		    strerror(-error));
+		log_warning(
+		    "move %.*s to %s: %s", STR_ARG(id), QUEUE_INCOMING, strerror(-error));
 		return FLUSH_FAIL;
 	}
-	log_debug("requesting delivery of %.*s", STR_ARG(request.id));
+	log_debug("requesting delivery of %.*s", STR_ARG(id));
 	tell_qmgr();
 	return FLUSH_OK;
 }
 
-static const struct {
-	uint16_t type;
-	enum flush_status (*serve)(struct str payload, struct arena *a);
-} requests[] = {
-    {flush_append_type, serve_append},
-    {flush_site_type, serve_site},
-    {flush_message_type, serve_message},
+static bool answer(struct service_call *call, enum flush_status status)
+{
+	flush_reply_write(call->reply, &(struct flush_reply){.status = (uint8_t)status});
+	return true;
+}
+
+static bool serve_append(struct service_call *call)
+{
+	struct flush_append request;
+	bool good = flush_append_read(call->payload, call->arena, &request);
+	return answer(call, good ? note_all(&request) : FLUSH_BAD);
+}
+
+static bool serve_site(struct service_call *call)
+{
+	struct flush_site request;
+	bool good = flush_site_read(call->payload, call->arena, &request);
+	return answer(call, good ? wake_site(request.site) : FLUSH_BAD);
+}
+
+static bool serve_message(struct service_call *call)
+{
+	struct flush_message request;
+	bool good = flush_message_read(call->payload, call->arena, &request);
+	return answer(call, good ? wake_one(request.id) : FLUSH_BAD);
+}
+
+static const struct service_request requests[] = {
+    {flush_append_type, flush_reply_type, serve_append},
+    {flush_site_type, flush_reply_type, serve_site},
+    {flush_message_type, flush_reply_type, serve_message},
+    {0},
 };
-
-static void answer(struct ipc_exchange *x, enum flush_status status)
-{
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(REPLY_MAX);
-	flush_reply_write(&reply, &(struct flush_reply){.status = (uint8_t)status});
-	if (ipc_reply(x, flush_reply_type, buf_str(&reply)) != 0)
-		log_debug("client did not wait for the answer");
-}
-
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
-		if (requests[i].type == type) {
-			struct arena *a = arena_new(REQUEST_ARENA);
-			answer(x, requests[i].serve(payload, a));
-			arena_free(a);
-			return;
-		}
-	log_warning("unknown request");
-}
 
 /* --- now and then --- */
 
@@ -281,7 +270,7 @@ static const struct service flush_service = {
     .sandbox = SANDBOX_QUEUE,
     .before_jail = before_jail,
     .started = started,
-    .exchange = exchange,
+    .requests = requests,
     .wakeup = wakeup,
     .stale = stale,
 };

@@ -87,31 +87,30 @@ void member_failed(const struct member *m, const struct why *why)
 		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, why);
 }
 
-static void fail(const struct member *m, bool later, const char *code, struct str text)
+static void fail(const struct member *m, bool later, const char *code, const char *format,
+    va_list args)
 {
+	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
 	struct why why;
+	buf_vprintf(&text, format, args);
 	why_init(&why);
-	(void)(later ? why_later : why_never)(&why, code, "%.*s", STR_ARG(text));
+	(void)(later ? why_later : why_never)(&why, code, "%s", buf_cstr(&text));
 	member_failed(m, &why);
 	why_free(&why);
 }
 
 void member_later(const struct member *m, const char *code, const char *format, ...)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
 	va_list args;
 	va_start(args, format);
-	buf_vprintf(&text, format, args);
+	fail(m, true, code, format, args);
 	va_end(args);
-	fail(m, true, code, buf_str(&text));
 }
 
 void member_never(const struct member *m, const char *code, const char *format, ...)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(WHY_TEXT_MAX);
 	va_list args;
 	va_start(args, format);
-	buf_vprintf(&text, format, args);
+	fail(m, false, code, format, args);
 	va_end(args);
-	fail(m, false, code, buf_str(&text));
 }

@@ -26,14 +26,6 @@ void reply_clear(struct reply *r)
 	buf_clear(&r->lines);
 }
 
-static bool is_digits(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!ascii_is_digit(s.p[i]))
-			return false;
-	return true;
-}
-
 /* As much as fits; a chatty server must not make its reply unreadable. */
 static void add_clean(struct buf *out, struct str line, char separator)
 {
@@ -61,7 +53,7 @@ int reply_add_line(struct reply *r, struct str line)
 {
 	if (r->complete)
 		reply_clear(r);
-	if (line.len < 3 || !is_digits(str_slice(line, 0, 3)) || line.p[0] < '2' ||
+	if (line.len < 3 || !str_is_digits(str_slice(line, 0, 3)) || line.p[0] < '2' ||
 	    line.p[0] > '5' || r->count++ >= REPLY_LINES_MAX)
 		return -EBADMSG;
 	if (line.len > 3 && line.p[3] != ' ' && line.p[3] != '-')

@@ -16,13 +16,9 @@
 
 static bool wants(int family)
 {
-	struct str protocols = str_of(master.common.inet_protocols), word;
-	while (str_next(&protocols, " \t\r\n,", &word))
-		if (str_is_nocase(word, "all") ||
-		    (family == AF_INET && str_is_nocase(word, "ipv4")) ||
-		    (family == AF_INET6 && str_is_nocase(word, "ipv6")))
-			return true;
-	return false;
+	struct str protocols = str_of(master.common.inet_protocols);
+	return str_list_has(protocols, "all") ||
+	    str_list_has(protocols, family == AF_INET6 ? "ipv6" : "ipv4");
 }
 
 static void describe_address(struct buf *out, const struct net_address *a, uint16_t port)

@@ -49,10 +49,6 @@ enum bounce_notice {
 	F(STR, verp, 2)
 IPC_MESSAGE(bounce_send, 2, NEVER, BOUNCE_SEND_FIELDS)
 
-/* Removes the log of a message that needs no notice. */
-#define BOUNCE_FORGET_FIELDS(F) F(STR, id, 64)
-IPC_MESSAGE(bounce_forget, 3, SAFE, BOUNCE_FORGET_FIELDS)
-
 /* Tells a list's owner at once that this one recipient failed; no log keeps it. `queue`
  * as above; `sender` is the message's, whose other wishes (RET, ENVID) are not the
  * owner's. */

@@ -100,23 +100,21 @@ static void start_scan(void)
 		log_warning("no memory to look into %s", QUEUE_MAILDROP);
 }
 
-static void exchange(struct ipc_exchange *x)
+/* Heard; the answer does not wait for the scan. */
+static bool serve_wake(struct service_call *call)
 {
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	if (type != pickup_wake_type) {
-		log_warning("unknown request");
-		return;
-	}
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
-	pickup_wake_write(&reply, &(struct pickup_wake){.reserved = 0});
-	if (ipc_reply(x, pickup_wake_type, buf_str(&reply)) != 0)
-		log_debug("client did not wait for the answer");
+	struct pickup_wake request;
+	if (!pickup_wake_read(call->payload, call->arena, &request))
+		return false;
+	pickup_wake_write(call->reply, &request);
 	start_scan();
+	return true;
 }
+
+static const struct service_request requests[] = {
+    {pickup_wake_type, pickup_wake_type, serve_wake},
+    {0},
+};
 
 static bool busy(void)
 {
@@ -146,7 +144,7 @@ static const struct service pickup_service = {
     .values = &pickup.params,
     .sandbox = SANDBOX_QUEUE,
     .started = started,
-    .exchange = exchange,
+    .requests = requests,
     .wakeup = start_scan,
     .busy = busy,
 };

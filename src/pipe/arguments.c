@@ -231,9 +231,7 @@ char **pipe_arguments(const struct pipe_context *c, struct buf *error)
 		buf_add_cstr(error, "out of memory for this request");
 		return NULL;
 	}
-	if (!add_for_each(&s, c->attributes->command, &out, error))
-		return NULL;
-	for (char *const *word = c->attributes->argv + 1; *word != NULL; word++)
+	for (char *const *word = c->argv; *word != NULL; word++)
 		if (!add_for_each(&s, *word, &out, error))
 			return NULL;
 	return out.argv;

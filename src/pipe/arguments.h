@@ -13,6 +13,7 @@
 struct pipe_context {
 	struct delivery *delivery;
 	const struct pipe_attributes *attributes;
+	char *const *argv; /* as in master.cf */
 	struct address_extension_rules rules;
 };
 

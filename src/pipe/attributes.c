@@ -85,14 +85,6 @@ static bool take_size(struct pipe_attributes *a, const char *value, struct buf *
 	return false;
 }
 
-static bool take_user(struct pipe_attributes *a, const char *value, struct buf *error)
-{
-	a->user = value;
-	if (*value == '\0')
-		buf_add_cstr(error, "empty user= command-line attribute");
-	return *value != '\0';
-}
-
 static bool take_directory(
     struct pipe_attributes *a, const char *value, UNUSED struct buf *error)
 {
@@ -119,7 +111,6 @@ static const struct {
 	bool (*take)(struct pipe_attributes *a, const char *value, struct buf *error);
 } rows[] = {
     {"flags=", take_flags},
-    {"user=", take_user},
     {"directory=", take_directory},
     {"chroot=", take_root},
     {"eol=", take_eol},
@@ -127,32 +118,10 @@ static const struct {
     {"size=", take_size},
 };
 
-static bool take_word(struct pipe_attributes *a, const char *word, struct buf *error)
+bool pipe_attributes_take(struct pipe_attributes *a, const char *word, struct buf *error)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_starts(str_of(word), str_of(rows[i].name)))
 			return rows[i].take(a, word + strlen(rows[i].name), error);
-	buf_printf(error, "unknown attribute name: %s", word);
 	return false;
-}
-
-bool pipe_attributes_parse(
-    char *const *words, struct pipe_attributes *attributes_r, struct buf *error)
-{
-	struct pipe_attributes a = {.eol = "\n"};
-	for (; *words != NULL && a.argv == NULL; words++) {
-		if (str_starts(str_of(*words), STR("argv="))) {
-			a.argv = words;
-			a.command = *words + strlen("argv=");
-		} else if (!take_word(&a, *words, error)) {
-			return false;
-		}
-	}
-	if (a.user == NULL)
-		buf_add_cstr(error, "missing user= command-line attribute");
-	else if (a.argv == NULL || a.command[0] == '\0')
-		buf_add_cstr(error, "missing argv= command-line attribute");
-	else
-		*attributes_r = a;
-	return error->len == 0;
 }

@@ -1,5 +1,5 @@
-/* The attributes of a pipe service in master.cf: "flags=DRhu user=vmail argv=/usr/bin/x
- * ${recipient}". */
+/* The attributes of a pipe service in master.cf that spawn does not have:
+ * "flags=DRhu null_sender= user=vmail argv=/usr/bin/x ${recipient}". */
 #ifndef PIPE_ATTRIBUTES_H
 #define PIPE_ATTRIBUTES_H
 
@@ -23,16 +23,15 @@ enum pipe_flag {
 
 struct pipe_attributes {
 	unsigned flags;
-	const char *user, *directory, *root; /* the last two may be NULL */
-	const char *null_sender;             /* NULL: MAILER-DAEMON */
-	char eol[PIPE_EOL_MAX];              /* C escapes undone */
-	int64_t size;                        /* most bytes of a message; 0: no limit */
-	char *const *argv;                   /* argv[0] without "argv=" is `command` */
-	const char *command;
+	const char *directory, *root; /* may be NULL */
+	const char *null_sender;      /* NULL: MAILER-DAEMON */
+	char eol[PIPE_EOL_MAX];       /* C escapes undone */
+	int64_t size;                 /* most bytes of a message; 0: no limit */
 };
 
-/* The strings stay where they are. False: `error`, in the words of the log. */
-MUST_USE bool pipe_attributes_parse(
-    char *const *words, struct pipe_attributes *attributes_r, struct buf *error);
+/* One word, which stays where it is. False: `error`, in the words of the log; without
+ * one, there is no such attribute. */
+MUST_USE bool pipe_attributes_take(
+    struct pipe_attributes *a, const char *word, struct buf *error);
 
 #endif

@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "deliver/command.h"
-#include "deliver/command_user.h"
 #include "pipe/arguments.h"
 #include "pipe_params.h"
+#include "service/command_row.h"
 #include "service/owner.h"
 #include "service/service.h"
 
@@ -20,9 +20,8 @@
 static struct {
 	struct pipe_params params;
 	struct pipe_attributes attributes;
-	struct as_user user;
-	int64_t seconds;
-} state;
+	struct command_row row;
+} state = {.attributes = {.eol = "\n"}};
 
 static const struct {
 	enum pipe_flag flag;
@@ -77,19 +76,23 @@ static bool run(struct delivery *d, struct buf *output, struct why *why)
 	const struct pipe_attributes *a = &state.attributes;
 	const struct common_params *common = service_common();
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
-	const struct pipe_context context = {
-	    .delivery = d, .attributes = a, .rules = service_extension_rules()};
+	const struct pipe_context context = {.delivery = d,
+	    .attributes = a,
+	    .argv = state.row.argv,
+	    .rules = service_extension_rules()};
 	struct command command = {
 	    .argv = pipe_arguments(&context, &error),
 	    .environment =
 		command_environment(d->arena, common->export_environment, NULL),
 	    .program = "pipe",
 	    .title = "pipe_command: execvp",
-	    .user = state.user,
+	    .user = {.uid = state.row.uid,
+		.gid = state.row.gid,
+		.switch_ids = state.row.switch_ids},
 	    .root = a->root,
 	    .directory = a->directory,
 	    .style = style_of(a),
-	    .seconds = state.seconds,
+	    .seconds = state.row.seconds,
 	};
 	if (command.argv == NULL || command.environment == NULL) {
 		log_warning("file %s/master.cf: service %s: %s",
@@ -105,7 +108,7 @@ static void tell_success(struct delivery *d, const struct buf *output)
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
 	struct str shown = str_slice(str_trim(buf_str(output)), 0, SHOWN_OUTPUT);
 	if (d->request.flags & DELIVERY_VERIFY)
-		buf_printf(&text, "delivers to command: %s", state.attributes.command);
+		buf_printf(&text, "delivers to command: %s", state.row.argv[0]);
 	else
 		buf_printf(&text, "delivered via %s service", service_name());
 	if (shown.len > 0)
@@ -133,28 +136,14 @@ static void exchange(struct ipc_exchange *x)
 	delivery_serve(x, service_name(), deliver);
 }
 
-static void read_time_limit(void)
+static bool take_attribute(const char *word, struct buf *error)
 {
-	CLEANUP(buf_free) struct buf name = BUF_INIT(256);
-	buf_printf(&name, "%s_time_limit", service_name());
-	if (!conf_get_time(service_conf(), buf_str(&name), 's',
-		state.params.command_time_limit, &state.seconds) ||
-	    state.seconds < 1)
-		fatal("bad value of parameter %s", buf_cstr(&name));
+	return pipe_attributes_take(&state.attributes, word, error);
 }
 
 static void before_jail(void)
 {
-	CLEANUP(buf_free) struct buf error = BUF_INIT(1024);
-	const struct owner owner = owner_of(service_common());
-	const struct command_owner own = {.single_user = owner.single_user,
-	    .user = owner.user,
-	    .uid = owner.uid,
-	    .gid = owner.gid};
-	if (!pipe_attributes_parse(service_attributes(), &state.attributes, &error) ||
-	    !command_user_find(str_of(state.attributes.user), &own, &state.user, &error))
-		fatal("%s", buf_cstr(&error));
-	read_time_limit();
+	state.row = command_row_read(state.params.command_time_limit, take_attribute);
 	delivery_before_jail(service_common());
 	delivery_filter(
 	    "pipe_delivery_status_filter", state.params.pipe_delivery_status_filter);

@@ -11,10 +11,8 @@
 
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "client/service_client.h"
 #include "proxymap/approved.h"
 #include "proxymap_params.h"
 #include "run/fiber.h"
@@ -22,10 +20,8 @@
 #include "service/service.h"
 #include "table/table.h"
 
-#define REQUEST_ARENA 4096
-#define REPLY_MAX     (PROXYMAP_VALUE_MAX + PROXYMAP_ERROR_MAX + 1000)
-#define NAME_ROOM     (PROXYMAP_NAME_MAX + 20)
-#define FLAGS         (TABLE_FOLD | TABLE_NO_SUBSTITUTE | TABLE_KEY_IS_LINE | TABLE_ALIASES)
+#define NAME_ROOM (PROXYMAP_NAME_MAX + 20)
+#define FLAGS     (TABLE_FOLD | TABLE_NO_SUBSTITUTE | TABLE_KEY_IS_LINE | TABLE_ALIASES)
 
 static struct {
 	struct proxymap_params params;
@@ -147,35 +143,24 @@ static void answer(const struct proxymap_request *request, struct proxymap_reply
 	}
 }
 
-static bool serve(struct ipc_exchange *x, const struct proxymap_request *request)
+static bool serve(struct service_call *call)
 {
+	struct proxymap_request request;
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	CLEANUP(buf_free) struct buf error = BUF_INIT(PROXYMAP_ERROR_MAX * 2);
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(REPLY_MAX);
 	struct proxymap_reply reply = {.value = STR_EMPTY, .error = STR_EMPTY};
-	answer(request, &reply, &value, &error);
-	proxymap_reply_write(&bytes, &reply);
-	return buf_ok(&bytes) && ipc_reply(x, proxymap_reply_type, buf_str(&bytes)) == 0;
+	if (!proxymap_request_read(call->payload, call->arena, &request) ||
+	    request.operation > PROXYMAP_REMOVE)
+		return false;
+	answer(&request, &reply, &value, &error);
+	proxymap_reply_write(call->reply, &reply);
+	return true;
 }
 
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	struct proxymap_request request;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(REQUEST_ARENA);
-	bool good = type == proxymap_request_type &&
-	    proxymap_request_read(payload, a, &request) &&
-	    request.operation <= PROXYMAP_REMOVE;
-	if (!good)
-		log_warning("malformed request");
-	else if (!serve(x, &request))
-		log_debug("client did not wait for the answer");
-	arena_free(a);
-}
+static const struct service_request requests[] = {
+    {proxymap_request_type, proxymap_reply_type, serve},
+    {0},
+};
 
 static bool stale(void)
 {
@@ -207,7 +192,7 @@ static const struct service proxymap_service = {
     .values = &proxymap.params,
     .sandbox = SANDBOX_TABLE,
     .before_jail = before_jail,
-    .exchange = exchange,
+    .requests = requests,
     .stale = stale,
 };
 

@@ -25,13 +25,19 @@
 
 struct qmgr_state qmgr;
 
-static void handle_incoming(struct str payload, struct arena *a)
+static bool answer(struct service_call *call)
+{
+	qmgr_backlog_write(
+	    call->reply, &(struct qmgr_backlog){.backlog = intake_backlog()});
+	return true;
+}
+
+static bool serve_incoming(struct service_call *call)
 {
 	struct qmgr_incoming message;
-	if (!qmgr_incoming_read(payload, a, &message)) {
-		log_warning("malformed announcement");
-		return;
-	}
+	*ipc_connection_state(call->exchange) = &qmgr;
+	if (!qmgr_incoming_read(call->payload, call->arena, &message))
+		return false;
 	for (uint32_t i = 0; i < message.ids_count; i++) {
 		const struct qmgr_id *m = &message.ids[i];
 		struct commit_message c = {.place = m->place,
@@ -40,6 +46,7 @@ static void handle_incoming(struct str payload, struct arena *a)
 		if (queue_id_valid(m->id) && str_to_cstr(m->id, c.id, sizeof(c.id)))
 			intake_announce(&c, m->late);
 	}
+	return answer(call);
 }
 
 /* Of a connection: that somebody announces mail there. */
@@ -48,37 +55,20 @@ static void connection_closed(UNUSED void *state)
 	intake_look_for_orphans();
 }
 
-static void handle_trigger(struct str payload, struct arena *a)
+static bool serve_trigger(struct service_call *call)
 {
 	struct qmgr_trigger message;
-	if (qmgr_trigger_read(payload, a, &message))
-		intake_trigger(message.flags);
-	else
-		log_warning("malformed trigger");
+	if (!qmgr_trigger_read(call->payload, call->arena, &message))
+		return false;
+	intake_trigger(message.flags);
+	return answer(call);
 }
 
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 2);
-	if (type == qmgr_incoming_type) {
-		*ipc_connection_state(x) = &qmgr;
-		handle_incoming(payload, a);
-	} else if (type == qmgr_trigger_type) {
-		handle_trigger(payload, a);
-	} else {
-		log_warning("unknown request");
-	}
-	arena_free(a);
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(64);
-	qmgr_backlog_write(&reply, &(struct qmgr_backlog){.backlog = intake_backlog()});
-	if (ipc_reply(x, qmgr_backlog_type, buf_str(&reply)) != 0)
-		log_debug("client did not wait for the answer");
-}
+static const struct service_request requests[] = {
+    {qmgr_incoming_type, qmgr_backlog_type, serve_incoming},
+    {qmgr_trigger_type, qmgr_backlog_type, serve_trigger},
+    {0},
+};
 
 /*
  * One qmgr at a time: after a reload the new one waits here until the old one is gone.
@@ -179,7 +169,7 @@ static const struct service qmgr_service = {
     .sandbox = SANDBOX_QUEUE,
     .stays = true,
     .started = started,
-    .exchange = exchange,
+    .requests = requests,
     .connection_closed = connection_closed,
     .wakeup = wakeup,
     .busy = busy,

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "client/cleanup_client.h"
 #include "client/service_client.h"
+#include "dns/client_name.h"
 #include "dns/lookup.h"
 #include "mail/received.h"
 #include "qmqpd/request.h"
@@ -18,7 +19,6 @@
 #include "service/service.h"
 #include "table/match_list.h"
 
-#define NAME_LOOKUP_MS  10000
 #define ANSWER_MAX      4096
 #define ARENA_MAX       (16 * 1024 * 1024) /* recipients, above all */
 #define LARGEST_MESSAGE (64 * 1024 * 1024) /* without message_size_limit */
@@ -47,16 +47,10 @@ static void identify(struct session *s)
 {
 	struct net_address *peer = &s->client->peer;
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf name = BUF_INIT(DNS_NAME_MAX + 1);
-	CLEANUP(buf_free) struct buf reverse = BUF_INIT(DNS_NAME_MAX + 1);
-	const char *trouble = NULL;
 	net_address_unmap(peer);
 	net_address_add_text(&text, peer);
 	s->address = arena_str(s->arena, buf_str(&text));
-	if (dns_verified_name(peer, &name, &reverse, &trouble,
-		deadline_after_ms(NAME_LOOKUP_MS)) != DNS_FOUND)
-		log_debug("no verified name for %.*s", STR_ARG(s->address));
-	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
+	s->name = client_name_find(peer, s->arena).name;
 	s->port = str_of(arena_printf(s->arena, "%u", net_address_port(peer)));
 	bool port = qmqpd.params.qmqpd_client_port_logging;
 	s->text = str_of(arena_printf(s->arena, "%.*s[%.*s]%s%.*s", STR_ARG(s->name),

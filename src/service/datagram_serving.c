@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/log.h"
 #include "base/memory.h"
 #include "run/wait.h"
 

@@ -4,9 +4,12 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "client/service_client.h"
 #include "run/loop.h"
 
 #define TICK_MS 1000
+/* Room for what is in the largest payload, should it be all lists. */
+#define REQUEST_ARENA (32 * 1024 * 1024)
 
 static struct {
 	struct ipc_server *server;
@@ -14,13 +17,46 @@ static struct {
 	struct run_timer *tick;
 } inner;
 
+static const struct service_request *find_request(uint16_t type)
+{
+	const struct service_request *r = service_state.service->requests;
+	while (r->serve != NULL && r->type != type)
+		r++;
+	return r->serve != NULL ? r : NULL;
+}
+
+static void serve_request(struct ipc_exchange *x)
+{
+	uint16_t type;
+	CLEANUP(buf_free) struct buf reply = BUF_INIT(WIRE_PAYLOAD_MAX);
+	struct service_call call = {.exchange = x, .reply = &reply};
+	if (ipc_receive(
+		x, &type, &call.payload, service_client_deadline(service_common())) != 0)
+		return;
+	const struct service_request *r = find_request(type);
+	call.arena = arena_new(REQUEST_ARENA);
+	if (r == NULL || !r->serve(&call) || !buf_ok(&reply))
+		log_warning("malformed request, or one that is too large");
+	else if (ipc_reply(x, r->reply_type, buf_str(&reply)) != 0)
+		log_debug("client did not wait for the answer");
+	arena_free(call.arena);
+}
+
+static void wake_up(void)
+{
+	if (service_state.service->wakeup != NULL)
+		service_state.service->wakeup();
+}
+
 static void exchange(struct ipc_exchange *x)
 {
 	lifetime_client_began();
-	if (ipc_opening_type(x) != WIRE_TYPE_WAKEUP)
+	if (ipc_opening_type(x) == WIRE_TYPE_WAKEUP)
+		wake_up();
+	else if (service_state.service->requests != NULL)
+		serve_request(x);
+	else
 		service_state.service->exchange(x);
-	else if (service_state.service->wakeup != NULL)
-		service_state.service->wakeup();
 }
 
 /* Kept connections bring exchanges without an accept: tables are looked at meanwhile. */

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "run/fiber.h"
 #include "run/loop.h"
 #include "run/signals.h"
 #include "run/wait.h"

@@ -74,16 +74,14 @@ static void take(struct parsing *p, int option)
 	case 'S':
 		o->stand_alone = true;
 		break;
-	case 'z':
-		o->unlimited = true;
-		break;
 	case 'V':
 		o->log_to_stderr = true;
 		break;
 	case 'v':
 		log_verbose(log_verbosity() + 1);
 		break;
-	case 'l': /* Postfix's master says "alone" and "debugger" so */
+	case 'z': /* Postfix's master says "no limit", "alone" and "debugger" so */
+	case 'l':
 	case 'D':
 		break;
 	default:

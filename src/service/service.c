@@ -222,7 +222,9 @@ static void configure(const struct service *s, int argc, char **argv)
 
 int service_main(const struct service *s, int argc, char **argv)
 {
-	ENSURE((s->serve != NULL) + (s->exchange != NULL) + (s->datagram != NULL) == 1);
+	int ways = (s->serve != NULL) + (s->requests != NULL) + (s->exchange != NULL) +
+	    (s->datagram != NULL);
+	ENSURE(ways == 1);
 	service_state.service = s;
 	memory_keep_for_reuse();
 	(void)umask(077);

@@ -23,8 +23,8 @@
  * unix-dgram), -c (chroot), -u (drop privileges; done anyway unless .root), -d (not from
  * master: descriptor 0 is the listener), -S (serve one client on standard input and
  * output), -v, -V (log to standard error), -o name=value, -m max_use, -i max_idle, -s
- * count of listeners (descriptors 6...), -L clients this process carries, -z no limit, -l
- * and -D (accepted).
+ * count of listeners (descriptors 6...), -L clients this process carries, -z, -l and -D
+ * (accepted).
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -42,7 +42,23 @@ enum sandbox { SANDBOX_NONE, SANDBOX_QUEUE, SANDBOX_NET, SANDBOX_TABLE, SANDBOX_
 struct service_client {
 	struct stream *stream;
 	struct net_address peer, local;
-	const char *service_name; /* as in master.cf: "smtp", "127.0.0.1:2525" */
+};
+
+/* One request of the inner protocol, in the hands of who serves it. */
+struct service_call {
+	struct ipc_exchange *exchange; /* for ipc_connection_state */
+	struct str payload;            /* of the request */
+	struct arena *arena; /* for its reader; payload and arena end with the call */
+	struct buf *reply;   /* what the caller will read: at most WIRE_PAYLOAD_MAX */
+};
+
+/* A kind of request that is one message and has one answer. `serve` runs in a fiber;
+ * false: the request is malformed, or too large. Then nothing is answered, which the
+ * caller takes as trouble, and a warning is logged; so it is with a type that has no row.
+ */
+struct service_request {
+	uint16_t type, reply_type;
+	bool (*serve)(struct service_call *call);
 };
 
 struct service {
@@ -61,7 +77,10 @@ struct service {
 	void (*started)(void); /* may start fibers; loop not yet running */
 	/* Exactly one of: */
 	void (*serve)(struct service_client *client); /* stream clients, own fiber each */
-	void (*exchange)(struct ipc_exchange *x);     /* inner protocol */
+	/* Inner protocol; the last row is empty. */
+	const struct service_request *requests;
+	/* Inner protocol, where an exchange is more than that. */
+	void (*exchange)(struct ipc_exchange *x);
 	/* A datagram of a unix-dgram row, on the main stack: must not wait. One that is
 	 * longer than datagram_max arrives with datagram_max + 1 bytes. */
 	void (*datagram)(struct str payload);

@@ -18,7 +18,7 @@ struct service_options {
 	int64_t max_use, max_idle; /* -1: as configured */
 	int64_t limit;             /* clients at once; 0: as configured */
 	int64_t listeners;
-	bool chroot, by_hand, stand_alone, unlimited, log_to_stderr, drop;
+	bool chroot, by_hand, stand_alone, log_to_stderr, drop;
 };
 
 struct service_state {

@@ -119,7 +119,6 @@ void stand_alone_start(void)
 	alone.out = run_watch_new(STDOUT_FILENO);
 	struct service_client *client = memory_alloc(sizeof(*client));
 	client->stream = stream_new(fds[1]);
-	client->service_name = service_name();
 	ENSURE(net_address_parse(STR("127.0.0.1"), 0, &client->peer));
 	client->local = client->peer;
 	alone.wait_was_on = (fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK) == 0;

@@ -109,7 +109,6 @@ static void start_client(int fd, const struct net_address *peer)
 	struct service_client *client = memory_alloc(sizeof(*client));
 	client->stream = stream_new(fd);
 	client->peer = *peer;
-	client->service_name = service_name();
 	serving.clients++;
 	lifetime_full(is_full());
 	lifetime_client_began();

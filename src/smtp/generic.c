@@ -24,7 +24,7 @@ static struct {
 
 void generic_before_jail(void)
 {
-	struct str names = str_of(smtp.params.propagate_unmatched_extensions), name;
+	struct str names = str_of(smtp.params.propagate_unmatched_extensions);
 	generic.maps =
 	    maps_open("smtp_generic_maps", smtp.params.smtp_generic_maps, TABLE_FOLD);
 	if (maps_empty(generic.maps)) {
@@ -34,8 +34,7 @@ void generic_before_jail(void)
 	}
 	generic.mydestination = match_list_open(
 	    "mydestination", service_common()->mydestination, MATCH_DOMAINS, 0);
-	while (str_next(&names, " \t\r\n,", &name))
-		generic.propagates = generic.propagates || str_is_nocase(name, "generic");
+	generic.propagates = str_list_has(names, "generic");
 }
 
 void generic_started(void)

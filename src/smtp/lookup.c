@@ -13,15 +13,6 @@ static struct {
 	bool families[2];      /* IPv4, IPv6 */
 } how;
 
-static bool has_word(struct str list, const char *wanted)
-{
-	struct str word;
-	while (str_next(&list, " \t\r\n,", &word))
-		if (str_is_nocase(word, wanted))
-			return true;
-	return false;
-}
-
 void lookup_before_jail(void)
 {
 	const struct smtp_params *p = &smtp.params;
@@ -32,13 +23,13 @@ void lookup_before_jail(void)
 	bool enabled =
 	    level.len > 0 ? !str_is_nocase(level, "disabled") : !p->disable_dns_lookups;
 	how.filter = maps_open("smtp_dns_reply_filter", p->smtp_dns_reply_filter, 0);
-	how.dns = enabled && has_word(ways, "dns");
-	how.native = !how.dns || has_word(ways, "native");
-	how.complete = has_word(options, "res_defnames");
-	how.search = has_word(options, "res_dnsrch");
+	how.dns = enabled && str_list_has(ways, "dns");
+	how.native = !how.dns || str_list_has(ways, "native");
+	how.complete = str_list_has(options, "res_defnames");
+	how.search = str_list_has(options, "res_dnsrch");
 	for (int i = 0; i < 2; i++)
-		how.families[i] = has_word(protocols, "all") ||
-		    has_word(protocols, i == 0 ? "ipv4" : "ipv6");
+		how.families[i] = str_list_has(protocols, "all") ||
+		    str_list_has(protocols, i == 0 ? "ipv4" : "ipv6");
 }
 
 bool lookup_uses_dns(void)

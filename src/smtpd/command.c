@@ -32,3 +32,18 @@ const struct command_row *command_find(struct str verb)
 			return &command_rows[i];
 	return &command_rows[last];
 }
+
+bool command_refuse(struct session *s, int code, const char *status, const char *text)
+{
+	session_error(s, code, status, "%s", text);
+	return false;
+}
+
+bool command_refuse_option(struct session *s, struct str name, struct str value)
+{
+	bool has_value = value.p != NULL;
+	session_error(s, 555, "5.5.4", "Unsupported option: %.*s%s%.*s", STR_ARG(name),
+	    has_value ? "=" : "", has_value ? str_print_length(value) : 0,
+	    has_value ? value.p : "");
+	return false;
+}

@@ -2,7 +2,6 @@
  * safe. */
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "mail/received.h"
 #include "smtpd/smtpd.h"
@@ -200,7 +199,6 @@ static const struct str *only_recipient(const struct transaction *t)
 
 static void finish(struct session *s, struct upload *u)
 {
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	struct cleanup_result result;
 	if (u->too_big) {
 		log_warning(
@@ -213,11 +211,8 @@ static void finish(struct session *s, struct upload *u)
 		session_refuse_bare_newline(s);
 		return;
 	}
-	if (restriction_run(s, STAGE_END_OF_DATA, only_recipient(s->transaction),
-		&reply) == VERDICT_REJECT) {
-		session_error_text(s, buf_str(&reply));
+	if (restriction_refuses(s, STAGE_END_OF_DATA, only_recipient(s->transaction)))
 		return;
-	}
 	if (u->trouble == 0)
 		u->trouble = submission_finish(u->message, &result);
 	if (u->trouble == 0) {
@@ -250,7 +245,6 @@ static bool upload(struct session *s)
 
 void command_data(struct session *s, struct str arguments)
 {
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	if (arguments.len > 0) {
 		session_error(s, 501, "5.5.4", "Syntax: DATA");
 		return;
@@ -263,11 +257,8 @@ void command_data(struct session *s, struct str arguments)
 			session_error(s, 503, "5.5.1", "Error: need RCPT command");
 		return;
 	}
-	if (restriction_run(s, STAGE_DATA, only_recipient(s->transaction), &reply) ==
-	    VERDICT_REJECT) {
-		session_error_text(s, buf_str(&reply));
+	if (restriction_refuses(s, STAGE_DATA, only_recipient(s->transaction)))
 		return;
-	}
 	/* A broken connection keeps the transaction for its log line; all other ends
 	 * replace it. */
 	if (upload(s))

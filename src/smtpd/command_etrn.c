@@ -49,16 +49,11 @@ static void flush(struct session *s, struct str domain)
 
 void command_etrn(struct session *s, struct str arguments)
 {
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	struct str domain;
 	if (smtpd.params.smtpd_helo_required && s->helo.len == 0)
 		session_error(s, 503, "5.5.1", "Error: send HELO/EHLO first");
 	else if (s->transaction != NULL)
 		session_error(s, 503, "", "Error: MAIL transaction in progress");
-	else if (!parse(s, arguments, &domain))
-		return;
-	else if (!restriction_check_etrn(s, domain, &reply))
-		session_error_text(s, buf_str(&reply));
-	else
+	else if (parse(s, arguments, &domain) && !restriction_refuses_etrn(s, domain))
 		flush(s, domain);
 }

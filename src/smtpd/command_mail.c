@@ -35,12 +35,6 @@ static bool has_space(int64_t announced)
 	return available - announced >= smtpd.params.queue_minfree;
 }
 
-static bool refuse(struct session *s, int code, const char *status, const char *text)
-{
-	session_error(s, code, status, "%s", text);
-	return false;
-}
-
 /* A refusal that is logged as those of restrictions are. */
 static bool reject(struct session *s, int code, const char *status, const char *text)
 {
@@ -55,13 +49,10 @@ static bool reject(struct session *s, int code, const char *status, const char *
 /* A number too long for 64 bits is too large a message, not bad syntax. */
 static bool parameter_size(struct session *s, struct transaction *t, struct str value)
 {
-	for (size_t i = 0; i < value.len; i++)
-		if (!ascii_is_digit(value.p[i]))
-			return refuse(s, 501, "5.5.4", "Bad message size syntax");
-	if (value.len == 0)
-		return refuse(s, 501, "5.5.4", "Bad message size syntax");
+	if (!str_is_digits(value))
+		return command_refuse(s, 501, "5.5.4", "Bad message size syntax");
 	if (!str_to_i64(value, &t->announced_size))
-		return refuse(
+		return command_refuse(
 		    s, 552, "5.3.4", "Message size exceeds file system imposed limit");
 	int64_t limit = service_common()->message_size_limit;
 	if (limit > 0 && t->announced_size > limit)
@@ -69,26 +60,18 @@ static bool parameter_size(struct session *s, struct transaction *t, struct str 
 	return true;
 }
 
-static bool unsupported(struct session *s, struct str name, struct str value)
-{
-	session_error(s, 555, "5.5.4", "Unsupported option: %.*s%s%.*s", STR_ARG(name),
-	    value.p != NULL ? "=" : "", value.p != NULL ? str_print_length(value) : 0,
-	    value.p != NULL ? value.p : "");
-	return false;
-}
-
 static bool parameter_body(struct session *s, struct transaction *t, struct str value)
 {
 	t->body_8bit = str_is_nocase(value, "8BITMIME");
 	return t->body_8bit || str_is_nocase(value, "7BIT")
 	    ? true
-	    : unsupported(s, STR("BODY"), value);
+	    : command_refuse_option(s, STR("BODY"), value);
 }
 
 static bool parameter_ret(struct session *s, struct transaction *t, struct str value)
 {
 	if (t->ret != DSN_RET_DEFAULT || !dsn_ret_parse(value, &t->ret))
-		return refuse(s, 501, "5.5.4", "Bad RET parameter syntax");
+		return command_refuse(s, 501, "5.5.4", "Bad RET parameter syntax");
 	return true;
 }
 
@@ -97,7 +80,7 @@ static bool parameter_envid(struct session *s, struct transaction *t, struct str
 	CLEANUP(buf_free) struct buf decoded = BUF_INIT(PARAMETER_MAX);
 	if (t->envelope_id.len > 0 || value.len == 0 || value.len > PARAMETER_MAX ||
 	    !xtext_decode(&decoded, value) || str_has_control(buf_str(&decoded)))
-		return refuse(s, 501, "5.5.4", "Bad ENVID parameter syntax");
+		return command_refuse(s, 501, "5.5.4", "Bad ENVID parameter syntax");
 	t->envelope_id = arena_str(t->arena, buf_str(&decoded));
 	return true;
 }
@@ -125,9 +108,10 @@ static bool parameter_xverp(
     struct session *s, struct transaction *t, struct str name, struct str value)
 {
 	if (!s->verp_allowed)
-		return unsupported(s, name, value);
+		return command_refuse_option(s, name, value);
 	if (t->sender.len == 0)
-		return refuse(s, 503, "5.5.4", "Error: XVERP requires non-null sender");
+		return command_refuse(
+		    s, 503, "5.5.4", "Error: XVERP requires non-null sender");
 	if (value.p == NULL)
 		value = str_of(smtpd.params.default_verp_delimiters);
 	const char *filter = smtpd.params.verp_delimiter_filter;
@@ -160,13 +144,14 @@ static bool parse_parameter(
 	for (size_t i = 0; value.p != NULL && i < ARRAY_SIZE(parameters); i++)
 		if (str_is_nocase(name, parameters[i].name))
 			return parameters[i].handle(s, t, value);
-	return parameter_smtputf8(t, name, value) || unsupported(s, name, value);
+	return parameter_smtputf8(t, name, value) ||
+	    command_refuse_option(s, name, value);
 }
 
 static bool parse(struct session *s, struct transaction *t, struct str arguments)
 {
 	if (!str_starts_nocase(arguments, STR("FROM:")) || arguments.len == 5)
-		return refuse(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
+		return command_refuse(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
 	struct address_path_rules rules = {.strict = smtpd.params.strict_rfc821_envelopes,
 	    .null_ok = true,
 	    .utf8_ok = true,
@@ -177,7 +162,7 @@ static bool parse(struct session *s, struct transaction *t, struct str arguments
 	if (!address_path_parse(str_skip(arguments, 5), rules, &sender, &rest) ||
 	    (!smtpd.params.allow_min_user && str_starts(buf_str(&sender), STR("-")))) {
 		session_log_bad_address(s, "MAIL", str_skip(arguments, 5));
-		return refuse(s, 501, "5.1.7", "Bad sender address syntax");
+		return command_refuse(s, 501, "5.1.7", "Bad sender address syntax");
 	}
 	t->sender = arena_str(t->arena, buf_str(&sender));
 	while (smtp_parameter_next(&rest, &name, &value))

@@ -1,7 +1,6 @@
 /* RCPT (RFC 5321 4.1.1.3) with NOTIFY and ORCPT (RFC 3461). */
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "smtpd/smtpd.h"
 
@@ -9,17 +8,12 @@
 #define PARAMETER_MAX    1000
 #define FIRST_RECIPIENTS 4
 
-static bool refuse(struct session *s, int code, const char *status, const char *text)
-{
-	session_error(s, code, status, "%s", text);
-	return false;
-}
-
 static bool parameter_notify(
     struct session *s, struct cleanup_recipient *r, struct str value)
 {
 	if (r->notify != 0 || !dsn_notify_parse(value, &r->notify))
-		return refuse(s, 501, "5.5.4", "Error: Bad NOTIFY parameter syntax");
+		return command_refuse(
+		    s, 501, "5.5.4", "Error: Bad NOTIFY parameter syntax");
 	return true;
 }
 
@@ -29,7 +23,8 @@ static bool parameter_orcpt(
 	CLEANUP(buf_free) struct buf decoded = BUF_INIT(PARAMETER_MAX);
 	if (r->dsn_orcpt.len > 0 || value.len > PARAMETER_MAX ||
 	    !dsn_orcpt_parse(value, &decoded) || str_has_control(buf_str(&decoded)))
-		return refuse(s, 501, "5.5.4", "Error: Bad ORCPT parameter syntax");
+		return command_refuse(
+		    s, 501, "5.5.4", "Error: Bad ORCPT parameter syntax");
 	r->dsn_orcpt = arena_str(s->transaction->arena, buf_str(&decoded));
 	return true;
 }
@@ -41,10 +36,7 @@ static bool parse_parameter(
 		return parameter_notify(s, r, value);
 	if (value.p != NULL && str_is_nocase(name, "ORCPT"))
 		return parameter_orcpt(s, r, value);
-	session_error(s, 555, "5.5.4", "Unsupported option: %.*s%s%.*s", STR_ARG(name),
-	    value.p != NULL ? "=" : "", value.p != NULL ? str_print_length(value) : 0,
-	    value.p != NULL ? value.p : "");
-	return false;
+	return command_refuse_option(s, name, value);
 }
 
 /* Who said no ORCPT said the path, spelt as it is (RFC 3461 4.2). Where that is what
@@ -67,7 +59,7 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 {
 	struct transaction *t = s->transaction;
 	if (!str_starts_nocase(arguments, STR("TO:")) || arguments.len == 3)
-		return refuse(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
+		return command_refuse(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
 	struct address_path_rules rules = {.strict = smtpd.params.strict_rfc821_envelopes,
 	    .utf8_ok = true,
 	    .null_domain_ok = smtpd.params.resolve_null_domain,
@@ -76,7 +68,7 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 	struct str text = str_skip(arguments, 3), rest = STR_EMPTY, name, value;
 	if (!address_path_parse(text, rules, &address, &rest)) {
 		session_log_bad_address(s, "RCPT", text);
-		return refuse(s, 501, "5.1.3", "Bad recipient address syntax");
+		return command_refuse(s, 501, "5.1.3", "Bad recipient address syntax");
 	}
 	r->address = arena_str(t->arena, buf_str(&address));
 	struct str path = str_slice(text, 0, text.len - rest.len);
@@ -85,7 +77,7 @@ static bool parse(struct session *s, struct cleanup_recipient *r, struct str arg
 			return false;
 	note_spelling(t, r, path);
 	return r->address.p != NULL ||
-	    refuse(s, 452, "4.5.3", "Error: too many recipients");
+	    command_refuse(s, 452, "4.5.3", "Error: too many recipients");
 }
 
 /* Beyond the limit a client is told 452, and, when it goes on, counted as a nuisance. */
@@ -144,7 +136,7 @@ static bool add(struct session *s, const struct cleanup_recipient *r)
 {
 	struct transaction *t = s->transaction;
 	if (!make_room(t))
-		return refuse(s, 452, "4.5.3", "Error: too many recipients");
+		return command_refuse(s, 452, "4.5.3", "Error: too many recipients");
 	t->recipients[t->count++] = *r;
 	return true;
 }
@@ -156,13 +148,11 @@ void command_rcpt(struct session *s, struct str arguments)
 		return;
 	}
 	struct cleanup_recipient r = {.notify = 0};
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	if (!has_room(s) || !parse(s, &r, arguments) ||
 	    !session_takes_address(s, r.address, s->transaction->smtputf8, "recipient"))
 		return;
-	if (!restriction_check_recipient(s, r.address, &reply)) {
+	if (restriction_refuses_recipient(s, r.address)) {
 		s->transaction->refused++;
-		session_error_text(s, buf_str(&reply));
 		return;
 	}
 	if (have_queue_id(s) && add(s, &r))

@@ -27,7 +27,6 @@ static struct str mailbox_of(struct str text)
 static void verify(struct session *s, struct str arguments)
 {
 	CLEANUP(buf_free) struct buf address = BUF_INIT(ADDRESS_MAX);
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(4096);
 	bool enabled = service_common()->smtputf8_enable;
 	bool declared = enabled && str_ends_nocase(arguments, STR(" SMTPUTF8"));
 	struct str rest, text = arguments;
@@ -43,9 +42,7 @@ static void verify(struct session *s, struct str arguments)
 	}
 	if (!session_takes_address(s, buf_str(&address), declared, "recipient"))
 		return;
-	if (!restriction_check_recipient(s, buf_str(&address), &reply))
-		session_error_text(s, buf_str(&reply));
-	else
+	if (!restriction_refuses_recipient(s, buf_str(&address)))
 		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
 }
 

@@ -1,5 +1,4 @@
 /* local_header_rewrite_clients: whose headers are completed with our own domains. */
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "smtpd/smtpd.h"

@@ -1,23 +1,7 @@
 /* Who a client is: what its connection tells, or, from clients that may say so, XCLIENT.
  */
-#include "base/clock.h"
-#include "base/log.h"
-#include "dns/lookup.h"
-
+#include "dns/client_name.h"
 #include "smtpd/smtpd.h"
-
-#define NAME_LOOKUP_MS 10000
-
-static void look_up_name(struct session *s, struct buf *name_r, struct buf *reverse_r)
-{
-	const char *trouble = NULL;
-	(void)dns_verified_name(
-	    &s->peer, name_r, reverse_r, &trouble, deadline_after_ms(NAME_LOOKUP_MS));
-	if (reverse_r->len > 0 && name_r->len == 0)
-		log_warning("hostname %s does not resolve to address %.*s%s%s",
-		    buf_cstr(reverse_r), STR_ARG(s->address), trouble != NULL ? ": " : "",
-		    trouble != NULL ? trouble : "");
-}
 
 static bool is_own_address(const struct net_address *a)
 {
@@ -68,22 +52,24 @@ static struct str port_text(struct session *s, const struct net_address *a)
 	return str_of(arena_printf(s->arena, "%u", net_address_port(a)));
 }
 
+static struct client_name find_name(struct session *s)
+{
+	if (service_stands_alone())
+		return (struct client_name){STR("localhost"), STR("localhost")};
+	if (!smtpd.params.smtpd_peername_lookup)
+		return (struct client_name){CLIENT_NAME_UNKNOWN, CLIENT_NAME_UNKNOWN};
+	return client_name_find(&s->peer, s->arena);
+}
+
 void identity_find(struct session *s)
 {
 	const struct net_address *local = &s->client->local;
-	CLEANUP(buf_free) struct buf name = BUF_INIT(DNS_NAME_MAX + 1);
-	CLEANUP(buf_free) struct buf reverse = BUF_INIT(DNS_NAME_MAX + 1);
 	net_address_unmap(&s->client->peer);
 	s->peer = s->client->peer;
 	s->address = address_text(s, &s->peer);
-	if (service_stands_alone()) {
-		buf_add_cstr(&name, "localhost");
-		buf_add_cstr(&reverse, "localhost");
-	} else if (smtpd.params.smtpd_peername_lookup)
-		look_up_name(s, &name, &reverse);
-	s->name = name.len > 0 ? arena_str(s->arena, buf_str(&name)) : STR("unknown");
-	s->reverse_name =
-	    reverse.len > 0 ? arena_str(s->arena, buf_str(&reverse)) : STR("unknown");
+	const struct client_name names = find_name(s);
+	s->name = names.name;
+	s->reverse_name = names.reverse;
 	s->port = port_text(s, &s->peer);
 	s->server_address = address_text(s, local);
 	s->server_port = port_text(s, local);

@@ -3,9 +3,8 @@
 
 #include "base/clock.h"
 #include "mail/address_maps.h"
-#include "mail/reply.h"
 #include "mail/verify_sender.h"
-#include "smtpd/smtpd.h"
+#include "smtpd/restriction.h"
 
 int recipient_resolve(
     struct str sender, struct str address, struct arena *a, struct resolved *r)
@@ -41,37 +40,28 @@ struct class_row {
 	bool bare_user;
 };
 
-/* Writes the refusal: "550 5.1.1 <a@b>: Recipient address rejected: User unknown in ..."
- */
-static bool unknown_user(
-    struct str address, const struct class_row *row, struct buf *reply)
+static enum verdict unknown_user(
+    struct evaluation *e, struct str address, const struct class_row *row)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX + 256);
-	buf_printf(
-	    &text, "<%.*s>: Recipient address rejected: User unknown", STR_ARG(address));
-	if (smtpd.params.show_user_unknown_table_name)
-		buf_printf(&text, " in %s table", row->table);
-	reply_write(
-	    reply, (int)row->code, row->code < 500 ? "4.1.1" : "5.1.1", buf_str(&text));
-	return false;
+	bool shows = smtpd.params.show_user_unknown_table_name;
+	return refuse(e, row->code, row->code < 500 ? "4.1.1" : "5.1.1",
+	    "<%.*s>: Recipient address rejected: User unknown%s%s%s", STR_ARG(address),
+	    shows ? " in " : "", shows ? row->table : "", shows ? " table" : "");
 }
 
-static bool try_later(struct str address, struct buf *reply)
+enum verdict recipient_try_later(struct evaluation *e, struct str address)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX + 256);
-	buf_printf(&text, "<%.*s>: Temporary lookup failure", STR_ARG(address));
-	reply_write(reply, 451, "4.3.0", buf_str(&text));
-	return false;
+	return refuse(
+	    e, 451, "4.3.0", "<%.*s>: Temporary lookup failure", STR_ARG(address));
 }
 
 /* Mail that would bounce at once is refused: the error and retry services' texts. */
-static bool is_refused_by_transport(
-    struct str address, const struct resolved *r, struct buf *reply)
+static enum verdict check_transport(
+    struct evaluation *e, struct str address, const struct resolved *r)
 {
 	bool error = str_is(r->transport, "error"), retry = str_is(r->transport, "retry");
 	if (!error && !retry)
-		return false;
-	CLEANUP(buf_free) struct buf text = BUF_INIT(ADDRESS_MAX + 2400);
+		return VERDICT_DUNNO;
 	struct str reason = r->nexthop;
 	size_t status = dsn_status_at(reason);
 	char code[DSN_STATUS_MAX] = "5.1.1";
@@ -79,23 +69,22 @@ static bool is_refused_by_transport(
 		code[0] = '4';
 	if (status > 0 && str_to_cstr(str_slice(reason, 0, status), code, sizeof(code)))
 		reason = str_trim(str_skip(reason, status));
-	buf_printf(&text, "<%.*s>: Recipient address rejected: %.*s", STR_ARG(address),
+	return refuse(e, error ? 550 : 450, code,
+	    "<%.*s>: Recipient address rejected: %.*s", STR_ARG(address),
 	    STR_ARG(reason));
-	reply_write(reply, error ? 550 : 450, code, buf_str(&text));
-	return true;
 }
 
 /* `key` is looked up; replies show the address as the client gave it. */
-static bool is_in_table(
-    struct str key, struct str shown, const struct class_row *row, struct buf *reply)
+static enum verdict check_table(
+    struct evaluation *e, struct str key, struct str shown, const struct class_row *row)
 {
 	if (row->maps != NULL && maps_empty(row->maps))
-		return true;
+		return VERDICT_DUNNO;
 	enum table_result found =
 	    row->maps != NULL ? find(row->maps, key, row->bare_user) : TABLE_ABSENT;
 	if (found == TABLE_ABSENT)
-		return unknown_user(shown, row, reply);
-	return found == TABLE_FOUND || try_later(shown, reply);
+		return unknown_user(e, shown, row);
+	return found == TABLE_FOUND ? VERDICT_DUNNO : recipient_try_later(e, shown);
 }
 
 /* RFC 5321 4.5.1; the mail system's own names, and no name, which stands for them. */
@@ -129,7 +118,8 @@ bool recipient_is_probe_sender(struct str address)
 	return verify_sender_is(&sender, address, clock_wall_seconds());
 }
 
-bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply)
+enum verdict recipient_check_listed(
+    struct evaluation *e, struct str address, const struct resolved *r)
 {
 	const struct smtpd_params *p = &smtpd.params;
 	const struct class_row rows[] = {
@@ -144,24 +134,24 @@ bool recipient_is_listed(struct str address, const struct resolved *r, struct bu
 		p->unknown_relay_recipient_reject_code, RESOLVE_CLASS_RELAY, false},
 	};
 	if (r->flags & RESOLVE_TRY_LATER)
-		return try_later(address, reply);
+		return recipient_try_later(e, address);
 	switch (find_mapped(r)) {
 	case TABLE_FOUND:
-		return true;
+		return VERDICT_DUNNO;
 	case TABLE_ABSENT:
 		break;
 	case TABLE_TRY_LATER:
 	case TABLE_BROKEN:
-		return try_later(address, reply);
+		return recipient_try_later(e, address);
 	}
 	if (!(r->flags & RESOLVE_CLASS_VIRTUAL_ALIAS) &&
-	    is_refused_by_transport(address, r, reply))
-		return false;
+	    check_transport(e, address, r) == VERDICT_REJECT)
+		return VERDICT_REJECT;
 	if ((r->flags & RESOLVE_CLASS_LOCAL) &&
 	    is_always_known(address_split(r->recipient).local))
-		return true;
+		return VERDICT_DUNNO;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (r->flags & rows[i].flag)
-			return is_in_table(r->recipient, address, &rows[i], reply);
-	return true;
+			return check_table(e, r->recipient, address, &rows[i]);
+	return VERDICT_DUNNO;
 }

@@ -9,6 +9,9 @@
 #include "smtpd/smtpd.h"
 
 #define RESTRICTION_NESTING 100
+#define REFUSAL_MAX         (ADDRESS_MAX + 4096)
+
+enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
 
 struct refusal {
 	int code;
@@ -19,11 +22,16 @@ struct refusal {
 };
 
 struct restriction {
-	const struct restriction_row *row;
+	const struct restriction_row *row;   /* NULL: there is none of that name */
 	struct str argument;                 /* "type:table", or a number */
 	struct table *table;                 /* for rows with a table */
 	const struct restriction_list *list; /* of a class (smtpd_restriction_classes) */
 	bool warn_if_reject;
+};
+
+struct restriction_list {
+	struct restriction *items;
+	size_t count;
 };
 
 struct evaluation {
@@ -55,7 +63,7 @@ struct restriction_row {
 	bool controls_relay; /* counts as protection against being an open relay */
 };
 
-/* restriction_basic.c, restriction_access.c, restriction_verify.c */
+/* --- restriction_basic.c, restriction_access.c, restriction_verify.c --- */
 extern const struct restriction_row restriction_basic_rows[];
 extern const size_t restriction_basic_count;
 extern const struct restriction_row restriction_access_rows[];
@@ -63,10 +71,15 @@ extern const size_t restriction_access_count;
 extern const struct restriction_row restriction_verify_rows[];
 extern const size_t restriction_verify_count;
 
-/* Fill the refusal and give VERDICT_REJECT. */
+/* --- restriction_list.c --- */
+/* The row, or the class, of that name; the name is its argument. */
+struct restriction restriction_named(struct str name);
+
+/* --- refuse.c --- */
+/* Fills the refusal and gives VERDICT_REJECT. */
 enum verdict refuse(struct evaluation *e, int64_t code, const char *status,
     const char *format, ...) PRINTF_LIKE(4, 5);
-void refusal_keep(struct refusal *kept, const struct refusal *now);
+void refuse_keep(struct refusal *kept, const struct refusal *now);
 /* What was refused just now is only said when all lists would let it pass
  * (defer_if_permit); the first counts. */
 void refuse_if_permit(struct evaluation *e);
@@ -74,6 +87,7 @@ void refuse_if_permit(struct evaluation *e);
 void refuse_subject(
     const struct evaluation *e, enum restriction_needs about, struct buf *out);
 
+/* --- restriction.c --- */
 /* The command that is being judged, for log lines: "RCPT", "END-OF-MESSAGE". */
 const char *restriction_stage_word(const struct evaluation *e);
 
@@ -82,5 +96,20 @@ enum verdict restriction_run_text(struct evaluation *e, struct str text);
 /* Runs a compiled list within an evaluation. */
 enum verdict restriction_run_list(
     struct evaluation *e, const struct restriction_list *list);
+
+/* --- recipient.c --- */
+/* Refuses what the tables of its class do not know, where it has such. */
+enum verdict recipient_check_listed(
+    struct evaluation *e, struct str address, const struct resolved *r);
+/* Nobody knows where it goes. */
+enum verdict recipient_try_later(struct evaluation *e, struct str address);
+
+/* --- access_result.c --- */
+/* What the access table of `r` says (access(5)) of `key`, which is a key for `about`. */
+enum verdict access_result_take(struct evaluation *e, const struct restriction *r,
+    enum restriction_needs about, struct str key, struct str result);
+/* It cannot say anything. */
+enum verdict access_result_trouble(struct evaluation *e, const struct restriction *r,
+    enum restriction_needs about, struct str key);
 
 #endif

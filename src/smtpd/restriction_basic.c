@@ -1,5 +1,4 @@
 /* Restrictions that need no table. */
-#include "base/log.h"
 #include "smtpd/restriction.h"
 
 static enum verdict permit(
@@ -21,7 +20,7 @@ static enum verdict about_stage(
 	    [STAGE_END_OF_DATA] = NEEDS_NOTHING,
 	    [STAGE_ETRN] = NEEDS_ETRN,
 	};
-	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(REFUSAL_MAX);
 	if (e->stage == STAGE_DATA)
 		buf_add_cstr(&line, "<DATA>: Data command rejected: ");
 	else if (e->stage == STAGE_END_OF_DATA)
@@ -82,12 +81,6 @@ static enum destination destination(struct evaluation *e)
 	return result;
 }
 
-static enum verdict lookup_failure(struct evaluation *e)
-{
-	return refuse(
-	    e, 451, "4.3.0", "<%.*s>: Temporary lookup failure", STR_ARG(*e->recipient));
-}
-
 static enum verdict unauth_destination(
     struct evaluation *e, int64_t code, const char *status)
 {
@@ -95,7 +88,7 @@ static enum verdict unauth_destination(
 	case DESTINATION_OURS:
 		return VERDICT_DUNNO;
 	case DESTINATION_UNKNOWN:
-		return lookup_failure(e);
+		return recipient_try_later(e, *e->recipient);
 	case DESTINATION_ELSEWHERE:
 		break;
 	}
@@ -123,25 +116,11 @@ static enum verdict permit_auth_destination(
 	case DESTINATION_OURS:
 		return VERDICT_OK;
 	case DESTINATION_UNKNOWN:
-		return lookup_failure(e);
+		return recipient_try_later(e, *e->recipient);
 	case DESTINATION_ELSEWHERE:
 		break;
 	}
 	return VERDICT_DUNNO;
-}
-
-/* A refusal line "550 5.1.1 text" back into its parts. */
-static enum verdict refuse_line(struct evaluation *e, struct str line)
-{
-	int64_t code = 550;
-	if (!str_to_i64(str_slice(line, 0, 3), &code))
-		return refuse(e, 451, "4.3.0", "Temporary lookup failure");
-	struct str text = str_skip(line, 4);
-	size_t len = dsn_status_at(text);
-	char status[DSN_STATUS_MAX] = "";
-	if (len > 0 && str_to_cstr(str_slice(text, 0, len), status, sizeof(status)))
-		text = str_trim(str_skip(text, len));
-	return refuse(e, code, status, "%.*s", STR_ARG(text));
 }
 
 /* What the resolver finds to be no address is logged as what the parser does. */
@@ -157,16 +136,14 @@ static enum verdict malformed(struct evaluation *e, struct str address)
 static enum verdict unlisted(struct evaluation *e, struct str address)
 {
 	struct arena *a = arena_new(65536);
-	CLEANUP(buf_free) struct buf line = BUF_INIT(4096);
 	struct resolved resolved;
 	enum verdict verdict = VERDICT_DUNNO;
-	if (recipient_resolve(session_sender(e->session), address, a, &resolved) != 0)
-		verdict = refuse(e, 451, "4.3.0", "<%.*s>: Temporary lookup failure",
-		    STR_ARG(address));
-	else if (resolved.flags & RESOLVE_ERROR)
+	if (recipient_resolve(session_sender(e->session), address, a, &resolved) != 0) {
+		verdict = recipient_try_later(e, address);
+	} else if (resolved.flags & RESOLVE_ERROR) {
 		verdict = malformed(e, address);
-	else if (!recipient_is_listed(address, &resolved, &line)) {
-		verdict = refuse_line(e, buf_str(&line));
+	} else {
+		verdict = recipient_check_listed(e, address, &resolved);
 		e->refusal.class = NOTICE_BOUNCE;
 	}
 	arena_free(a);
@@ -187,7 +164,7 @@ static enum verdict reject_unlisted_sender(
 	if (sender.len == 0 || unlisted(e, sender) != VERDICT_REJECT)
 		return VERDICT_DUNNO;
 	ptrdiff_t colon = str_find_str(buf_str(&e->refusal.text), STR("rejected: "));
-	CLEANUP(buf_free) struct buf reason = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf reason = BUF_INIT(REFUSAL_MAX);
 	buf_add_str(&reason,
 	    colon < 0 ? buf_str(&e->refusal.text)
 		      : str_skip(buf_str(&e->refusal.text), (size_t)colon + 10));

@@ -109,15 +109,6 @@ static void open_access(void)
 		log_warning("cannot read the resolver's configuration");
 }
 
-static bool has_word(const char *list, const char *wanted)
-{
-	struct str rest = str_of(list), word;
-	while (str_next(&rest, " \t\r\n,", &word))
-		if (str_is_nocase(word, wanted))
-			return true;
-	return false;
-}
-
 static void before_jail(void)
 {
 	const struct smtpd_params *p = &smtpd.params;
@@ -128,10 +119,10 @@ static void before_jail(void)
 	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
 	if (!service_stands_alone())
 		smtpd.notify = transcript_classes(p->notify_classes);
-	smtpd.takes_unknown_recipients =
-	    has_word(p->receive_override_options, "no_unknown_recipient_checks");
-	smtpd.ipv6 = has_word(common->inet_protocols, "all") ||
-	    has_word(common->inet_protocols, "ipv6");
+	smtpd.takes_unknown_recipients = str_list_has(
+	    str_of(p->receive_override_options), "no_unknown_recipient_checks");
+	smtpd.ipv6 = str_list_has(str_of(common->inet_protocols), "all") ||
+	    str_list_has(str_of(common->inet_protocols), "ipv6");
 	smtpd.bare_newline = bare_newline_mode(p->smtpd_forbid_bare_newline);
 	smtpd.discard_keywords =
 	    capability_list(str_of(p->smtpd_discard_ehlo_keywords), &silent);

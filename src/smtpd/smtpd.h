@@ -7,8 +7,13 @@
  *	origin.c               where its mail comes from
  *	command.c              the table of commands
  *	command_*.c            their handlers
- *	restriction.c          restriction lists: compiled at start, evaluated
- *	restriction_*.c        single restrictions
+ *	restriction_list.c     restriction lists, compiled at start
+ *	restriction.c          and evaluated
+ *	refuse.c               what a refusal says
+ *	restriction_basic.c    restrictions without a table
+ *	restriction_access.c   those with one: which keys are asked
+ *	access_result.c        what the tables answer
+ *	restriction_verify.c   those that ask verify
  *	recipient.c            where a recipient would go, and whether it exists
  *	submission.c           where the message goes: cleanup, or postdrop
  *	transcript.c           what was said, for the postmaster
@@ -240,6 +245,10 @@ struct command_row {
 extern const struct command_row command_rows[];
 extern const size_t command_count;
 const struct command_row *command_find(struct str verb); /* the last row when unknown */
+/* An argument is wrong: says so, and gives false. */
+bool command_refuse(struct session *s, int code, const char *status, const char *text);
+/* The same of "NAME=value", or of "NAME" (value.p NULL), behind the address. */
+bool command_refuse_option(struct session *s, struct str name, struct str value);
 
 /* --- command_*.c --- */
 void command_helo(struct session *s, struct str arguments);
@@ -263,32 +272,29 @@ void command_xforward(struct session *s, struct str arguments);
 /* 0 or -errno (the resolver did not answer). Strings live in `a`. */
 MUST_USE int recipient_resolve(
     struct str sender, struct str address, struct arena *a, struct resolved *r);
-/* True when the address is known, or its class has no table. False: `reply` has the
- * refusal. */
-bool recipient_is_listed(struct str address, const struct resolved *r, struct buf *reply);
-
 /* The sender of verify's probes: other sites ask about it, and no restriction applies. */
 bool recipient_is_probe_sender(struct str address);
 
-/* --- restriction.c --- */
+/* --- restriction_list.c --- */
 void restriction_compile_classes(void); /* before the lists that name them */
 struct restriction_list *restriction_compile(const char *title, const char *text);
+/* Fatal when a mistake would make this an open relay. */
 void restriction_require_relay_control(void);
+/* --- restriction_verify.c --- */
 /* Fatal for what unverified_*_tempfail_action cannot be. */
 void restriction_check_verify_actions(void);
-enum verdict { VERDICT_DUNNO, VERDICT_OK, VERDICT_REJECT };
-/* Runs one list. VERDICT_REJECT: `reply` is the line to send, already logged. */
-enum verdict restriction_run(struct session *s, enum restriction_stage stage,
-    const struct str *recipient, struct buf *reply);
-/* With smtpd_delay_reject = no: the list of a command at the command. True: refused, and
- * said so. */
+
+/* --- restriction.c --- */
+/* True: refused; the client was told, and it is logged. Whom `recipient` names, lists and
+ * log lines can speak of. */
+bool restriction_refuses(
+    struct session *s, enum restriction_stage stage, const struct str *recipient);
+/* The list of a command at the command, which it is with smtpd_delay_reject = no. */
 bool restriction_refuses_early(struct session *s, enum restriction_stage stage);
 void restriction_forget(struct session *s); /* what lists put off */
 /* Client, helo, sender, relay and recipient lists in their order (smtpd_delay_reject). */
-bool restriction_check_recipient(
-    struct session *s, struct str recipient, struct buf *reply);
-/* Client, helo and etrn lists for this domain. False: `reply` says why, already logged.
- */
-bool restriction_check_etrn(struct session *s, struct str domain, struct buf *reply);
+bool restriction_refuses_recipient(struct session *s, struct str recipient);
+/* Client, helo and etrn lists for this domain. */
+bool restriction_refuses_etrn(struct session *s, struct str domain);
 
 #endif

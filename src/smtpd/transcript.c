@@ -36,7 +36,7 @@ unsigned transcript_classes(const char *list)
 	};
 	unsigned found = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
-		if (own_mail_class(list, classes[i].name))
+		if (str_list_has(str_of(list), classes[i].name))
 			found |= (unsigned)classes[i].class;
 	return found;
 }
@@ -141,7 +141,7 @@ static void tell(struct session *s, const char *reason)
 	struct own_mail mail = {
 	    .sender = buf_str(&sender),
 	    .recipient = recipient,
-	    .filter = own_mail_class(p->internal_mail_filter_classes, "notify"),
+	    .filter = str_list_has(str_of(p->internal_mail_filter_classes), "notify"),
 	    .text = buf_str(&text),
 	};
 	int error = own_mail_send(smtpd.cleanup, service_common(), &mail, id);

@@ -15,71 +15,26 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "deliver/command.h"
-#include "deliver/command_user.h"
-#include "service/owner.h"
+#include "service/command_row.h"
 #include "service/service.h"
 #include "spawn_params.h"
 
 static struct {
 	struct spawn_params params;
-	struct as_user user;
-	const char *user_name;
-	char **argv;
-	int64_t seconds;
+	struct command_row row;
 } state;
-
-static bool take_word(char **word, struct buf *error)
-{
-	struct str text = str_of(*word);
-	if (str_starts(text, STR("user="))) {
-		state.user_name = *word + strlen("user=");
-	} else if (str_starts(text, STR("argv="))) {
-		state.argv = word;
-		state.argv[0] += strlen("argv=");
-	} else {
-		buf_printf(error, "unknown attribute name: %s", *word);
-	}
-	return error->len == 0;
-}
-
-static void parse_attributes(struct buf *error)
-{
-	char **word = (char **)(uintptr_t)service_attributes();
-	for (; *word != NULL && state.argv == NULL; word++)
-		if (!take_word(word, error))
-			return;
-	if (state.user_name == NULL)
-		buf_add_cstr(error, "missing user= command-line attribute");
-	else if (state.argv == NULL || state.argv[0][0] == '\0')
-		buf_add_cstr(error, "missing argv= command-line attribute");
-}
 
 static void before_jail(void)
 {
-	CLEANUP(buf_free) struct buf error = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf name = BUF_INIT(256);
-	const struct owner owner = owner_of(service_common());
-	const struct command_owner own = {.single_user = owner.single_user,
-	    .user = owner.user,
-	    .uid = owner.uid,
-	    .gid = owner.gid};
-	parse_attributes(&error);
-	if (error.len > 0 ||
-	    !command_user_find(str_of(state.user_name), &own, &state.user, &error))
-		fatal("%s", buf_cstr(&error));
-	buf_printf(&name, "%s_time_limit", service_name());
-	if (!conf_get_time(service_conf(), buf_str(&name), 's',
-		state.params.command_time_limit, &state.seconds) ||
-	    state.seconds < 1)
-		fatal("bad value of parameter %s", buf_cstr(&name));
+	state.row = command_row_read(state.params.command_time_limit, NULL);
 }
 
 static int run_command(void *argument)
 {
 	char *const *environment = argument;
 	if (setenv("PATH", COMMAND_PATH, 1) == 0)
-		(void)execvpe(state.argv[0], state.argv, environment);
-	log_line(LOG_LEVEL_FATAL, "spawn_command: execvp %s: %s", state.argv[0],
+		(void)execvpe(state.row.argv[0], state.row.argv, environment);
+	log_line(LOG_LEVEL_FATAL, "spawn_command: execvp %s: %s", state.row.argv[0],
 	    strerror(errno));
 	return 1;
 }
@@ -88,20 +43,20 @@ static void tell_end(int error, pid_t pid, int status)
 {
 	if (error != 0) {
 		log_warning("command %s: process %d exceeded its time limit of %lld s",
-		    state.argv[0], (int)pid, (long long)state.seconds);
+		    state.row.argv[0], (int)pid, (long long)state.row.seconds);
 	} else if (WIFSIGNALED(status)) {
-		log_warning("command %s: process %d killed by signal %d", state.argv[0],
-		    (int)pid, WTERMSIG(status));
+		log_warning("command %s: process %d killed by signal %d",
+		    state.row.argv[0], (int)pid, WTERMSIG(status));
 	} else if (WEXITSTATUS(status) != 0) {
 		log_warning(
-		    "command %s exit status %d", state.argv[0], WEXITSTATUS(status));
+		    "command %s exit status %d", state.row.argv[0], WEXITSTATUS(status));
 	}
 }
 
 static void wait_for_command(pid_t pid)
 {
 	int status = 0;
-	int error = child_wait(pid, deadline_after_seconds(state.seconds), &status);
+	int error = child_wait(pid, deadline_after_seconds(state.row.seconds), &status);
 	tell_end(error, pid, status);
 	if (error == 0)
 		return;
@@ -118,7 +73,8 @@ static void serve(struct service_client *client)
 	    command_environment(a, service_common()->export_environment, NULL);
 	pid_t pid = environment == NULL || file_set_nonblocking(fd, false) != 0
 	    ? -ENOMEM
-	    : as_user_start(&state.user,
+	    : as_user_start(
+		  &(struct as_user){state.row.uid, state.row.gid, state.row.switch_ids},
 		  &(struct child_plan){
 		      .function = run_command,
 		      .argument = environment,
@@ -127,8 +83,8 @@ static void serve(struct service_client *client)
 		      .new_group = true,
 		  });
 	if (pid < 0)
-		log_warning(
-		    "cannot start command %s: %s", state.argv[0], strerror((int)-pid));
+		log_warning("cannot start command %s: %s", state.row.argv[0],
+		    strerror((int)-pid));
 	else
 		wait_for_command(pid);
 	arena_free(a);

@@ -150,13 +150,8 @@ struct match_list *match_list_open(
 struct match_list *match_list_open_domains(
     const char *title, const char *list, const char *with_parents)
 {
-	struct str names = str_of(with_parents);
-	struct str name;
-	unsigned flags = 0;
-	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, title))
-			flags = MATCH_PARENTS;
-	return match_list_open(title, list, MATCH_DOMAINS, flags);
+	return match_list_open(title, list, MATCH_DOMAINS,
+	    str_list_has(str_of(with_parents), title) ? MATCH_PARENTS : 0);
 }
 
 void match_list_close(struct match_list *l)

@@ -10,49 +10,45 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
-#include "client/service_client.h"
 
-#define REQUEST_ARENA (32 * 1024 * 1024)
-#define OWN_MAX       1024
+#define OWN_MAX 1024
 
 struct rewriter rewriter;
 
-static bool serve_rewrite(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_rewrite(struct service_call *call)
 {
 	struct rewrite_request request;
-	if (!rewrite_request_read(payload, a, &request))
+	if (!rewrite_request_read(call->payload, call->arena, &request))
 		return false;
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct rewrite_address *r = &request.addresses[i];
 		r->address = rewrite_address_text(
-		    a, (enum rewrite_context)request.context, r->address);
+		    call->arena, (enum rewrite_context)request.context, r->address);
 		if (r->address.p == NULL)
 			return false;
 	}
-	struct rewrite_reply reply = {
-	    .addresses = request.addresses, .addresses_count = request.addresses_count};
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
-	rewrite_reply_write(&bytes, &reply);
-	return buf_ok(&bytes) && ipc_reply(x, rewrite_reply_type, buf_str(&bytes)) == 0;
+	rewrite_reply_write(call->reply,
+	    &(struct rewrite_reply){.addresses = request.addresses,
+		.addresses_count = request.addresses_count});
+	return true;
 }
 
-static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_resolve(struct service_call *call)
 {
 	struct resolve_request request;
-	if (!resolve_request_read(payload, a, &request))
+	if (!resolve_request_read(call->payload, call->arena, &request))
 		return false;
 	struct resolve_reply reply = {
-	    .results =
-		arena_alloc_array(a, request.addresses_count, sizeof(*reply.results)),
+	    .results = arena_alloc_array(
+		call->arena, request.addresses_count, sizeof(*reply.results)),
 	    .results_count = request.addresses_count,
 	};
 	if (reply.results == NULL)
 		return false;
 	for (uint32_t i = 0; i < request.addresses_count; i++) {
 		struct question q = {
-		    .arena = a,
+		    .arena = call->arena,
 		    .routing =
 			request.how & RESOLVE_PROBE ? &rewriter.probes : &rewriter.mail,
 		    .complete = (request.how & RESOLVE_COMPLETE) != 0,
@@ -60,46 +56,24 @@ static bool serve_resolve(struct ipc_exchange *x, struct str payload, struct are
 		};
 		reply.results[i] = resolve_address(&q, request.addresses[i].address);
 	}
-	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WIRE_PAYLOAD_MAX);
-	resolve_reply_write(&bytes, &reply);
-	return buf_ok(&bytes) && ipc_reply(x, resolve_reply_type, buf_str(&bytes)) == 0;
+	resolve_reply_write(call->reply, &reply);
+	return true;
 }
 
-/* An unanswered exchange is cancelled, which the client takes as trouble. */
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(REQUEST_ARENA);
-	bool served = type == rewrite_request_type ? serve_rewrite(x, payload, a)
-	    : type == resolve_request_type         ? serve_resolve(x, payload, a)
-						   : false;
-	if (!served)
-		log_warning("malformed request, or one that is too large");
-	arena_free(a);
-}
-
-static bool has_parents(const char *title)
-{
-	struct str names = str_of(service_common()->parent_domain_matches_subdomains),
-		   name;
-	while (str_next(&names, " \t\r\n,", &name))
-		if (str_is(name, title))
-			return true;
-	return false;
-}
+static const struct service_request requests[] = {
+    {rewrite_request_type, rewrite_reply_type, serve_rewrite},
+    {resolve_request_type, resolve_reply_type, serve_resolve},
+    {0},
+};
 
 /* Only relay_domains includes subdomains; the other lists name each domain. */
 static void open_class(enum domain_class_index i, const char *title, const char *text)
 {
-	enum match_kind kind = i == CLASS_RELAY ? MATCH_DOMAINS : MATCH_STRINGS;
+	const char *parents = service_common()->parent_domain_matches_subdomains;
 	rewriter.classes[i] = (struct domain_class){
 	    .title = title,
-	    .list = match_list_open(
-		title, text, kind, has_parents(title) ? MATCH_PARENTS : 0),
+	    .list = i == CLASS_RELAY ? match_list_open_domains(title, text, parents)
+				     : match_list_open(title, text, MATCH_STRINGS, 0),
 	    .empty = str_trim(str_of(text)).len == 0,
 	};
 }
@@ -157,13 +131,9 @@ static void open_probes(void)
 
 static bool is_spoken(const struct net_address *a)
 {
-	struct str protocols = str_of(service_common()->inet_protocols), word;
-	while (str_next(&protocols, " \t\r\n,", &word))
-		if (str_is_nocase(word, "all") ||
-		    str_is_nocase(
-			word, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4"))
-			return true;
-	return false;
+	struct str protocols = str_of(service_common()->inet_protocols);
+	return str_list_has(protocols, "all") ||
+	    str_list_has(protocols, net_address_family(a) == AF_INET6 ? "ipv6" : "ipv4");
 }
 
 /* The addresses of a list, of the protocols that we speak. */
@@ -187,7 +157,8 @@ static void before_jail(void)
 	open_class(
 	    CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", p->virtual_mailbox_domains);
 	open_class(CLASS_RELAY, "relay_domains", common->relay_domains);
-	rewriter.transport_parents = has_parents("transport_maps");
+	rewriter.transport_parents = str_list_has(
+	    str_of(common->parent_domain_matches_subdomains), "transport_maps");
 	open_routings();
 	open_probes();
 	rewriter.relocated = maps_open("relocated_maps", p->relocated_maps, TABLE_FOLD);
@@ -217,7 +188,7 @@ static const struct service rewrite_service = {
     .values = &rewriter.params,
     .sandbox = SANDBOX_TABLE,
     .before_jail = before_jail,
-    .exchange = exchange,
+    .requests = requests,
     .stale = stale,
 };
 

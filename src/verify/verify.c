@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -28,7 +27,6 @@
 #include "verify/entry.h"
 #include "verify_params.h"
 
-#define REQUEST_ARENA 65536
 /* More are not sent at once: cleanup would be busy with nothing else. Who asks will ask
  * again. */
 #define SENDING_MAX 100
@@ -140,38 +138,30 @@ static bool start_probe(struct str address)
 
 /* --- requests --- */
 
-static void answer(struct ipc_exchange *x, enum verify_status status, struct str text)
+static bool answer(struct service_call *call, enum verify_status status, struct str text)
 {
-	CLEANUP(buf_free) struct buf reply = BUF_INIT(WHY_TEXT_MAX + 64);
 	verify_reply_write(
-	    &reply, &(struct verify_reply){.status = (uint8_t)status, .text = text});
-	if (ipc_reply(x, verify_reply_type, buf_str(&reply)) != 0)
-		log_debug("client did not wait for the answer");
-}
-
-/* A cache file has no room for such a name, and mail none either (RFC 5321 4.5.3.1): it
- * would be probed at each question. */
-static bool is_too_long(struct ipc_exchange *x, struct str address)
-{
-	if (address.len <= CACHE_KEY_MAX)
-		return false;
-	answer(x, VERIFY_TRY_LATER, STR("address is too long to be verified"));
+	    call->reply, &(struct verify_reply){.status = (uint8_t)status, .text = text});
 	return true;
 }
 
-static bool serve_query(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_query(struct service_call *call)
 {
 	struct verify_query request;
 	struct entry e;
 	int64_t now = clock_wall_seconds();
 	CLEANUP(buf_free) struct buf value = BUF_INIT(ENTRY_VALUE_MAX);
-	if (!verify_query_read(payload, a, &request) || request.address.len == 0)
+	if (!verify_query_read(call->payload, call->arena, &request) ||
+	    request.address.len == 0)
 		return false;
-	if (is_too_long(x, request.address))
-		return true;
+	/* A cache file has no room for such a name, and mail none either (RFC 5321
+	 * 4.5.3.1): it would be probed at each question. */
+	if (request.address.len > CACHE_KEY_MAX)
+		return answer(
+		    call, VERIFY_TRY_LATER, STR("address is too long to be verified"));
 	recall(request.address, &value, &e);
 	entry_expire(&e, &verify.times, now);
-	answer(x, e.status, e.text);
+	(void)answer(call, e.status, e.text);
 	if (entry_wants_probe(&e, &verify.times, now) && start_probe(request.address)) {
 		e.probed = now;
 		remember(request.address, &e);
@@ -179,13 +169,13 @@ static bool serve_query(struct ipc_exchange *x, struct str payload, struct arena
 	return true;
 }
 
-static bool serve_update(struct ipc_exchange *x, struct str payload, struct arena *a)
+static bool serve_update(struct service_call *call)
 {
 	struct verify_update request;
 	struct entry e;
 	CLEANUP(buf_free) struct buf value = BUF_INIT(ENTRY_VALUE_MAX);
-	if (!verify_update_read(payload, a, &request) || request.address.len == 0 ||
-	    request.status >= VERIFY_UNKNOWN)
+	if (!verify_update_read(call->payload, call->arena, &request) ||
+	    request.address.len == 0 || request.status >= VERIFY_UNKNOWN)
 		return false;
 	recall(request.address, &value, &e);
 	entry_update(&e, (enum verify_status)request.status, request.text, &verify.times,
@@ -195,25 +185,14 @@ static bool serve_update(struct ipc_exchange *x, struct str payload, struct aren
 		remember(request.address, &e);
 	else
 		forget(request.address);
-	answer(x, (enum verify_status)request.status, request.text);
-	return true;
+	return answer(call, (enum verify_status)request.status, request.text);
 }
 
-static void exchange(struct ipc_exchange *x)
-{
-	uint16_t type;
-	struct str payload;
-	if (ipc_receive(x, &type, &payload, service_client_deadline(service_common())) !=
-	    0)
-		return;
-	struct arena *a = arena_new(REQUEST_ARENA);
-	bool served = type == verify_query_type ? serve_query(x, payload, a)
-	    : type == verify_update_type        ? serve_update(x, payload, a)
-						: false;
-	if (!served)
-		log_warning("malformed request");
-	arena_free(a);
-}
+static const struct service_request requests[] = {
+    {verify_query_type, verify_reply_type, serve_query},
+    {verify_update_type, verify_reply_type, serve_update},
+    {0},
+};
 
 /* --- now and then --- */
 
@@ -343,7 +322,7 @@ static const struct service verify_service = {
     .sandbox = SANDBOX_TABLE,
     .before_jail = before_jail,
     .started = started,
-    .exchange = exchange,
+    .requests = requests,
     .busy = busy,
 };
 

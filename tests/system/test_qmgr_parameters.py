@@ -4,48 +4,37 @@ import os
 import re
 import signal
 import socket
-import threading
 import time
 
 from fake_smtp import FakeSMTP
 from instance import USER, free_port
+from verify_lab import hesitant_server, rcpt, started
 
 TOO_MANY = "dsn=4.3.2, status=undeliverable (Too many address verification requests)"
 
 
 def test_probes_beyond_the_limit_do_not_wait(make_instance):
     """address_verify_pending_request_limit: one probe hangs; the second is put off, or, with the default, asks the server as well."""
-    hold = threading.Event()
 
-    def slow(argument, _connection):
-        if "slow" in argument:
-            hold.wait(60)
-        return "250 2.1.5 fine"
+    def ask(address):
+        assert rcpt(mail, address).startswith("450 4.1.1 ")
 
-    def ask(mail, address):
-        with mail.connect() as wire:
-            wire.say("EHLO c.test")
-            wire.say("MAIL FROM:<s@a.test>")
-            assert wire.say(f"RCPT TO:<{address}>").startswith("450 4.1.1 ")
-
-    with contextlib.closing(FakeSMTP("127.0.0.5", free_port(), rcpt=slow)) as server:
-        mail = make_instance([f"relayhost = [{server.host}]:{server.port}", "smtpd_recipient_restrictions = reject_unverified_recipient",
-                              "smtpd_relay_restrictions = permit_mynetworks, reject", "address_verify_poll_count = 1",
-                              "address_verify_pending_request_limit = 1"], ["verify unix - - n - 1 verify"])
-        ask(mail, "slow1@far.test")
+    with hesitant_server() as (server, hold):
+        mail = started(make_instance, server, "address_verify_poll_count = 1", "address_verify_pending_request_limit = 1")
+        ask("slow1@far.test")
         mail.wait_log("from=<double-bounce@", count=1)
-        ask(mail, "quick1@far.test")
+        ask("quick1@far.test")
         mail.wait_log(re.escape(TOO_MANY))
         hold.set()
         mail.wait_log("to=<slow1@far.test>.*status=deliverable")
         mail.wait_log("qmgr.*: removed", count=2)
-        ask(mail, "quick2@far.test")
+        ask("quick2@far.test")
         mail.wait_log("to=<quick2@far.test>.*status=deliverable")
         hold.clear()
         mail.configure(["address_verify_pending_request_limit = 5000"])
         mail.reload()
-        ask(mail, "slow2@far.test")
-        ask(mail, "quick3@far.test")
+        ask("slow2@far.test")
+        ask("quick3@far.test")
         mail.wait_log("to=<quick3@far.test>.*status=deliverable")
         assert len(re.findall(re.escape(TOO_MANY), mail.log())) == 1
         hold.set()

@@ -9,22 +9,7 @@ import time
 
 from fake_smtp import FakeSMTP
 from instance import free_port, wait_until
-
-ROW = ["verify unix - - n - 1 verify"]
-MAIN = ["smtpd_recipient_restrictions = reject_unverified_recipient", "smtpd_relay_restrictions = permit_mynetworks, reject",
-        "address_verify_poll_delay = 1s", "unverified_recipient_reject_code = 550"]
-
-
-def started(make_instance, server, *main):
-    return make_instance([f"relayhost = [{server.host}]:{server.port}"] + MAIN + list(main), ROW)
-
-
-def rcpt(mail, address, sender="s@a.test"):
-    with mail.connect() as wire:
-        wire.say("EHLO c.test")
-        wire.say(f"MAIL FROM:<{sender}>")
-        return wire.say(f"RCPT TO:<{address}>")
-
+from verify_lab import hesitant_server, rcpt, started
 
 def probes(mail, address):
     return len(re.findall(rf"to=<{re.escape(address)}>.*status=(?:un)?deliverable", mail.log()))
@@ -35,13 +20,7 @@ def cache(mail):
 
 
 def test_a_hundred_sessions_wait_for_one_slow_probe(make_instance):
-    hold = threading.Event()
-
-    def slow(argument, _connection):
-        if "slow" in argument:
-            hold.wait(60)
-        return "250 2.1.5 fine"
-    with contextlib.closing(FakeSMTP("127.0.0.5", free_port(), rcpt=slow)) as server:
+    with hesitant_server() as (server, hold):
         mail = started(make_instance, server, "address_verify_poll_count = 60", "default_process_limit = 200")
         replies = []
         waiting = [threading.Thread(target=lambda: replies.append(rcpt(mail, "slow@far.test"))) for _ in range(100)]
@@ -87,13 +66,7 @@ def test_a_client_is_put_off_and_the_answer_is_there_later(make_instance):
 
 
 def test_verify_dies_while_clients_wait(make_instance):
-    hold = threading.Event()
-
-    def wait(argument, _connection):
-        if "slow" in argument:
-            hold.wait(20)
-        return "250 2.1.5 fine"
-    with contextlib.closing(FakeSMTP("127.0.0.5", free_port(), rcpt=wait)) as server:
+    with hesitant_server() as (server, hold):
         mail = started(make_instance, server, "address_verify_poll_count = 10")
         mail.stop()
         mail.configure([f"address_verify_map = lmdb:{mail.directory}/cache"])

@@ -7,6 +7,7 @@ import pytest
 
 from fake_smtp import FakeSMTP
 from instance import free_port, wait_until
+from verify_lab import ROW, rcpt
 
 DAY = 86400
 SEEDS = {"pos@far.test": (0, 2 * DAY), "neg@far.test": (2, 7200)}
@@ -59,11 +60,7 @@ def answer(argument, _connection):
 
 
 def ask(mail, address):
-    sender, recipient = (address[1:-1], "me@lab.test") if address.startswith("<") else ("", address)
-    with mail.connect() as wire:
-        wire.say("EHLO c.test")
-        wire.say(f"MAIL FROM:<{sender}>")
-        return wire.say(f"RCPT TO:<{recipient}>")
+    return rcpt(mail, "me@lab.test", address[1:-1]) if address.startswith("<") else rcpt(mail, address, "")
 
 
 def count(servers, address):
@@ -90,7 +87,7 @@ def test_parameters_of_verify(make_instance, row):
                 f"address_verify_map = lmdb:{mail.directory}/cache"]
         if "prober@lab.test" in str(questions):
             base[base.index("local_transport = discard:")] = "local_transport = error:5.1.1 unknown user"
-        mail.configure(base + [line.replace("{port}", str(second.port)) for line in settings], ["verify unix - - n - 1 verify"])
+        mail.configure(base + [line.replace("{port}", str(second.port)) for line in settings], ROW)
         seed(mail)
         mail.start()
         for address, reply, probes in questions:
