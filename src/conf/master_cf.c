@@ -163,14 +163,16 @@ static bool parse_row(struct parser *p, struct master_row *row)
 
 /* A later row for the same service takes the place of the earlier one. */
 static struct master_row *place_for(
-    struct master_cf *cf, struct map *known, const struct master_row *row)
+    struct master_cf *cf, struct map *known, struct master_row *row)
 {
 	CLEANUP(buf_free) struct buf key = BUF_INIT(LINE_MAX_BYTES + 20);
-	buf_printf(&key, "%s %s", row->type_name, row->name);
+	buf_printf(&key, "%s %d %s", row->type_name, row->is_private != 0, row->name);
 	struct master_row *place = map_get(known, buf_str(&key));
 	if (place == NULL) {
 		place = &cf->rows[cf->count++];
 		(void)map_set(known, buf_str(&key), place);
+	} else {
+		row->replaced = place->replaced + 1;
 	}
 	return place;
 }

@@ -1,7 +1,7 @@
 /*
  * master.cf, read strictly: rows of service type private unpriv chroot wakeup maxproc
  * command arguments; comments, continuation by leading white space, {grouped arguments},
- * last row for (name, type) wins. Every error names file and line.
+ * last row for (name, type, private) wins. Every error names file and line.
  */
 #ifndef CONF_MASTER_CF_H
 #define CONF_MASTER_CF_H
@@ -26,7 +26,8 @@ struct master_row {
 	const char *const
 	    *arguments; /* after the command, braces removed; NULL-terminated */
 	size_t argument_count;
-	unsigned line; /* first line of the row */
+	unsigned line;     /* first line of the row */
+	unsigned replaced; /* earlier rows of this service */
 };
 
 struct master_cf {

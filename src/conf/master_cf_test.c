@@ -65,11 +65,15 @@ TEST(master_cf_takes_the_last_row_of_a_service)
 	CLEANUP(buf_free) struct buf error = BUF_INIT(1000);
 	struct master_cf cf;
 	assert_true(master_cf_parse(STR("a unix - - n - 1 x\nb unix - - n - - y\n"
-					"a unix - - n - 2 z\na inet - - n - 3 w\n"),
+					"a unix - - n - 2 z\na inet - - n - 3 w\n"
+					"a unix n - n - 4 v\na unix y - n - 5 u\n"),
 	    "m", arena, &cf, &error));
-	assert_int_equal(cf.count, 3);
-	assert_int_equal(cf.rows[0].maxproc, 2);
-	assert_string_equal(cf.rows[0].command, "z");
+	assert_int_equal(cf.count, 4);
+	assert_int_equal(cf.rows[0].maxproc, 5);
+	assert_string_equal(cf.rows[0].command, "u");
+	assert_int_equal(cf.rows[0].replaced, 2);
+	assert_int_equal(cf.rows[2].replaced, 0);
+	assert_string_equal(cf.rows[3].command, "v");
 	assert_string_equal(cf.rows[2].command, "w");
 }
 

@@ -1,5 +1,6 @@
 #include "deliver/pass.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,6 +17,17 @@ static void fail(struct delivery *d, size_t index, const char *status, const cha
 	why_free(&why);
 }
 
+/* True: this is once too often. */
+static bool count_pass(uint32_t *flags)
+{
+	if ((*flags & DELIVERY_PASSED_MOST) == DELIVERY_PASSED_MOST)
+		return true;
+	if (*flags & DELIVERY_PASSED_ON)
+		*flags += DELIVERY_PASSED_AGAIN;
+	*flags |= DELIVERY_PASSED_ON;
+	return false;
+}
+
 static int hand_over(struct delivery *d, size_t index, struct ipc_client *agent,
     struct str nexthop, int64_t deadline)
 {
@@ -28,7 +40,9 @@ static int hand_over(struct delivery *d, size_t index, struct ipc_client *agent,
 	request.sender = rcpt->sender;
 	request.recipients = &recipient;
 	request.recipients_count = 1;
-	request.flags |= DELIVERY_PASSED_ON | (rcpt->part ? DELIVERY_PART : 0);
+	request.flags |= rcpt->part ? DELIVERY_PART : 0;
+	if (count_pass(&request.flags))
+		return -ELOOP;
 	int error = delivery_client_run(agent, &request, deadline, &outcome);
 	if (error != 0)
 		return error;
@@ -54,7 +68,14 @@ void delivery_pass(struct delivery *d, size_t index, struct str target,
 	    STR_ARG(d->recipients[index].request->address), transport);
 	struct ipc_client *agent = service_client_new(common, SERVICE_PRIVATE, transport);
 	int64_t deadline = deadline_after_seconds(common->daemon_timeout);
-	if (hand_over(d, index, agent, nexthop, deadline) != 0)
-		fail(d, index, "4.3.0", "mail transport unavailable");
+	int error = hand_over(d, index, agent, nexthop, deadline);
+	if (error == -ELOOP)
+		log_warning("%.*s: <%.*s> was passed on too often, now to transport=%s",
+		    STR_ARG(d->request.id),
+		    STR_ARG(d->recipients[index].request->address), transport);
+	if (error != 0)
+		fail(d, index, error == -ELOOP ? "4.3.5" : "4.3.0",
+		    error == -ELOOP ? "mail system configuration error"
+				    : "mail transport unavailable");
 	ipc_client_free(agent);
 }

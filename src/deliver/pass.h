@@ -10,7 +10,8 @@
 
 /* `target`: "transport" or "transport:nexthop"; without a next hop it is the request's
  * own. Waits until that agent is done: the recipient is then DELIVERY_PASSED, or
- * deferred, because the agent cannot be reached or the target is no name of one. */
+ * deferred, because the agent cannot be reached, the target is no name of one, or it was
+ * passed on four times before. */
 void delivery_pass(struct delivery *d, size_t index, struct str target,
     const struct common_params *common);
 

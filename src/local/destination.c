@@ -1,6 +1,7 @@
 /* "|command" and /file: with the rights of the user who asked for it, or nobody's. */
 #include <string.h>
 
+#include "base/log.h"
 #include "deliver/command.h"
 #include "deliver/message_copy.h"
 #include "local/local.h"
@@ -99,7 +100,6 @@ void command_deliver(
 	if (outcome == SIZE_MAX)
 		return;
 	why_init(&why);
-	text = str_trim(text);
 	buf_printf(&shown, "%s to command: %.*s",
 	    member_is_probe(m) ? "delivers" : "delivered", STR_ARG(text));
 	if (fill_command(m, account, text, &command, &why) &&
@@ -110,14 +110,28 @@ void command_deliver(
 	why_free(&why);
 }
 
-/* "~/" is the home of whoever wrote it. */
-static const char *path_of(const struct member *m, struct str text)
+/* "~/" is the home of whoever wrote it; nobody has none, and others' are not for him. */
+static bool find_path(
+    const struct member *m, struct str text, const char **path_r, struct why *why)
 {
 	struct arena *a = m->tree->delivery->arena;
-	if (text.p[0] == '~' && m->account != NULL)
-		return arena_printf(
-		    a, "%s%.*s", m->account->home, STR_ARG(str_skip(text, 1)));
-	return arena_cstr(a, text);
+	bool homely = str_starts(text, STR("~"));
+	if (homely && (m->account == NULL || !str_starts(text, STR("~/")))) {
+		log_warning("%s: %.*s",
+		    str_starts(text, STR("~/")) ? "unknown home directory for"
+						: "bad home directory syntax for",
+		    STR_ARG(text));
+		return why_never(why, "5.3.5", "mail system configuration error");
+	}
+	const char *path = homely
+	    ? arena_printf(a, "%s%.*s", m->account->home, STR_ARG(str_skip(text, 1)))
+	    : arena_cstr(a, text);
+	if (path == NULL)
+		return why_later(why, "4.3.0", "out of memory for this request");
+	if (strlen(path) >= PATH_ROOM)
+		return why_never(why, "5.2.0", "name of file is too long");
+	*path_r = path;
+	return true;
 }
 
 void mailbox_target_fill(const char *path, struct mailbox_target *target)
@@ -160,15 +174,10 @@ static void deliver_to_file(
 	why_free(&job.why);
 }
 
-static bool may_deliver(
-    const struct member *m, const char *path, struct as_user *user, struct why *why)
+static bool may_deliver(const struct member *m, struct as_user *user, struct why *why)
 {
 	if (!(local.to_files & m->origin))
 		return why_never(why, "5.7.1", "mail to file is restricted");
-	if (path == NULL)
-		return why_later(why, "4.3.0", "out of memory for this request");
-	if (strlen(path) >= PATH_ROOM)
-		return why_never(why, "5.2.0", "name of file is too long");
 	if (m->account == NULL)
 		return account_nobody(user, why);
 	*user = m->account->user;
@@ -177,7 +186,7 @@ static bool may_deliver(
 
 void file_deliver(const struct member *m, struct str text)
 {
-	const char *path = path_of(m, text);
+	const char *path = NULL;
 	struct as_user user;
 	struct why why;
 	if (!member_is_new(m, 'F', text))
@@ -187,7 +196,7 @@ void file_deliver(const struct member *m, struct str text)
 	if (outcome == SIZE_MAX)
 		return;
 	why_init(&why);
-	if (may_deliver(m, path, &user, &why))
+	if (may_deliver(m, &user, &why) && find_path(m, text, &path, &why))
 		deliver_to_file(m, outcome, path, &user);
 	else
 		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);

@@ -69,11 +69,13 @@ static bool collect(void *context, enum alias_kind kind, struct str text)
 		s->failed = true;
 		return false;
 	}
-	/* "~/" means a home only where there is a user. */
-	if (kind == ALIAS_FILE && text.p[0] == '~' && s->parent->account == NULL)
-		item.kind = ALIAS_ADDRESS;
-	item.text =
-	    is_address(&item) ? with_extension(s, text) : arena_str(arena_of(s), text);
+	if (!is_address(&item))
+		item.text = arena_str(arena_of(s), text);
+	else if (text.len > 0)
+		item.text = with_extension(s, text);
+	else
+		item.text = str_of(arena_printf(
+		    arena_of(s), "MAILER-DAEMON@%s", service_common()->myhostname));
 	s->failed = item.text.p == NULL;
 	s->addresses += is_address(&item);
 	s->list[s->count++] = item;
@@ -124,7 +126,9 @@ static void address_deliver(const struct member *parent, const struct item *i)
 {
 	struct member m = *parent;
 	m.no_alias = m.no_file = false;
-	if (!member_name(&m, i->text)) {
+	struct str address = is_ours(i) ? member_direct(&m, i->text) : i->text;
+	bool direct = m.no_file;
+	if (!member_name(&m, address)) {
 		member_later(parent, "4.3.0", "out of memory for this request");
 		return;
 	}
@@ -133,9 +137,8 @@ static void address_deliver(const struct member *parent, const struct item *i)
 		m.no_alias = m.no_file = true;
 	else if (self)
 		m.no_alias = true;
-	m.elsewhere = m.by_owner ||
-	    ((m.origins & ~(unsigned)ORIGIN_ALIAS) != 0 &&
-		!(self && m.origin == ORIGIN_FORWARD));
+	bool forwarded = (m.origins & ~(unsigned)ORIGIN_ALIAS) != 0;
+	m.elsewhere = !direct && (m.by_owner || (forwarded && !m.no_file));
 	if (is_ours(i)) {
 		m.account = NULL;
 		member_deliver(&m);
@@ -176,6 +179,10 @@ static void deliver_item(const struct member *m, const struct item *i)
 		break;
 	case ALIAS_INCLUDE:
 		include_deliver(m, i->text);
+		break;
+	case ALIAS_TOO_LONG:
+		member_never(m, "5.1.3", "bad recipient address syntax: %.*s...",
+		    STR_ARG(i->text));
 		break;
 	}
 }

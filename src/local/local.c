@@ -99,6 +99,14 @@ void member_deliver(const struct member *m)
 		unknown_deliver(m);
 }
 
+struct str member_direct(struct member *m, struct str address)
+{
+	if (!str_starts(address, STR("\\")))
+		return address;
+	m->no_alias = m->no_file = true;
+	return str_skip(address, 1);
+}
+
 /* Local parts of this machine do not differ by case. */
 bool member_name(struct member *m, struct str address)
 {
@@ -121,7 +129,8 @@ static void deliver_recipient(struct delivery *d, size_t index)
 {
 	struct tree tree = {.delivery = d, .index = index};
 	struct member m = {.tree = &tree, .sender = d->request.sender};
-	if (!member_name(&m, d->recipients[index].request->address)) {
+	struct str address = member_direct(&m, d->recipients[index].request->address);
+	if (!member_name(&m, address)) {
 		member_later(&m, "4.3.0", "out of memory for this request");
 		return;
 	}

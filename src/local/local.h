@@ -67,17 +67,18 @@ struct tree {
 /* A recipient, or a member on its way. */
 struct member {
 	struct tree *tree;
-	struct str address;     /* internal form; what log lines call it */
-	struct str name;        /* its local part in lower case */
-	struct str base;        /* without extension */
-	struct str extension;   /* "" when none */
-	struct str unmatched;   /* of the alias that led here, "+ext" or "" */
-	unsigned level;         /* how deep in the tree, see LEVEL_MAX */
-	unsigned origins;       /* of all the items that led here: enum origin */
-	enum origin origin;     /* of the last one; 0: the recipient itself */
-	bool relayed;           /* by luser_relay, which is done once */
-	bool elsewhere;         /* unless it is an alias it goes on as a new message */
-	bool no_alias, no_file; /* it is its own member: aliases, .forward are done */
+	struct str address;   /* internal form; what log lines call it */
+	struct str name;      /* its local part in lower case */
+	struct str base;      /* without extension */
+	struct str extension; /* "" when none */
+	struct str unmatched; /* of the alias that led here, "+ext" or "" */
+	unsigned level;       /* how deep in the tree, see LEVEL_MAX */
+	unsigned origins;     /* of all the items that led here: enum origin */
+	enum origin origin;   /* of the last one; 0: the recipient itself */
+	bool relayed;         /* by luser_relay, which is done once */
+	bool elsewhere;       /* unless it is an alias it goes on as a new message */
+	bool no_alias,
+	    no_file; /* its own member, or "\name": aliases, .forward are done */
 	const struct account *account; /* whose rights commands and files have; NULL:
 					* nobody's, default_privs */
 	struct str sender;             /* a list's owner, or the request's sender */
@@ -92,6 +93,9 @@ struct member {
 
 /* local.c: takes the address apart. False: no memory. */
 MUST_USE bool member_name(struct member *m, struct str address);
+/* "\\name" of this machine is the mailbox of the name, whatever aliases and the .forward
+ * file say. Gives the address without the backslash. */
+struct str member_direct(struct member *m, struct str address);
 /* Delivery to a name of this machine: alias, user, and what comes after. */
 void member_deliver(const struct member *m);
 

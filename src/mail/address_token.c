@@ -5,9 +5,10 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool is_special(char c)
+static bool is_special(char c, const char *more)
 {
-	return strchr("()<>@,;:.\"[]", c) != NULL && c != '\0';
+	return c != '\0' &&
+	    (strchr("()<>@,;:.\"[]", c) != NULL || strchr(more, c) != NULL);
 }
 
 static size_t comment_length(struct str s, bool *closed_r)
@@ -50,15 +51,15 @@ static size_t space_length(struct str s)
 	return i;
 }
 
-static size_t atom_length(struct str s)
+static size_t atom_length(struct str s, const char *more)
 {
 	size_t i = 0;
-	while (i < s.len && !is_blank(s.p[i]) && !is_special(s.p[i]))
+	while (i < s.len && !is_blank(s.p[i]) && !is_special(s.p[i], more))
 		i += s.p[i] == '\\' && i + 1 < s.len ? 2 : 1;
 	return i;
 }
 
-struct address_token address_token_next(struct str *rest)
+struct address_token address_token_next_among(struct str *rest, const char *more)
 {
 	struct address_token t = {
 	    .kind = ADDRESS_TOKEN_END, .text = str_slice(*rest, 0, 0), .closed = true};
@@ -78,15 +79,20 @@ struct address_token address_token_next(struct str *rest)
 	} else if (c == '[') {
 		t.kind = ADDRESS_TOKEN_LITERAL;
 		length = enclosed_length(*rest, ']', &t.closed);
-	} else if (is_special(c)) {
+	} else if (is_special(c, more)) {
 		t.kind = ADDRESS_TOKEN_SPECIAL;
 	} else {
 		t.kind = ADDRESS_TOKEN_ATOM;
-		length = atom_length(*rest);
+		length = atom_length(*rest, more);
 	}
 	t.text = str_slice(*rest, 0, length);
 	*rest = str_skip(*rest, length);
 	return t;
+}
+
+struct address_token address_token_next(struct str *rest)
+{
+	return address_token_next_among(rest, "");
 }
 
 bool address_token_is(const struct address_token *t, char special)

@@ -26,6 +26,8 @@ struct address_token {
 };
 
 struct address_token address_token_next(struct str *rest);
+/* With `more` bytes that are specials too (in an alias "|!%"). */
+struct address_token address_token_next_among(struct str *rest, const char *more);
 bool address_token_is(const struct address_token *t, char special);
 
 /*

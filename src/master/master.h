@@ -38,7 +38,7 @@ struct listener {
 
 struct row {
 	struct list_link link;
-	char *key;         /* "unix/cleanup" */
+	char *key; /* what a service is known by: "unix/private/bounce", "inet/25" */
 	char *name, *type; /* as in master.cf */
 	char *program;     /* path */
 	char *path;        /* of the socket, for unix rows: "public/cleanup" */
@@ -51,6 +51,7 @@ struct row {
 	uint32_t limit;   /* clients a process */
 	struct listener listeners[LISTENERS_MAX];
 	size_t listener_count;
+	bool shared;     /* another row listens at this port, maybe at another address */
 	char *endpoints; /* what the listeners are bound to, as text, for comparison */
 	struct list_link children;
 	struct run_timer *wakeup_timer, *throttle_timer, *stress_timer;
@@ -117,8 +118,12 @@ bool recovery_after_stop(void);
 /* Binds what the row listens on. False: logged; the row stays without. */
 bool sockets_open(struct row *r);
 void sockets_close(struct row *r);
+/* Rows that share a port may be opened after this one. */
+void sockets_share(struct row *r);
 /* "0.0.0.0:25 [::]:25" for comparison; fills addresses when not NULL. */
 bool sockets_describe(const struct master_row *source, struct buf *out);
+/* What the service is known by: "25" (smtp too), "[host]:25", "private/bounce". */
+void sockets_name(const struct master_row *source, struct buf *out);
 
 /* --- ports.c --- */
 /* A number, a name of known_tcp_ports, or one that the system knows. */

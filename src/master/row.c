@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "master/master.h"
 #include "service/command.h"
@@ -170,6 +171,10 @@ static bool is_jailed(const struct master_row *source)
 /* What may change at a reload while the sockets stay. */
 static void take_settings(struct row *r, const struct master_row *source)
 {
+	if (strcmp(r->name, source->name) != 0) { /* "25" in place of "smtp" */
+		free(r->name);
+		r->name = memory_copy_cstr(source->name);
+	}
 	free(r->program);
 	free_arguments(r->arguments);
 	r->program = format(master.daemons, "/", source->command);
@@ -229,13 +234,10 @@ static void row_free(struct row *r)
 	free(r);
 }
 
-static bool is_disabled(const char *key)
+static bool is_disabled(const struct master_row *source)
 {
 	struct str names = str_of(master.params.master_service_disable), name;
-	struct str own = str_of(key);
-	ptrdiff_t slash = str_find(own, '/');
-	struct str type = str_slice(own, 0, (size_t)slash),
-		   service = str_skip(own, (size_t)slash + 1);
+	struct str type = str_of(source->type_name), service = str_of(source->name);
 	while (str_next(&names, " \t\r\n,", &name)) {
 		ptrdiff_t at = str_find_last(name, '/');
 		if (at < 0 ? str_equal(name, type)
@@ -246,14 +248,11 @@ static bool is_disabled(const char *key)
 	return false;
 }
 
-static void apply(const struct master_row *source)
+static void apply(const struct master_row *source, const char *key, bool shared)
 {
-	char *key = format(source->type_name, "/", source->name);
 	CLEANUP(buf_free) struct buf endpoints = BUF_INIT(65536);
-	if (is_disabled(key) || !sockets_describe(source, &endpoints)) {
-		free(key);
+	if (is_disabled(source) || !sockets_describe(source, &endpoints))
 		return;
-	}
 	struct row *r = find(key);
 	bool same = r != NULL && strcmp(r->endpoints, buf_cstr(&endpoints)) == 0;
 	if (r != NULL && !same) {
@@ -265,12 +264,87 @@ static void apply(const struct master_row *source)
 	if (r == NULL)
 		r = row_new(key, source, buf_cstr(&endpoints));
 	r->stale = false;
+	if (shared && !r->shared)
+		sockets_share(r);
 	take_settings(r, source);
 	if (r->listener_count == 0 && !sockets_open(r) && master.starting)
 		exit(1); /* the reason is logged */
 	children_retire(r);
 	children_watch(r);
-	free(key);
+}
+
+/* --- the rows of a file --- */
+
+/* Rows of one service, however its port is written, have one key. */
+struct rows {
+	const struct master_cf *cf;
+	const char **keys;
+	struct map *last; /* key -> the last row with it */
+};
+
+static const char *row_key(const struct master_row *source, struct arena *a)
+{
+	CLEANUP(buf_free) struct buf name = BUF_INIT(PATH_ROOM + 65536);
+	sockets_name(source, &name);
+	return arena_printf(a, "%s/%s", source->type_name, buf_cstr(&name));
+}
+
+static void warn_of_duplicates(
+    const struct master_row *source, const char *key, unsigned times)
+{
+	const char *where = strchr(key, '/') + 1;
+	while (times-- > 0)
+		log_warning("duplicate master.cf entry for service \"%s\" (%s) -- using "
+			    "the last entry",
+		    source->type == MASTER_INET ? where : source->name, where);
+}
+
+/* False: no memory. */
+static bool index_rows(struct rows *rows, struct arena *a)
+{
+	rows->keys = arena_alloc_array(a, rows->cf->count + 1, sizeof(*rows->keys));
+	for (size_t i = 0; rows->keys != NULL && i < rows->cf->count; i++) {
+		struct master_row *row = &rows->cf->rows[i];
+		rows->keys[i] = row_key(row, a);
+		if (rows->keys[i] == NULL)
+			return false;
+		bool again = map_set(rows->last, str_of(rows->keys[i]), row) != NULL;
+		warn_of_duplicates(row, rows->keys[i], row->replaced + again);
+	}
+	return rows->keys != NULL;
+}
+
+static bool is_last(const struct rows *rows, size_t i)
+{
+	return map_get(rows->last, str_of(rows->keys[i])) == &rows->cf->rows[i];
+}
+
+static struct str port_of(const char *key)
+{
+	struct str text = str_of(key);
+	ptrdiff_t colon = str_find_last(text, ':');
+	return str_skip(
+	    text, (size_t)(colon >= 0 ? colon : str_find_last(text, '/')) + 1);
+}
+
+/* Another row has this port too: for another address, or for all. */
+static bool shares_port(const struct rows *rows, size_t i)
+{
+	for (size_t j = 0; j < rows->cf->count; j++)
+		if (j != i && rows->cf->rows[j].type == MASTER_INET && is_last(rows, j) &&
+		    str_equal(port_of(rows->keys[i]), port_of(rows->keys[j])))
+			return true;
+	return false;
+}
+
+static void apply_all(const struct rows *rows)
+{
+	for (size_t i = 0; i < rows->cf->count; i++) {
+		const struct master_row *row = &rows->cf->rows[i];
+		if (is_last(rows, i))
+			apply(row, rows->keys[i],
+			    row->type == MASTER_INET && shares_port(rows, i));
+	}
 }
 
 /* Rows that are gone: their sockets close at once, their processes end. */
@@ -293,6 +367,13 @@ static bool has_row(const struct master_cf *cf, const struct master_row *row)
 	return master_cf_find(cf, str_of(row->name), str_of(row->type_name)) != NULL;
 }
 
+static void apply_new(const struct master_row *row, struct arena *a)
+{
+	const char *key = row_key(row, a);
+	if (key != NULL)
+		apply(row, key, false);
+}
+
 static void apply_built_in(const struct master_cf *cf, struct arena *a)
 {
 	struct master_cf own;
@@ -304,7 +385,7 @@ static void apply_built_in(const struct master_cf *cf, struct arena *a)
 	for (size_t i = 0; i < own.count; i++)
 		if (!has_row(cf, &own.rows[i]) && is_wanted(&own.rows[i]) &&
 		    has_program(&own.rows[i]))
-			apply(&own.rows[i]);
+			apply_new(&own.rows[i], a);
 }
 
 /* One line for all, and again only when it is another one. */
@@ -334,15 +415,20 @@ bool rows_load(void)
 	struct row *r;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
 	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(FILE_ARENA);
+	CLEANUP(map_free_cleanup) struct map *last = map_new();
 	(void)snprintf(path, sizeof(path), "%s/master.cf", master.directory);
 	if (!master_cf_read(path, a, &cf, &error)) {
 		log_error("%s", buf_cstr(&error));
 		return false;
 	}
+	struct rows rows = {.cf = &cf, .last = last};
+	if (!index_rows(&rows, a)) {
+		log_error("%s: file is too long", path);
+		return false;
+	}
 	LIST_FOREACH (r, &master.rows, struct row, link)
 		r->stale = true;
-	for (size_t i = 0; i < cf.count; i++)
-		apply(&cf.rows[i]);
+	apply_all(&rows);
 	apply_built_in(&cf, a);
 	drop_stale();
 	report_missing();

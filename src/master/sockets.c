@@ -71,18 +71,26 @@ static bool describe_interfaces(struct buf *out, uint16_t port)
 }
 
 /* "25", "smtp", "host:25", "[::1]:25". */
-static bool describe_inet(const struct master_row *source, struct buf *out)
+static bool split_inet(
+    const struct master_row *source, struct str *host_r, uint16_t *number_r)
 {
 	struct str name = str_of(source->name), host = STR_EMPTY, port = name;
 	ptrdiff_t colon = str_find_last(name, ':');
-	uint16_t number;
 	if (colon >= 0) {
 		host = str_slice(name, 0, (size_t)colon);
 		port = str_skip(name, (size_t)colon + 1);
 	}
 	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
 		host = str_slice(host, 1, host.len - 1);
-	if (!ports_parse(port, &number)) {
+	*host_r = host;
+	return ports_parse(port, number_r);
+}
+
+static bool describe_inet(const struct master_row *source, struct buf *out)
+{
+	struct str host;
+	uint16_t number;
+	if (!split_inet(source, &host, &number)) {
 		log_error("%s/master.cf: line %u: unknown port: %s", master.directory,
 		    source->line, source->name);
 		return false;
@@ -91,12 +99,26 @@ static bool describe_inet(const struct master_row *source, struct buf *out)
 			    : describe_interfaces(out, number);
 }
 
+void sockets_name(const struct master_row *source, struct buf *out)
+{
+	struct str host;
+	uint16_t number;
+	if (source->type != MASTER_INET)
+		buf_printf(out, "%s/%s", source->is_private != 0 ? "private" : "public",
+		    source->name);
+	else if (!split_inet(source, &host, &number))
+		buf_add_cstr(out, source->name);
+	else if (host.len > 0)
+		buf_printf(out, "[%.*s]:%u", STR_ARG(host), number);
+	else
+		buf_printf(out, "%u", number);
+}
+
 bool sockets_describe(const struct master_row *source, struct buf *out)
 {
 	if (source->type == MASTER_INET)
 		return describe_inet(source, out);
-	buf_printf(
-	    out, "%s/%s", source->is_private != 0 ? "private" : "public", source->name);
+	sockets_name(source, out);
 	return true;
 }
 
@@ -150,7 +172,7 @@ static int bind_unix(const struct row *r, int backlog)
 	return fd;
 }
 
-static int bind_inet(struct str endpoint, int backlog)
+static int bind_inet(struct str endpoint, int backlog, bool shared)
 {
 	struct net_address address;
 	ptrdiff_t colon = str_find_last(endpoint, ':');
@@ -161,7 +183,8 @@ static int bind_inet(struct str endpoint, int backlog)
 	if (!str_to_range(str_skip(endpoint, (size_t)colon + 1), 1, 65535, &port) ||
 	    !net_address_parse(host, (uint16_t)port, &address))
 		return -EINVAL;
-	return net_listen(&address, backlog);
+	return shared ? net_listen_shared(&address, backlog)
+		      : net_listen(&address, backlog);
 }
 
 static void add_listener(struct row *r, int fd)
@@ -204,7 +227,7 @@ bool sockets_open(struct row *r)
 	int backlog = r->clients > LEAST_BACKLOG ? (int)r->clients : LEAST_BACKLOG;
 	bool good = true;
 	while (r->listener_count < LISTENERS_MAX && str_next(&rest, " ", &endpoint)) {
-		int fd = r->kind == MASTER_INET ? bind_inet(endpoint, backlog)
+		int fd = r->kind == MASTER_INET ? bind_inet(endpoint, backlog, r->shared)
 						: bind_unix(r, backlog);
 		if (fd >= 0) {
 			add_listener(r, fd);
@@ -214,6 +237,18 @@ bool sockets_open(struct row *r)
 		good = good && is_ipv6_lacking(endpoint, fd);
 	}
 	return good;
+}
+
+/* Those that are open stay open. */
+void sockets_share(struct row *r)
+{
+	for (size_t i = 0; i < r->listener_count; i++) {
+		int error = net_share(r->listeners[i].fd);
+		if (error != 0)
+			log_warning("service %s: cannot share its port: %s", r->name,
+			    strerror(-error));
+	}
+	r->shared = true;
 }
 
 void sockets_close(struct row *r)

@@ -27,6 +27,10 @@ enum delivery_flags {
 	    32, /* of a probe: its outcome goes to verify, not to trace */
 	DELIVERY_DELAY_CLEARED = 8, /* the sender was told of a delay: success too */
 	DELIVERY_PASSED_ON = 64,    /* by another agent, not by the queue manager */
+	/* How often it was passed on again, in two bits: agents that pass to each other
+	 * come to an end. */
+	DELIVERY_PASSED_AGAIN = 128,
+	DELIVERY_PASSED_MOST = 3 * 128,
 };
 
 /* Of sendopts: the sender asked for SMTPUTF8 (RFC 6531). */

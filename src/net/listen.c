@@ -31,7 +31,17 @@ static void remove_old_socket(const char *path)
 		(void)unlink(path);
 }
 
-static int set_up(int fd, const struct net_address *a, int backlog)
+int net_share(int listener)
+{
+#ifdef SO_REUSEPORT
+	return on(listener, SOL_SOCKET, SO_REUSEPORT);
+#else
+	(void)listener;
+	return 0;
+#endif
+}
+
+static int set_up(int fd, const struct net_address *a, int backlog, bool shared)
 {
 	int family = net_address_family(a), result = 0;
 
@@ -42,6 +52,8 @@ static int set_up(int fd, const struct net_address *a, int backlog)
 	/* Its connections inherit it: we write whole replies. */
 	if (result == 0 && family != AF_UNIX)
 		(void)on(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (result == 0 && shared)
+		result = net_share(fd);
 	if (result == 0 && family == AF_INET6)
 		result = on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (result != 0)
@@ -53,7 +65,7 @@ static int set_up(int fd, const struct net_address *a, int backlog)
 	return listen(fd, backlog) != 0 ? -errno : 0;
 }
 
-int net_listen(const struct net_address *a, int backlog)
+static int listen_at(const struct net_address *a, int backlog, bool shared)
 {
 	int fd =
 	    socket(net_address_family(a), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -61,11 +73,21 @@ int net_listen(const struct net_address *a, int backlog)
 
 	if (fd < 0)
 		return -errno;
-	result = set_up(fd, a, backlog);
+	result = set_up(fd, a, backlog, shared);
 	if (result == 0)
 		return fd;
 	(void)close(fd);
 	return result;
+}
+
+int net_listen(const struct net_address *a, int backlog)
+{
+	return listen_at(a, backlog, false);
+}
+
+int net_listen_shared(const struct net_address *a, int backlog)
+{
+	return listen_at(a, backlog, true);
 }
 
 int net_accept(int listener, struct net_address *peer_r)

@@ -11,7 +11,10 @@
  */
 #include "base/log.h"
 #include "message/postlog.h"
+#include "postlogd_params.h"
 #include "service/service.h"
+
+static struct postlogd_params params;
 
 static void datagram(struct str payload)
 {
@@ -25,6 +28,9 @@ static void datagram(struct str payload)
 
 static const struct service postlogd_service = {
     .name = "postlogd",
+    .params = postlogd_param_table,
+    .values = &params,
+    .daemon_timeout = &params.postlogd_watchdog_timeout,
     .sandbox = SANDBOX_QUEUE,
     .datagram = datagram,
     .datagram_max = POSTLOG_DATAGRAM_MAX,

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "mail/alias_text.h"
 #include "postmap/message_keys.h"
 #include "service/command.h"
 #include "table/base64.h"
@@ -318,6 +319,7 @@ static void build(const char *argument)
 	    .path = path,
 	    .format = postmap.aliases ? SOURCE_ALIASES : SOURCE_MAP,
 	    .duplicates = postmap.duplicates,
+	    .tidy = alias_text_tidy,
 	    .fold = !postmap.no_fold,
 	    .incremental = postmap.incremental,
 	    .default_mode = postmap.default_mode,

@@ -158,6 +158,11 @@ postalias: warning: a, line 5: name must be local
                     "inc:\t:include:/x\nroot:\tbob\nx y:\tz, w\n")
         self.expect(["postalias", "-q", "nokey", "hash:a"], status=1)
 
+    def test_postalias_tidies_values(self):
+        self.write("b", "root: \\\\carl,  | cat  >x (c)\n")
+        self.expect(["postalias", "hash:b"])
+        self.expect(["postalias", "-q", "root", "hash:b"], '"\\\\carl", |cat>x (c)\n')
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

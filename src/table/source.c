@@ -148,7 +148,8 @@ static bool alias_line(struct reader *r, struct str line)
 	buf_clear(&r->value);
 	bool ok = line.p[0] == '"' ? take_quoted_name(&rest, &r->key)
 				   : take_plain_name(&rest, &r->key);
-	add_alias_value(&r->value, str_trim(rest));
+	(r->source->tidy != NULL ? r->source->tidy : add_alias_value)(
+	    &r->value, str_trim(rest));
 	if (!ok || r->key.len == 0 || r->value.len == 0) {
 		warn(r, "need name:value pair");
 		return true;

@@ -20,6 +20,8 @@ struct table_source {
 	struct str text;  /* p not NULL: the text itself, in place of the file */
 	enum source_format format;
 	enum source_duplicates duplicates;
+	/* What is kept of an alias's value; NULL: blanks are put in order. */
+	void (*tidy)(struct buf *out, struct str value);
 	bool fold;
 	bool with_nul; /* keys and values end in a NUL (lmdb, cdb; postmap -N) */
 	bool
