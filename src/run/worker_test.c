@@ -87,14 +87,16 @@ TEST(worker_does_the_job_on_another_thread)
 static void be_late(void *argument)
 {
 	struct outcome *o = argument;
+	enum run_result result;
 
 	do { /* again when a busy machine has not started the thread before the deadline
 	      */
 		atomic_store(&frees, 0);
 		atomic_store(&runs, 0);
-		o->result = run_elsewhere(
+		result = run_elsewhere(
 		    pool, work, job_new(1, 30000), job_free, deadline_after_ms(5));
 	} while (run_pool_waiting(pool) == 0);
+	o->result = result;
 	o->out = atomic_load(&frees);
 	o->waiting = run_pool_waiting(pool);
 	while (run_pool_waiting(pool) > 0)
