@@ -23,7 +23,7 @@
  * where nobody says otherwise: one where it forks and blocks for a client; some where
  * only a table blocks, so that a slow one does not hold up all.
  */
-#define MOST_OF_VIRTUAL 10
+#define MOST_OF_VIRTUAL 20
 struct program_style {
 	const char *program;
 	bool processes;
