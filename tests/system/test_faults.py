@@ -11,10 +11,10 @@ QUICK = ["service_throttle_time = 1s", "minimal_backoff_time = 1s", "maximal_bac
 
 
 def send(server, subject):
-    """The reply code of a message, and its text."""
+    """The reply code of a message, and its text. Each has a sender of its own: where an address goes is remembered."""
     with server.smtp() as client:
         client.helo("c.test")
-        for verb, argument in ((client.mail, "s@a.test"), (client.rcpt, f"{USER}@localhost")):
+        for verb, argument in ((client.mail, f"{subject}@a.test"), (client.rcpt, f"{USER}@localhost")):
             code, text = verb(argument)
             if code >= 400:
                 return code, text
