@@ -110,9 +110,9 @@ void command_deliver(
 	why_free(&why);
 }
 
-/* "~/" is the home of whoever wrote it; nobody has none, and others' are not for him. */
-static bool find_path(
-    const struct member *m, struct str text, const char **path_r, struct why *why)
+/* "~/" is the home of whoever wrote it; nobody has none, and others' are not for him.
+ * NULL: `why` tells. */
+static const char *find_path(const struct member *m, struct str text, struct why *why)
 {
 	struct arena *a = m->tree->delivery->arena;
 	bool homely = str_starts(text, STR("~"));
@@ -121,17 +121,20 @@ static bool find_path(
 		    str_starts(text, STR("~/")) ? "unknown home directory for"
 						: "bad home directory syntax for",
 		    STR_ARG(text));
-		return why_never(why, "5.3.5", "mail system configuration error");
+		(void)why_never(why, "5.3.5", "mail system configuration error");
+		return NULL;
 	}
 	const char *path = homely
 	    ? arena_printf(a, "%s%.*s", m->account->home, STR_ARG(str_skip(text, 1)))
 	    : arena_cstr(a, text);
-	if (path == NULL)
-		return why_later(why, "4.3.0", "out of memory for this request");
-	if (strlen(path) >= PATH_ROOM)
-		return why_never(why, "5.2.0", "name of file is too long");
-	*path_r = path;
-	return true;
+	if (path == NULL) {
+		(void)why_later(why, "4.3.0", "out of memory for this request");
+		return NULL;
+	}
+	if (strlen(path) < PATH_ROOM)
+		return path;
+	(void)why_never(why, "5.2.0", "name of file is too long");
+	return NULL;
 }
 
 void mailbox_target_fill(const char *path, struct mailbox_target *target)
@@ -186,7 +189,6 @@ static bool may_deliver(const struct member *m, struct as_user *user, struct why
 
 void file_deliver(const struct member *m, struct str text)
 {
-	const char *path = NULL;
 	struct as_user user;
 	struct why why;
 	if (!member_is_new(m, 'F', text))
@@ -196,7 +198,8 @@ void file_deliver(const struct member *m, struct str text)
 	if (outcome == SIZE_MAX)
 		return;
 	why_init(&why);
-	if (may_deliver(m, &user, &why) && find_path(m, text, &path, &why))
+	const char *path = may_deliver(m, &user, &why) ? find_path(m, text, &why) : NULL;
+	if (path != NULL)
 		deliver_to_file(m, outcome, path, &user);
 	else
 		delivery_failed(m->tree->delivery, outcome, STR_EMPTY, &why);

@@ -221,6 +221,8 @@ static void finish_names(struct check *c)
 {
 	c->count = 0;
 	collect(c, c->queue, 0);
+	if (c->entries == NULL) /* no file was ever there */
+		return;
 	for (size_t i = 0; i < c->count; i++) {
 		const struct entry *e = &c->entries[i];
 		if (is_marked(e) && queue_id_valid(id_of(e)))

@@ -33,7 +33,7 @@ static MDB_val val_of(struct str s)
 
 static struct str str_of_val(MDB_val v)
 {
-	return (struct str){v.mv_data, v.mv_size};
+	return v.mv_data == NULL ? STR_EMPTY : (struct str){v.mv_data, v.mv_size};
 }
 
 /* --- opening --- */
