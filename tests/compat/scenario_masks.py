@@ -1,14 +1,17 @@
 """What two runs of one system differ in, masked; and what our log and Postfix's may differ in."""
 import re
 
+STOP = r"stopping the Postfix mail system"  # postlogd may be gone before it is told
 # What may differ in any log, and why.
 THEIRS_ONLY = [
     r"statistics: max ",  # anvil is an issue of its own
     r"file system clock is \d+ seconds ahead|resetting file time stamps",  # it measures the clock of a tmpfs
+    STOP,
 ]
 OURS_ONLY = [
     r"accepted, no effect yet: \w+|services whose program is not in",  # what is not built yet
     r"starting the Postfix mail system|terminating on signal 15",  # Postfix logs these, but its postlogd is not there yet, or no more
+    STOP,
 ]
 
 DATE = r"(?:\w{3}, +)?\d{1,2} \w{3} \d{4} [\d:]{8} [+-]\d{4}(?: \(\w+\))?"
