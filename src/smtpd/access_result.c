@@ -125,19 +125,22 @@ static enum verdict action_defer_if_reject(
 	return VERDICT_DUNNO;
 }
 
-/* What an action leaves for cleanup; a copy lives as long as the transaction. */
-static void keep(struct evaluation *e, struct str text, struct str *kept)
+/* What an action leaves for cleanup; a copy lives as long as the transaction. False:
+ * there is no memory for it; without it the mail must not go on. */
+static bool keep(struct evaluation *e, struct str text, struct str *kept)
 {
 	struct transaction *t = e->session->transaction;
 	struct str copy = arena_str(t->arena, text);
 	if (copy.p != NULL)
 		*kept = copy;
+	return copy.p != NULL;
 }
 
 static enum verdict action_filter(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	keep(e, text, &e->session->transaction->filter);
+	if (!keep(e, text, &e->session->transaction->filter))
+		return defer_later(e, about, STR_EMPTY);
 	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
 	buf_printf(&line, "triggers FILTER %.*s", STR_ARG(text));
 	log_action(e, about, "filter", buf_str(&line));
@@ -147,7 +150,8 @@ static enum verdict action_filter(
 static enum verdict action_redirect(
     struct evaluation *e, enum restriction_needs about, struct str text)
 {
-	keep(e, text, &e->session->transaction->redirect);
+	if (!keep(e, text, &e->session->transaction->redirect))
+		return defer_later(e, about, STR_EMPTY);
 	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
 	buf_printf(&line, "triggers REDIRECT %.*s", STR_ARG(text));
 	log_action(e, about, "redirect", buf_str(&line));
@@ -155,30 +159,33 @@ static enum verdict action_redirect(
 }
 
 static enum verdict action_bcc(
-    struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
+    struct evaluation *e, enum restriction_needs about, struct str text)
 {
 	struct transaction *t = e->session->transaction;
 	for (size_t i = 0; i < t->bcc_count; i++)
 		if (str_equal(t->bcc[i], text))
 			return VERDICT_DUNNO;
-	if (t->bcc_count == BCC_MAX)
+	if (t->bcc_count == BCC_MAX) {
 		log_warning("access table: more than %d BCC actions", BCC_MAX);
-	else
-		keep(e, text, &t->bcc[t->bcc_count++]);
+		return VERDICT_DUNNO;
+	}
+	if (!keep(e, text, &t->bcc[t->bcc_count]))
+		return defer_later(e, about, STR_EMPTY);
+	t->bcc_count++;
 	return VERDICT_DUNNO;
 }
 
 /* A header field above our Received. */
 static enum verdict action_prepend(
-    struct evaluation *e, UNUSED enum restriction_needs about, struct str text)
+    struct evaluation *e, enum restriction_needs about, struct str text)
 {
 	struct str *all = &e->session->transaction->prepend;
 	CLEANUP(buf_free) struct buf joined = BUF_INIT(PREPEND_MAX);
 	buf_add_str(&joined, *all);
 	buf_add_str(&joined, text);
 	buf_add_char(&joined, '\n');
-	if (buf_ok(&joined))
-		keep(e, buf_str(&joined), all);
+	if (buf_ok(&joined) && !keep(e, buf_str(&joined), all))
+		return defer_later(e, about, STR_EMPTY);
 	return VERDICT_DUNNO;
 }
 
