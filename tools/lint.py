@@ -134,10 +134,15 @@ def check_parameters(_paths):
 
 
 def tidy(path):
+    """What clang-tidy says of one file. That it gave up in the middle counts too: then nothing is known of the file."""
     build = os.path.join(ROOT, "build/meson")
     # The commands are gcc's.
     out = subprocess.run(["clang-tidy-14", "--quiet", "--extra-arg=-Wno-ignored-optimization-argument", "-p", build, os.path.join(ROOT, path)], capture_output=True, text=True)
-    return [line.replace(ROOT + "/", "") for line in out.stdout.split("\n") if re.search(r"(error|warning): ", line)]
+    problems = [line.replace(ROOT + "/", "") for line in out.stdout.split("\n") if re.search(r"(error|warning): ", line)]
+    if out.returncode < 0 or (out.returncode != 0 and not problems):
+        where = out.stderr.strip().split("\n")[0]
+        problems.append(f"{path}: clang-tidy came to no end (status {out.returncode}): {where}")
+    return problems
 
 
 def check_tidy(paths):

@@ -97,25 +97,24 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 }
 
 /* One notice to one address; true also when no recipient is spoken of. A notice comes
- * from
- * <>, the postmaster's from double-bounce, so that neither is ever answered to a
- * stranger.
- */
+ * from <>, the postmaster's from double-bounce, so that neither is ever answered to a
+ * stranger. What is due is only read: each notice fills in a copy of its own. */
 static bool notify(
-    struct notice *n, struct str recipient, bool postmaster, struct why *why)
+    const struct notice *due, struct str recipient, bool postmaster, struct why *why)
 {
 	const struct common_params *common = service_common();
 	CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
 	CLEANUP(buf_free) struct buf text = BUF_INIT(NOTICE_TEXT_MAX);
-	n->recipient = recipient;
-	n->to_postmaster = postmaster;
-	n->out = &text;
-	if (!postmaster && !bounce_text(notice_template_of(n), &n->text, why))
+	struct notice n = *due;
+	n.recipient = recipient;
+	n.to_postmaster = postmaster;
+	n.out = &text;
+	if (!postmaster && !bounce_text(notice_template_of(&n), &n.text, why))
 		return false;
 	if (postmaster)
 		buf_printf(
 		    &sender, "%s@%s", common->double_bounce_sender, common->myhostname);
-	return notice_write(n) == 0 || submit(n, buf_str(&sender), why);
+	return notice_write(&n) == 0 || submit(&n, buf_str(&sender), why);
 }
 
 static bool is_double_bounce(struct str sender)
@@ -126,33 +125,34 @@ static bool is_double_bounce(struct str sender)
 
 /* To the postmaster, the header only, unless it is all that anybody gets. */
 static bool notify_postmaster(
-    struct notice *n, const char *recipient, bool headers_only, struct why *why)
+    const struct notice *due, const char *recipient, bool headers_only, struct why *why)
 {
-	n->headers_only = headers_only;
-	return notify(n, str_of(recipient), true, why);
+	struct notice n = *due;
+	n.headers_only = headers_only;
+	return notify(&n, str_of(recipient), true, why);
 }
 
 /* With a variable return path: a notice for each recipient, to the sender that it was
  * given. */
-static bool notify_each(struct notice *n, struct why *why)
+static bool notify_each(const struct notice *due, struct why *why)
 {
+	struct notice n = *due;
 	struct bounce_log_reader reader;
 	struct bounce_entry e;
 	bool done = true;
-	bounce_log_reader_init(&reader, n->log);
+	bounce_log_reader_init(&reader, n.log);
 	while (done && bounce_log_next(&reader, &e)) {
 		CLEANUP(buf_free) struct buf sender = BUF_INIT(ADDRESS_MAX);
-		verp_sender(&sender, n->request->verp, n->sender, e.recipient);
-		n->only = e.recipient;
-		done = buf_ok(&sender) ? notify(n, buf_str(&sender), false, why)
+		verp_sender(&sender, n.request->verp, n.sender, e.recipient);
+		n.only = e.recipient;
+		done = buf_ok(&sender) ? notify(&n, buf_str(&sender), false, why)
 				       : why_later(why, "4.3.0", "sender is too long");
 	}
 	bounce_log_reader_free(&reader);
-	n->only = STR_EMPTY;
 	return done;
 }
 
-static bool notify_sender(struct notice *n, struct why *why)
+static bool notify_sender(const struct notice *n, struct why *why)
 {
 	return n->request->verp.len == 2 && n->kind == NOTICE_FAILURE
 	    ? notify_each(n, why)
@@ -164,7 +164,7 @@ static bool notify_sender(struct notice *n, struct why *why)
  * that failed: the postmaster hears of it when notify_classes has 2bounce, from
  * double-bounce, and a failure of that is dropped.
  */
-static bool notify_failure(struct notice *n, struct why *why)
+static bool notify_failure(const struct notice *n, struct why *why)
 {
 	const struct bounce_params *p = &bounce.params;
 	if (is_double_bounce(n->sender)) {
@@ -180,7 +180,7 @@ static bool notify_failure(struct notice *n, struct why *why)
 	    notify_postmaster(n, p->_2bounce_notice_recipient, false, why);
 }
 
-static bool notify_delay(struct notice *n, struct why *why)
+static bool notify_delay(const struct notice *n, struct why *why)
 {
 	struct str sender = n->sender;
 	if (sender.len > 0 && !is_double_bounce(sender) && !notify(n, sender, false, why))
@@ -189,7 +189,7 @@ static bool notify_delay(struct notice *n, struct why *why)
 	    notify_postmaster(n, bounce.params.delay_notice_recipient, true, why);
 }
 
-static bool notify_trace(struct notice *n, struct why *why)
+static bool notify_trace(const struct notice *n, struct why *why)
 {
 	struct str sender = n->sender;
 	bool twice = is_double_bounce(sender);
@@ -200,7 +200,7 @@ static bool notify_trace(struct notice *n, struct why *why)
 	return true;
 }
 
-static bool (*const notifiers[])(struct notice *n, struct why *why) = {
+static bool (*const notifiers[])(const struct notice *n, struct why *why) = {
     [NOTICE_FAILURE] = notify_failure,
     [NOTICE_DELAY] = notify_delay,
     [NOTICE_TRACE] = notify_trace,
@@ -208,9 +208,10 @@ static bool (*const notifiers[])(struct notice *n, struct why *why) = {
 };
 
 /* From the status log, which then goes (but that of a delay). */
-static bool notify_from_log(struct notice *n, struct why *why)
+static bool notify_from_log(const struct notice *due, struct why *why)
 {
-	struct str id = n->request->id;
+	struct notice n = *due;
+	struct str id = n.request->id;
 	char path[QUEUE_PATH_MAX];
 	queue_path(path, service_name(), id);
 	CLEANUP(buf_free) struct buf log = BUF_INIT(BOUNCE_LOG_SIZE_MAX);
@@ -219,10 +220,10 @@ static bool notify_from_log(struct notice *n, struct why *why)
 		return true;
 	if (error != 0)
 		return why_system(why, -error, "read %s", path);
-	n->log = buf_str(&log);
-	if (!notifiers[n->kind](n, why))
+	n.log = buf_str(&log);
+	if (!notifiers[n.kind](&n, why))
 		return false;
-	return n->kind == NOTICE_DELAY || status_forget(id, why);
+	return n.kind == NOTICE_DELAY || status_forget(id, why);
 }
 
 static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
@@ -234,13 +235,14 @@ static bool notice_kind_of(uint8_t notice, enum notice_kind *kind_r)
 }
 
 /* With the message open. */
-static bool with_message(
-    struct notice *n, bool (*send)(struct notice *n, struct why *why), struct why *why)
+static bool with_message(const struct notice *due,
+    bool (*send)(const struct notice *n, struct why *why), struct why *why)
 {
-	struct str queue = n->request->queue, id = n->request->id;
+	struct notice n = *due;
+	struct str queue = n.request->queue, id = n.request->id;
 	struct queue_file file;
 	struct queue_envelope envelope;
-	if (!queue_id_valid(id) || !notice_kind_of(n->request->notice, &n->kind))
+	if (!queue_id_valid(id) || !notice_kind_of(n.request->notice, &n.kind))
 		return why_later(why, "4.3.0", "malformed notice request");
 	int error = queue_file_open_active(&file, queue, id, false, bounce.queue_owner);
 	if (error != 0)
@@ -249,9 +251,9 @@ static bool with_message(
 	struct arena *arena = arena_new(1024 * 1024);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	error = queue_file_envelope(&file, arena, &envelope, &reason);
-	n->file = &file;
-	n->envelope = &envelope;
-	bool done = error == 0 ? send(n, why)
+	n.file = &file;
+	n.envelope = &envelope;
+	bool done = error == 0 ? send(&n, why)
 			       : why_later(why, "4.3.0", "%.*s/%.*s is corrupt: %s",
 				     STR_ARG(queue), STR_ARG(id), buf_cstr(&reason));
 	queue_file_close(&file);
@@ -281,7 +283,7 @@ bool notice_send_one(const struct bounce_one *request, struct why *why)
 	    .sendopts = request->sendopts,
 	    .encoding = request->encoding,
 	};
-	struct notice n = {
+	const struct notice due = {
 	    .request = &send, .sender = request->owner, .log = buf_str(&log)};
-	return with_message(&n, notify_failure, why);
+	return with_message(&due, notify_failure, why);
 }
