@@ -317,7 +317,7 @@ static void begin(const struct options *o)
 	master.cores = cores > 0 ? (unsigned)cores : 1;
 	list_init(&master.rows);
 	run_init();
-	run_ignore_sigpipe();
+	run_ignore_signal(SIGPIPE);
 	run_on_signal(SIGTERM, terminate);
 	run_on_signal(SIGINT, terminate);
 	run_on_signal(SIGHUP, reload);

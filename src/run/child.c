@@ -28,18 +28,6 @@ struct child {
 
 static struct list_link children = LIST_INIT(children);
 
-/* Our handlers write into the loop's pipe, which the child shares until exec. */
-static void default_signals(void)
-{
-	struct sigaction action = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		(void)sigaction(number, &action, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* First all out of the way of the low numbers, then to their places. */
 static bool place_fds(const struct child_plan *plan)
 {
@@ -74,7 +62,8 @@ NORETURN static void be_child(const struct child_plan *plan)
 
 	if (plan->new_group)
 		(void)setpgid(0, 0);
-	default_signals();
+	/* Our handlers write into the loop's pipe, which we share until exec. */
+	run_signals_reset();
 	if (!place_fds(plan) || !take_identity(plan))
 		_exit(status);
 	if (plan->directory != NULL && chdir(plan->directory) != 0)
@@ -98,6 +87,7 @@ pid_t child_start(const struct child_plan *plan)
 	ENSURE(plan->fd_count >= 3 && plan->fd_count <= MOST_FDS);
 	if (error != 0)
 		return -error;
+	run_signals_look();
 	(void)sigfillset(&all);
 	ENSURE(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
 	pid = fork();

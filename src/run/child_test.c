@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "base/file.h"
 #include "run/fiber.h"
 #include "run/loop.h"
+#include "run/signals.h"
 #include "unit.h"
 
 static const int no_fds[] = {-1, -1, -1};
@@ -95,13 +97,88 @@ TEST(child_starts_with_default_signals_directory_and_environment)
 	char *environment[] = {what, NULL};
 	struct scene s;
 
-	assert_true(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	run_ignore_signal(SIGPIPE);
 	s = command(
 	    text, (struct child_plan){.directory = "/usr", .environment = environment});
 	assert_str(buf_str(&s.output), "/usr\nthat\n");
 	assert_true(WIFSIGNALED(s.status));
 	assert_int_equal(WTERMSIG(s.status), SIGPIPE);
 	buf_free(&s.output);
+}
+
+/* How many of its signals are not at their defaults, or blocked. */
+static int count_signals(UNUSED void *argument)
+{
+	sigset_t blocked;
+	int count = 0;
+
+	(void)sigprocmask(SIG_BLOCK, NULL, &blocked);
+	for (int number = 1; number <= SIGRTMAX; number++) {
+		struct sigaction now = {.sa_handler = SIG_DFL};
+		(void)sigaction(number, NULL, &now);
+		count += now.sa_handler != SIG_DFL || sigismember(&blocked, number) > 0;
+	}
+	return count;
+}
+
+static int count_signals_in_child(void)
+{
+	const struct child_plan plan = {
+	    .function = count_signals, .fds = no_fds, .fd_count = 3};
+	pid_t pid = child_start(&plan);
+	int status = -1;
+
+	assert_true(pid > 0);
+	assert_int_equal(child_wait(pid, CLOCK_NEVER, &status), 0);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void do_nothing(UNUSED int number)
+{
+}
+
+TEST(child_has_default_signals_whatever_was_set_before_or_after_the_first_child)
+{
+	const int numbers[] = {SIGHUP, SIGTERM, SIGUSR1, SIGUSR2, SIGRTMAX};
+
+	run_init();
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (i % 2 == 0)
+			run_ignore_signal(numbers[i]);
+		else
+			run_on_signal(numbers[i], do_nothing);
+		assert_true(count_signals(NULL) > (int)i);
+		assert_int_equal(count_signals_in_child(), 0);
+	}
+	for (size_t i = 1; i < ARRAY_SIZE(numbers); i += 2)
+		run_on_signal(numbers[i], NULL);
+}
+
+/* The test starts itself, in a process that finds signals ignored. */
+TEST(child_has_default_signals_when_ours_were_ignored_from_the_start)
+{
+	char *again[] = {shell, "signals_when_ours_were_ignored_from_the_start", NULL};
+	int status;
+	pid_t pid;
+
+	if (getenv("IGNORED_FROM_THE_START") != NULL) {
+		assert_true(count_signals(NULL) > 20);
+		assert_int_equal(count_signals_in_child(), 0);
+		return;
+	}
+	pid = fork();
+	if (pid == 0) {
+		for (int number = 1; number <= SIGRTMAX; number++)
+			if (number != SIGCHLD) /* else children could not be waited for */
+				(void)signal(number, SIG_IGN);
+		(void)setenv("IGNORED_FROM_THE_START", "", 1);
+		(void)dup2(open("/dev/null", O_WRONLY), 1);
+		(void)execv("/proc/self/exe", again);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 TEST(child_that_cannot_start_exits_127)

@@ -179,7 +179,7 @@ static void wait_for_signal(UNUSED void *argument)
 TEST(loop_signals_arrive_as_events)
 {
 	run_init();
-	run_ignore_sigpipe();
+	run_ignore_signal(SIGPIPE);
 	run_on_signal(SIGUSR1, on_signal);
 	run_main(wait_for_signal, NULL);
 	assert_int_equal(signal_seen, SIGUSR1);

@@ -28,6 +28,13 @@ void run_count_source(int change);
 /* Something (waits for descriptors, signal handlers) that may wake a fiber: +1 or -1. */
 void run_count_waker(int change);
 
+/* signals.c for child.c. Before a fork: learns, the first time only, which signals were
+ * ignored already when this process was started. */
+void run_signals_look(void);
+/* In the child: all signals to their defaults, none blocked. Only those that were ever
+ * set or found ignored are touched, which saves some 60 system calls a child. */
+void run_signals_reset(void);
+
 /* fiber.c for loop.c */
 bool fiber_any_ready(void);
 /* Resumes ready fibers until none is left, or for long enough: events must be seen too.

@@ -11,6 +11,7 @@
 static struct {
 	uv_signal_t *watch;
 	void (*handler)(int);
+	bool touched; /* its disposition may not be the default */
 } signals[SIGNALS];
 
 static void on_signal(UNUSED uv_signal_t *watch, int number)
@@ -30,6 +31,7 @@ void run_on_signal(int number, void (*handler)(int number))
 
 	ENSURE(number > 0 && number < SIGNALS);
 	signals[number].handler = handler;
+	signals[number].touched = true;
 	watch = signals[number].watch;
 	if (handler == NULL && watch != NULL) {
 		signals[number].watch = NULL;
@@ -45,7 +47,33 @@ void run_on_signal(int number, void (*handler)(int number))
 	run_count_waker(1);
 }
 
-void run_ignore_sigpipe(void)
+void run_ignore_signal(int number)
 {
-	ENSURE(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	ENSURE(number > 0 && number < SIGNALS);
+	signals[number].touched = true;
+	ENSURE(signal(number, SIG_IGN) != SIG_ERR);
+}
+
+/* SIG_IGN is inherited through exec. */
+void run_signals_look(void)
+{
+	static bool done;
+	struct sigaction now;
+
+	for (int number = 1; !done && number < SIGNALS; number++)
+		if (sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_DFL)
+			signals[number].touched = true;
+	done = true;
+}
+
+void run_signals_reset(void)
+{
+	const struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int number = 1; number < SIGNALS; number++)
+		if (signals[number].touched)
+			(void)sigaction(number, &action, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -228,7 +228,7 @@ int service_main(const struct service *s, int argc, char **argv)
 	service_state.service = s;
 	memory_keep_for_reuse();
 	(void)umask(077);
-	(void)signal(SIGHUP, SIG_IGN);
+	run_ignore_signal(SIGHUP);
 	fault_init(s->name);
 	log_setup_early(s->name);
 	configure(s, argc, argv);
@@ -238,7 +238,7 @@ int service_main(const struct service *s, int argc, char **argv)
 	owner_keep(&service_state.owner);
 	enter_queue_directory();
 	run_init();
-	run_ignore_sigpipe();
+	run_ignore_signal(SIGPIPE);
 	if (s->no_threads)
 		run_inline_only();
 	if (s->before_jail != NULL)
