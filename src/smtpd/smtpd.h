@@ -2,7 +2,11 @@
  * The SMTP server's objects, and what its files offer each other.
  *
  *	smtpd.c                main: tables, services
- *	session.c              one client: greeting, command loop, errors, farewell
+ *	session.c              one client, from greeting to farewell
+ *	session_command.c      whether a command gets to its handler
+ *	session_reply.c        replies, what they count for, and their log lines
+ *	session_address.c      addresses that are not taken as they stand
+ *	session_end.c          timeout, lost connection, too many errors, the last line
  *	identity.c             who the client is
  *	origin.c               where its mail comes from
  *	command.c              the table of commands
@@ -19,7 +23,7 @@
  *	transcript.c           what was said, for the postmaster
  *
  * A transaction is one object; every end of it, good or bad, replaces it whole, so no
- *state survives an error reply.
+ * state survives an error reply.
  */
 #ifndef SMTPD_SMTPD_H
 #define SMTPD_SMTPD_H
@@ -164,6 +168,19 @@ void session_greet(struct session *s);
 /* The time of what is read or written next: smtpd_timeout for each wait, or with
  * smtpd_per_request_deadline for all of it, as stream_set_limit counts. */
 void session_limit(struct session *s, int64_t least_rate);
+const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
+/* The same, or UTF8SMTP (RFC 6531 3.7.3): the word for Received. */
+const char *session_transmission(const struct session *s);
+/* Empty outside a transaction too: VRFY. */
+struct str session_sender(const struct session *s);
+struct str session_queue_id(const struct session *s); /* "" before the first recipient */
+
+/* --- session_command.c --- */
+/* smtpd_forbid_bare_newline = reject, for this client. */
+bool session_forbids_bare_newline(const struct session *s);
+void session_refuse_bare_newline(struct session *s);
+
+/* --- session_reply.c --- */
 /* One reply: "250 2.1.0 text"; status "" for none. Errors count against the client's
  * limits. */
 void session_reply(struct session *s, int code, const char *status, const char *format,
@@ -177,26 +194,19 @@ void session_refuse(struct session *s, enum notice_class class, int code,
 void session_line(struct session *s, struct str line);
 /* A whole reply line as it stands (from a restriction). 421 and 521 close. */
 void session_error_text(struct session *s, struct str reply);
-const char *session_protocol(const struct session *s); /* SMTP or ESMTP */
-/* The same, or UTF8SMTP (RFC 6531 3.7.3): the word for Received. */
-const char *session_transmission(const struct session *s);
-/* Empty outside a transaction too: VRFY. */
-struct str session_sender(const struct session *s);
-struct str session_queue_id(const struct session *s); /* "" before the first recipient */
+/* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
+void session_log_action(const struct session *s, const char *action, const char *where,
+    struct str text, const struct str *recipient);
+
+/* --- session_address.c --- */
 /* International addresses (RFC 6531): a domain in UTF-8 needs SMTPUTF8, a local part does
  * with strict_smtputf8. False: refused, and said so. */
 bool session_takes_address(
     struct session *s, struct str address, bool declared, const char *what);
-/* smtpd_forbid_bare_newline = reject, for this client. */
-bool session_forbids_bare_newline(const struct session *s);
-void session_refuse_bare_newline(struct session *s);
 /* The warning beside a refusal for syntax, for what stands in angle brackets only;
  * `path`: what stands behind FROM: or TO:. */
 void session_log_bad_address(
     const struct session *s, const char *command, struct str path);
-/* Logs "NOQUEUE: reject: RCPT from ..." with what is known. */
-void session_log_action(const struct session *s, const char *action, const char *where,
-    struct str text, const struct str *recipient);
 
 /* --- identity.c --- */
 void identity_find(struct session *s);
