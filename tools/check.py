@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Everything that `make check` does: builds (gcc, clang, sanitizers), unit tests plain and sanitized, lint, system
-tests. Ends with one line, "N passed, N failed, N skipped".
-
-    tools/check.py [--soak]     with --soak only the long system tests
-"""
+tests. Ends with one line, "N passed, N failed, N skipped"."""
+import argparse
 import os
 import subprocess
 import sys
@@ -135,7 +133,9 @@ def system_step(tally, soak):
 
 
 def main():
-    soak = "--soak" in sys.argv
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--soak", action="store_true", help="build with gcc, and only the long system tests")
+    soak = parser.parse_args().soak
     tally = Tally()
     good = build_step(tally, "build with gcc", "meson", [])
     if good:

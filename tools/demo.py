@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
-"""`make run`: an instance under run/, four messages through it, and where each ended.
-
-    tools/demo.py start | stop
-"""
+"""`make run`: an instance under run/, four messages through it, and where each ended."""
+import argparse
 import os
 import pwd
 import re
@@ -137,5 +135,11 @@ def stop():
             print(f"{os.path.relpath(instance, ROOT)} is stopped")
 
 
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["start", "stop"], help="start: (again) from the beginning; stop: both servers")
+    {"start": start, "stop": stop}[parser.parse_args().what]()
+
+
 if __name__ == "__main__":
-    {"start": start, "stop": stop}[sys.argv[1]]()
+    main()

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs every fuzz target for some seconds under ASan and UBSan: fuzz.py SECONDS [target ...].
+"""Runs every fuzz target for some seconds under ASan and UBSan.
 
 Corpora grow under build/fuzz-corpus/; a finding is left in build/fuzz-findings/ and fails the run.
 """
+import argparse
 import concurrent.futures
 import os
 import re
@@ -40,10 +41,16 @@ def fuzz(target, seconds):
 
 
 def main():
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    targets = build()
-    if len(sys.argv) > 2:
-        targets = [t for t in targets if t in sys.argv[2:]]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=int, nargs="?", default=300, help="for each target (%(default)s)")
+    parser.add_argument("targets", metavar="target", nargs="*", help="only these, as in tests/corpus")
+    arguments = parser.parse_args()
+    seconds, targets = arguments.seconds, build()
+    unknown = set(arguments.targets) - set(targets)
+    if unknown:
+        parser.error(f"no such target: {' '.join(sorted(unknown))}")
+    if arguments.targets:
+        targets = arguments.targets
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for target, executions, finding in pool.map(lambda t: fuzz(t, seconds), targets):

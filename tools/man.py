@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Makes manual pages: roff from man/man*/NAME.SECTION.md and from the parameters in params/*.md.
 
-    man.py --out FILE [--program NAME --source SRC] [--all] PAGE.md PARAMS.md ...
-
 A page is a small part of Markdown, and what is not part of it is an error that names file and line:
     # name(8) - what it is       the first line
     ## SECTION    ### Part
@@ -200,13 +198,13 @@ def program_section(entries, program, source):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--program")
-    parser.add_argument("--source")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("page")
-    parser.add_argument("params", nargs="*")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the page is written")
+    parser.add_argument("--program", metavar="NAME", help="with the parameters of this program")
+    parser.add_argument("--source", metavar="SRC", help="where its code is looked through for them")
+    parser.add_argument("--all", action="store_true", help="with all parameters")
+    parser.add_argument("page", metavar="PAGE.md", help="the text")
+    parser.add_argument("params", metavar="PARAMS.md", nargs="*", help="the parameters")
     arguments = parser.parse_args()
     try:
         entries = params.read_all(arguments.params)

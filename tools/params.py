@@ -1,10 +1,6 @@
 #!/usr/bin/env python3
 """Makes the C tables of all main.cf parameters from their entries in params/*.md.
 
-    params.py --out DIR [-D name=value ...] FILE.md ...
-    params.py --programs FILE.md ...          names of the programs, one a line
-    params.py --check-tests ROOT FILE.md ...  that the test of each honoured parameter exists
-
 params/README.md describes an entry. Into DIR go param_all.c (every name, sorted), and
 for each program P a header P_params.h with `struct P_params` and a file P_params.c with
 the table that conf_fill reads; "every program" is called `common`. In defaults, @name@
@@ -234,12 +230,12 @@ def check_tests(entries, root):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out")
-    parser.add_argument("--programs", action="store_true")
-    parser.add_argument("--check-tests", metavar="ROOT", dest="root")
-    parser.add_argument("-D", action="append", default=[], dest="values")
-    parser.add_argument("files", nargs="+")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", metavar="DIR", help="where the tables are written")
+    parser.add_argument("--programs", action="store_true", help="names of the programs, one a line")
+    parser.add_argument("--check-tests", metavar="ROOT", dest="root", help="that the test of each honoured parameter exists in this tree")
+    parser.add_argument("-D", action="append", default=[], dest="values", metavar="name=value", help="for @name@ in defaults")
+    parser.add_argument("files", metavar="FILE.md", nargs="+", help="the parameters")
     arguments = parser.parse_args()
     try:
         entries = read_all(arguments.files)
