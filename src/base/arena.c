@@ -41,32 +41,6 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
-void arena_clear(struct arena *a)
-{
-	struct block *b = a->newest;
-
-	a->used = 0;
-	if (b == NULL)
-		return;
-	while (b->older != NULL) {
-		struct block *older = b->older;
-		free(b);
-		b = older;
-	}
-	a->newest = b;
-	a->held = b->size;
-	if (b->size >
-	    LAST_BLOCK) { /* one large object must not stay with an idle session */
-		free(b);
-		a->newest = NULL;
-		a->held = 0;
-	} else {
-		memset(b->bytes, 0, b->used);
-		b->used = 0;
-	}
-	a->next_size = a->held == 0 ? FIRST_BLOCK : FIRST_BLOCK * 4;
-}
-
 size_t arena_used(const struct arena *a)
 {
 	return a->used;

@@ -14,7 +14,6 @@ struct arena;
 
 struct arena *arena_new(size_t ceiling); /* bytes in total, never NULL */
 void arena_free(struct arena *a);        /* NULL is fine */
-void arena_clear(struct arena *a);       /* frees all but, at most, the first block */
 size_t arena_used(const struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t size);

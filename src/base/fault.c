@@ -63,11 +63,6 @@ static const struct {
 static struct point points[FAULT_POINT_COUNT];
 static bool armed;
 
-const char *fault_point_name(enum fault_point point)
-{
-	return point_names[point];
-}
-
 static struct point *point_named(struct str name)
 {
 	for (size_t i = 0; i < FAULT_POINT_COUNT; i++)

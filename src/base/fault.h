@@ -42,6 +42,5 @@ int fault_hit(enum fault_point point);
 void fault_set(enum fault_point point, unsigned n, bool and_later, int error);
 /* Calls since the last fault_set of this point (counting starts with the first one). */
 unsigned fault_count(enum fault_point point);
-const char *fault_point_name(enum fault_point point);
 
 #endif

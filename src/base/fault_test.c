@@ -79,13 +79,6 @@ TEST(fault_plans_that_make_no_sense_are_fatal)
 	    buf_str(&output), STR("fatal: POSTHOUSE_FAULT: bad plan: fsync\n")));
 }
 
-TEST(fault_points_all_have_names)
-{
-	for (unsigned i = 0; i < FAULT_POINT_COUNT; i++)
-		assert_non_null(fault_point_name((enum fault_point)i));
-	assert_string_equal(fault_point_name(FAULT_RECEIVE), "receive");
-}
-
 TEST(memory_is_zeroed_and_copies_are_whole)
 {
 	CLEANUP(memory_free_cleanup) char *copy = memory_copy_cstr("text");

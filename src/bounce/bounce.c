@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "client/service_client.h"
-#include "queue/queue_dir.h"
 #include "service/owner.h"
 
 struct bounce_state bounce;

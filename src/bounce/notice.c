@@ -1,6 +1,5 @@
 #include "bounce/notice.h"
 
-#include <string.h>
 #include "base/clock.h"
 #include "mail/fold.h"
 

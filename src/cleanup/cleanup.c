@@ -8,18 +8,14 @@
  */
 #include "cleanup/cleanup.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/panic.h"
 #include "cleanup/checks.h"
 #include "cleanup/mapping.h"
 #include "client/service_client.h"
-#include "mail/log_lines.h"
-#include "queue/queue_dir.h"
 #include "run/fiber.h"
 #include "run/loop.h"
 

@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "cleanup/mapping.h"
 #include "client/service_client.h"
-#include "mail/log_lines.h"
 
 #define BACKLOG_LIMIT 1000 /* qmgr is behind: new mail is taken more slowly */
 

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "cleanup/cleanup.h"
 #include "mail/fold.h"
-#include "mail/log_lines.h"
 #include "mail/received.h"
 
 static void add_message_id(struct message *m)

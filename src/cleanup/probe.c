@@ -1,6 +1,5 @@
 /* A probe of an address that stands for several: it is deliverable, and none of them is
  * asked. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 /* Recipients on their way into the file: completed, replaced by their virtual aliases
  * (virtual(5)), each once. */
-#include <errno.h>
 
 #include "base/log.h"
 #include "base/memory.h"

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/panic.h"
@@ -20,7 +19,7 @@ struct cleanup_client {
 	struct ipc_client *ipc;
 	struct stock_entry stock[CLEANUP_IDS_MAX];
 	unsigned count, wanted;
-	bool refilling, closing;
+	bool refilling;
 	int refill_error;
 	struct fiber_queue waiters;
 };
@@ -41,16 +40,6 @@ struct cleanup_client *cleanup_client_new(struct ipc_client *ipc, unsigned stock
 	c->wanted = stock < CLEANUP_IDS_MAX ? stock : CLEANUP_IDS_MAX;
 	fiber_queue_init(&c->waiters);
 	return c;
-}
-
-void cleanup_client_free(struct cleanup_client *c)
-{
-	if (c == NULL)
-		return;
-	if (c->refilling) /* the refill fiber frees it */
-		c->closing = true;
-	else
-		free(c);
 }
 
 static int stock_add(struct cleanup_client *c, struct ipc_exchange *x, struct str payload)
@@ -101,8 +90,6 @@ static void refill(void *argument)
 	c->refill_error = stock_ask(c);
 	c->refilling = false;
 	fiber_queue_wake_all(&c->waiters);
-	if (c->closing)
-		free(c);
 }
 
 /* Asks for more when half of the stock is gone, so that hardly anybody waits. */
@@ -400,8 +387,8 @@ struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r)
 	    .text = r->reason[0] != '\0' ? r->reason : cleanup_status_text(r->status)};
 	struct str reason = str_of(r->reason);
 	size_t length = dsn_status_at(reason);
-	struct str dsn = length > 0 ? str_slice(reason, 0, length)
-				    : str_of(cleanup_status_dsn(r->status));
+	struct str dsn =
+	    length > 0 ? str_slice(reason, 0, length) : str_of(rows[r->status].dsn);
 	(void)snprintf(reply.dsn, sizeof(reply.dsn), "%.*s", STR_ARG(dsn));
 	if (length == 0)
 		return reply;
@@ -416,11 +403,6 @@ struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r)
 int cleanup_status_code(enum cleanup_status status)
 {
 	return rows[status].code;
-}
-
-const char *cleanup_status_dsn(enum cleanup_status status)
-{
-	return rows[status].dsn;
 }
 
 const char *cleanup_status_text(enum cleanup_status status)

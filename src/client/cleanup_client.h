@@ -21,7 +21,6 @@ struct cleanup_message;
 
 /* `stock`: ids to keep ready, 0 for programs that submit now and then. */
 struct cleanup_client *cleanup_client_new(struct ipc_client *ipc, unsigned stock);
-void cleanup_client_free(struct cleanup_client *c);
 
 /* NULL: *error_r (-errno). With stock 0 no id is known before the answer. */
 struct cleanup_message *cleanup_message_new(
@@ -66,9 +65,8 @@ struct cleanup_reply {
 };
 struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r);
 
-/* SMTP code, enhanced status and text of a status. */
+/* SMTP code and text of a status. */
 int cleanup_status_code(enum cleanup_status status);
-const char *cleanup_status_dsn(enum cleanup_status status);
 const char *cleanup_status_text(enum cleanup_status status);
 
 #endif

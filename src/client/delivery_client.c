@@ -1,7 +1,6 @@
 #include "client/delivery_client.h"
 
 #include <errno.h>
-#include <string.h>
 
 int delivery_client_run(struct ipc_client *agent, const struct delivery_request *r,
     int64_t deadline, struct delivery_outcome *outcome_r)

@@ -1,7 +1,5 @@
 #include "client/qmgr_client.h"
 
-#include <errno.h>
-#include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -17,7 +15,7 @@ struct qmgr_client {
 		bool late;
 	} * waiting;
 	unsigned count;
-	bool sending, closing;
+	bool sending;
 	bool too_many; /* some were not kept */
 	uint32_t backlog;
 };
@@ -28,22 +26,6 @@ struct qmgr_client *qmgr_client_new(struct ipc_client *ipc)
 	c->ipc = ipc;
 	c->waiting = memory_alloc_array(ANNOUNCE_MAX, sizeof(*c->waiting));
 	return c;
-}
-
-static void client_free(struct qmgr_client *c)
-{
-	free(c->waiting);
-	free(c);
-}
-
-void qmgr_client_free(struct qmgr_client *c)
-{
-	if (c == NULL)
-		return;
-	if (c->sending)
-		c->closing = true;
-	else
-		client_free(c);
 }
 
 bool qmgr_client_busy(const struct qmgr_client *c)
@@ -96,15 +78,13 @@ static void ask_for_scan(struct qmgr_client *c)
 static void announcer(void *argument)
 {
 	struct qmgr_client *c = argument;
-	while ((c->count > 0 || c->too_many) && !c->closing) {
+	while (c->count > 0 || c->too_many) {
 		if (c->count > 0)
 			send_collected(c);
 		else
 			ask_for_scan(c);
 	}
 	c->sending = false;
-	if (c->closing)
-		client_free(c);
 }
 
 void qmgr_client_announce(
@@ -120,30 +100,6 @@ void qmgr_client_announce(
 	c->sending = true;
 	if (fiber_start("qmgr announcer", announcer, c) != 0)
 		c->sending = false;
-}
-
-uint32_t qmgr_trigger_letters(struct str letters)
-{
-	static const struct {
-		char letter;
-		uint32_t flags;
-	} known[] = {
-	    {'I', QMGR_SCAN_INCOMING},
-	    {'D', QMGR_SCAN_DEFERRED},
-	    {'A', QMGR_SCAN_ALL},
-	    {'F', QMGR_FLUSH_DEAD},
-	    {'W', QMGR_SCAN_INCOMING | QMGR_SCAN_DEFERRED},
-	};
-	uint32_t flags = 0;
-	for (size_t i = 0; i < letters.len; i++) {
-		size_t at = 0;
-		while (at < ARRAY_SIZE(known) && known[at].letter != letters.p[i])
-			at++;
-		if (at == ARRAY_SIZE(known))
-			return 0;
-		flags |= known[at].flags;
-	}
-	return flags;
 }
 
 int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline)

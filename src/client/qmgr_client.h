@@ -10,7 +10,6 @@
 struct qmgr_client;
 
 struct qmgr_client *qmgr_client_new(struct ipc_client *ipc);
-void qmgr_client_free(struct qmgr_client *c);
 /* Never waits: ids of one loop turn go out in one frame, from a fiber of our own. A lost
  * announcement of a message in incoming is found by qmgr's next scan; one without a name
  * is `late` after a while and announced again. */
@@ -20,10 +19,6 @@ void qmgr_client_announce(
 bool qmgr_client_busy(const struct qmgr_client *c);
 /* Messages waiting in incoming at qmgr's last answer. */
 uint32_t qmgr_client_backlog(const struct qmgr_client *c);
-/* Postfix's trigger letters ("FADI", postkick) as flags: I scan incoming, D scan
- * deferred, A whatever the time stamps say, F forget dead destinations, W wakeup (I and
- * D). 0: a letter is unknown, or there is none. */
-uint32_t qmgr_trigger_letters(struct str letters);
 /* From a fiber. 0 or -errno: the mail system is down. */
 MUST_USE int qmgr_trigger_send(struct ipc_client *ipc, uint32_t flags, int64_t deadline);
 MUST_USE int pickup_wake_send(struct ipc_client *ipc, int64_t deadline);

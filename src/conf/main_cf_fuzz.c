@@ -1,7 +1,5 @@
 /* Text as main.cf: lines, assignments, expansion of every value that it sets. */
-#include <fcntl.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/map.h"

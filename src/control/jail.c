@@ -6,7 +6,6 @@
  */
 #include "control/jail.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -16,7 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "conf/master_cf.h"
-#include "control/control.h"
+#include "service/command.h"
 #include "service/jail_default.h"
 
 #define PATH_ROOM     4096

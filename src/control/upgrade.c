@@ -1,6 +1,5 @@
 /* postfix upgrade-configuration: rows that an old master.cf lacks are added at its end.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 /* Half of all ids: a free one is found quickly. */
 #define MOST_UNDER_WAY 32768
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/panic.h"
 #include "base/random.h"

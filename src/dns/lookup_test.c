@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/memory.h"
 #include "dns/packet.h"
 #include "net/listen.h"
 #include "net/stream.h"

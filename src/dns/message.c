@@ -4,7 +4,6 @@
 
 #include "base/memory.h"
 
-#define HEADER_SIZE      12
 #define CLASS_IN         1
 #define TYPE_OPT         41
 #define UDP_SIZE         1232 /* fits every path: https://dnsflagday.net/2020 */

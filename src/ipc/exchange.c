@@ -301,11 +301,6 @@ bool ipc_cancelled(const struct ipc_exchange *x)
 	return x->error != 0;
 }
 
-bool ipc_unseen(const struct ipc_exchange *x)
-{
-	return x->unseen;
-}
-
 int ipc_reply(struct ipc_exchange *x, uint16_t type, struct str payload)
 {
 	return ipc_send(

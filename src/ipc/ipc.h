@@ -54,9 +54,6 @@ MUST_USE int ipc_receive(
     struct ipc_exchange *x, uint16_t *type_r, struct str *payload_r, int64_t deadline);
 /* Frees; cancels when either END is missing. NULL is fine. */
 void ipc_end(struct ipc_exchange *x);
-/* After a lost connection: the server surely did not see this exchange, so that even a
- * NEVER message may be repeated on another connection. */
-bool ipc_unseen(const struct ipc_exchange *x);
 /* True when both exchanges run over the same connection (same peer process). */
 uint64_t ipc_connection_id(const struct ipc_exchange *x);
 /* Opens an exchange on the connection of that id. -ECONNRESET when it is gone, waits for

@@ -1,7 +1,6 @@
 /* Aliases (aliases(5)), owner- names, and whose an alias database is. */
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "local/local.h"
 

@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "client/service_client.h"
-#include "conf/expand.h"
 #include "deliver/mailbox_lock.h"
 #include "deliver/message_copy.h"
 #include "table/source.h"

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "deliver/biff.h"
-#include "deliver/message_copy.h"
 #include "local/local.h"
 
 #define PATH_ROOM     4096

@@ -223,25 +223,3 @@ bool dsn_orcpt_parse(struct str text, struct buf *out)
 	buf_truncate(out, start);
 	return false;
 }
-
-void dsn_orcpt_add(struct buf *out, struct str stored)
-{
-	ptrdiff_t semicolon = str_find(stored, ';');
-	if (semicolon < 0)
-		return;
-	struct str type = str_slice(stored, 0, (size_t)semicolon);
-	struct str address = str_skip(stored, (size_t)semicolon + 1);
-	buf_add_str(out, type);
-	buf_add_char(out, ';');
-	if (!str_is_nocase(type, "utf-8")) {
-		xtext_encode(out, address);
-		return;
-	}
-	for (size_t i = 0; i < address.len; i++) {
-		unsigned char c = (unsigned char)address.p[i];
-		if (c <= 32 || c == 127 || c == '\\' || c == '+' || c == '=')
-			buf_printf(out, "\\x{%02X}", (unsigned)c);
-		else
-			buf_add_char(out, (char)c);
-	}
-}

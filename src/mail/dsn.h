@@ -40,7 +40,5 @@ MUST_USE bool xtext_decode(struct buf *out,
 /* "rfc822;user+40host": type and decoded address, as kept in the queue file
  * ("rfc822;user@host"). utf-8 type per RFC 6533. False: syntax. */
 MUST_USE bool dsn_orcpt_parse(struct str text, struct buf *out);
-/* The stored form back as the value of ORCPT= for the next hop. */
-void dsn_orcpt_add(struct buf *out, struct str stored);
 
 #endif

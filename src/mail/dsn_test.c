@@ -105,17 +105,3 @@ TEST(original_recipients_are_read_as_postfix_stores_them)
 		assert_str(buf_str(&out), ok ? rows[i].stored : "");
 	}
 }
-
-TEST(original_recipients_go_out_as_they_came_in)
-{
-	CLEANUP(buf_free) struct buf stored = BUF_INIT(1024);
-	CLEANUP(buf_free) struct buf wire = BUF_INIT(1024);
-	assert_true(dsn_orcpt_parse(STR("rfc822;a+2Bb+20c@d"), &stored));
-	dsn_orcpt_add(&wire, buf_str(&stored));
-	assert_str(buf_str(&wire), "rfc822;a+2Bb+20c@d");
-	buf_clear(&stored);
-	buf_clear(&wire);
-	assert_true(dsn_orcpt_parse(STR("utf-8;\\x{20}\\x{2B}\\x{E9}"), &stored));
-	dsn_orcpt_add(&wire, buf_str(&stored));
-	assert_str(buf_str(&wire), "utf-8;\\x{20}\\x{2B}\xc3\xa9");
-}

@@ -1,6 +1,5 @@
 #include "mail/log_lines.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "unit.h"
 

@@ -1,7 +1,5 @@
 #include "mail/mime.h"
 
-#include <string.h>
-
 #include "base/memory.h"
 #include "mail/header.h"
 #include "mail/mime_field.h"
@@ -313,16 +311,6 @@ void mime_end(struct mime *m)
 {
 	if (m->in_header)
 		header_end(m);
-}
-
-bool mime_in_header(const struct mime *m)
-{
-	return m->in_header;
-}
-
-bool mime_in_primary_header(const struct mime *m)
-{
-	return m->in_header && m->primary;
 }
 
 bool mime_rest_is_plain(const struct mime *m)

@@ -100,8 +100,6 @@ void mime_end_field(struct mime *m);
  * that was not whole stays not whole. */
 void mime_end(struct mime *m);
 
-bool mime_in_header(const struct mime *m);
-bool mime_in_primary_header(const struct mime *m);
 /* True from the end of the first header on when what follows has no structure and nothing
  * is to be reported of it: the caller may pass the rest by. */
 bool mime_rest_is_plain(const struct mime *m);

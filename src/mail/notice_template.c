@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/memory.h"
 
 /* Which words tools look for is settled (subjects, the first line); the rest is ours. */
 static const char built_in[] =

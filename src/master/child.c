@@ -61,7 +61,7 @@ static bool has_room(const struct row *r)
 
 /* A process that began with less than its limit, because old ones were draining, gets
  * more. */
-void children_share(struct row *r)
+static void share_again(struct row *r)
 {
 	struct child *c;
 	LIST_FOREACH (c, &r->children, struct child, link) {
@@ -190,7 +190,7 @@ static void ended(void *argument, UNUSED pid_t pid, int status)
 		master_child_gone();
 		return;
 	}
-	children_share(r);
+	share_again(r);
 	children_watch(r);
 }
 
@@ -234,7 +234,7 @@ static void heard(void *argument)
 	c->uses = status.uses;
 	r->used = r->used || status.uses > 0;
 	if (!is_live(c))
-		children_share(r);
+		share_again(r);
 	else if (c->state == MASTER_CHILD_FULL)
 		look_for_stress(r);
 	else if (c->state == MASTER_CHILD_LEAVING)

@@ -146,8 +146,6 @@ void children_watch(struct row *r);
 /* New generation: all processes of the row take nothing new. */
 void children_retire(struct row *r);
 void children_signal(struct row *r, int number);
-/* Hands out the clients of the row again (after an end, or a retirement). */
-void children_share(struct row *r);
 void children_wakeup(struct row *r);
 
 #endif

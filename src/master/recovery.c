@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/panic.h"
 #include "master/master.h"
 #include "queue/commit.h"

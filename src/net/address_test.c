@@ -1,8 +1,6 @@
 #include "net/address.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <sys/un.h>
 
 #include "unit.h"
 

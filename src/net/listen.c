@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "base/file.h"
 
 static int on(int fd, int level, int option)
 {

@@ -88,12 +88,6 @@ int stream_fail(struct stream *s, int error)
 	return s->error;
 }
 
-void stream_cancel(struct stream *s)
-{
-	(void)stream_fail(s, -ECANCELED);
-	run_watch_cancel(s->watch);
-}
-
 /* Past the deadline nobody waits, however soon the peer would be ready. */
 static int wait_for(struct stream *s, int (*wait)(struct run_watch *w, int64_t deadline))
 {

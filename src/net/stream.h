@@ -41,8 +41,6 @@ void stream_set_deadline(struct stream *s, int64_t deadline);
 #define STREAM_WHOLE     INT64_MAX
 void stream_set_limit(struct stream *s, int64_t milliseconds, int64_t least_rate);
 int stream_error(const struct stream *s); /* sticky error or 0 */
-/* Another fiber ends all waits on this stream with -ECANCELED. */
-void stream_cancel(struct stream *s);
 
 /*
  * Reads up to and including LF into `line` (cleared first), LF kept. With more than `max`

@@ -375,28 +375,6 @@ TEST(stream_write_ends_at_its_deadline)
 	play(&s, "-110 ");
 }
 
-static void cancel_after_a_moment(struct scene *s)
-{
-	fiber_sleep_ms(3);
-	stream_cancel(s->here);
-}
-
-static void read_until_canceled(struct scene *s)
-{
-	char c;
-
-	note(s, stream_read_some(s->here, &c, 1));
-	send_text(s, "x");
-	note(s, stream_read_exact(s->here, &c, 1));
-}
-
-TEST(stream_canceled_by_another_fiber_stays_canceled)
-{
-	struct scene s = {.body = read_until_canceled, .peer = cancel_after_a_moment};
-
-	play(&s, "-125 -125 ");
-}
-
 static void read_pieces(struct scene *s)
 {
 	char bytes[5] = "";

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "queue/queue_write.h"

@@ -37,7 +37,7 @@ static int open_locked(const char *path)
 	}
 }
 
-void edit_open(struct edit_file *f, const char *directory, const char *name)
+static void edit_open(struct edit_file *f, const char *directory, const char *name)
 {
 	CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_MAX);
 	CLEANUP(buf_free) struct buf temporary = BUF_INIT(PATH_MAX + 10);
@@ -100,7 +100,8 @@ static void replace(const struct edit_file *f)
 		fatal("sync the directory of %s: %s", f->path, strerror(-status));
 }
 
-void edit_commit(struct edit_file *f)
+/* Frees too; writes only when something changed. */
+static void edit_commit(struct edit_file *f)
 {
 	if (!buf_ok(&f->out))
 		fatal("%s would become too large", f->path);

@@ -29,9 +29,6 @@ struct edit_file {
 	struct buf out;  /* as it will be */
 };
 
-void edit_open(struct edit_file *f, const char *directory, const char *name);
-void edit_commit(struct edit_file *f); /* frees too; writes only when something changed */
-
 /* Takes a physical line off the front of *rest; its line end is not in *line_r. */
 bool edit_next_line(struct str *rest, struct str *line_r);
 bool edit_is_comment(struct str line);      /* or blank */

@@ -9,9 +9,8 @@
 #include "postconf/edit.h"
 #include "postconf/rows.h"
 
-#define ROW_ARENA     (32u << 20)
-#define ROW_MAX       1000000
-#define ARGUMENTS_MAX 10000
+#define ROW_ARENA (32u << 20)
+#define ROW_MAX   1000000
 
 struct change {
 	const char *request;

@@ -3,7 +3,6 @@
  * and what this build can do. Reads the two files as whoever calls it; an edit puts a new
  * file in place of the old one, so that nothing is lost when it dies.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <openssl/crypto.h>

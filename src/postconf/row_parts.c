@@ -1,6 +1,5 @@
 /* postconf -F and -P: fields of rows, and parameters that rows set with -o. */
 #include "base/log.h"
-#include "base/map.h"
 #include "base/memory.h"
 #include "postconf/fold.h"
 #include "postconf/rows.h"

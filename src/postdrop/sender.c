@@ -1,7 +1,6 @@
 /* local_login_sender_maps: by login name, the senders that a user may give. */
 #include "base/memory.h"
 #include "base/panic.h"
-#include "mail/address.h"
 #include "postdrop/postdrop.h"
 #include "table/maps.h"
 

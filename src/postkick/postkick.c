@@ -4,7 +4,6 @@
  * any request is a wakeup. Runs as whoever calls it: the directories of the sockets
  * decide who may. Nothing is lost if it dies.
  */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 /* What is done to one message. */
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"

@@ -15,7 +15,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/panic.h"
 #include "queue/commit.h"
 #include "queue/recover.h"

@@ -17,7 +17,6 @@
 #include "base/memory.h"
 #include "base/panic.h"
 #include "postsuper/postsuper.h"
-#include "queue/queue_file.h"
 
 #define DAY       86400
 #define DEPTH_MAX 16

@@ -1,7 +1,6 @@
 #include "qshape/shape.h"
 
 #include <stdlib.h>
-#include "base/buf.h"
 #include "unit.h"
 
 #define DEFAULTS .min_subdomains = 2, .buckets = 3, .bucket_minutes = 5, .width = 59

@@ -45,11 +45,6 @@ struct fiber *fiber_self(void)
 	return state.current;
 }
 
-const char *fiber_name(const struct fiber *f)
-{
-	return f->name;
-}
-
 size_t fiber_count(void)
 {
 	return state.count;

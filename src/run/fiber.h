@@ -26,8 +26,7 @@ struct fiber;
 MUST_USE int fiber_start(const char *name, void (*body)(void *), void *argument);
 
 struct fiber *fiber_self(void); /* NULL on the main stack */
-const char *fiber_name(const struct fiber *f);
-size_t fiber_count(void); /* fibers alive */
+size_t fiber_count(void);       /* fibers alive */
 
 enum fiber_wait { FIBER_WOKEN, FIBER_TIMEOUT };
 /*

@@ -1,6 +1,5 @@
 /* The options of Sendmail that programs use; those without meaning here are taken and
  * ignored, as Postfix does. */
-#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -49,10 +49,6 @@ const char *options_directory(int argc, char **argv);
 /* Fatal on a bad one. */
 void options_parse(struct sendmail_options *o, int argc, char **argv);
 
-/* "LOGIN(uid): text", exit status 75. */
-NORETURN void sendmail_fatal(const char *format, ...) PRINTF_LIKE(1, 2);
-const char *sendmail_login(void);
-
 /* submit.c: standard input and operands go to postdrop. Returns when all is safe. */
 void submit(const struct sendmail_options *o, char *const *operands);
 

@@ -2,7 +2,6 @@
  * Submission: envelope and message as records on their way to postdrop. The message is
  * read once, piece by piece; memory grows with the recipients in its header only.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,7 +34,7 @@ struct submission {
 	struct buf sender;
 };
 
-/* Whose mail it is, for what sendmail_fatal says: the sender, once that is known. */
+/* Whose mail it is, for what fatal_to_caller says: the sender, once that is known. */
 static const char *known_sender;
 
 static const struct passwd *who(void)
@@ -46,20 +45,21 @@ static const struct passwd *who(void)
 	return user;
 }
 
-const char *sendmail_login(void)
+static const char *login(void)
 {
 	return who()->pw_name;
 }
 
-void sendmail_fatal(const char *format, ...)
+/* "LOGIN(uid): text", exit status 75. */
+NORETURN PRINTF_LIKE(1, 2) static void fatal_to_caller(const char *format, ...)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(8192);
 	va_list args;
 	va_start(args, format);
 	buf_vprintf(&text, format, args);
 	va_end(args);
-	fatal("%s(%d): %s", known_sender != NULL ? known_sender : sendmail_login(),
-	    (int)getuid(), buf_cstr(&text));
+	fatal("%s(%d): %s", known_sender != NULL ? known_sender : login(), (int)getuid(),
+	    buf_cstr(&text));
 }
 
 /* --- addresses --- */
@@ -105,7 +105,7 @@ static void check_length(struct str text)
 	struct str word;
 	while (str_next(&text, " \t\r\n,", &word))
 		if (word.len > ADDRESS_MAX)
-			sendmail_fatal(
+			fatal_to_caller(
 			    "recipient address is longer than %d bytes: %.*s...",
 			    ADDRESS_MAX, STR_ARG(str_slice(word, 0, 50)));
 }
@@ -152,7 +152,7 @@ static void find_sender(struct submission *s)
 	const char *given = s->options->sender;
 	struct first_address f = {.out = &s->sender};
 	if (given == NULL)
-		buf_add_cstr(&s->sender, sendmail_login());
+		buf_add_cstr(&s->sender, login());
 	else
 		(void)address_list_walk(str_of(given), TOKENS_MAX, each_sender, &f, NULL);
 	if (f.count > 1)
@@ -269,7 +269,7 @@ static void add_content(struct submission *s)
 		got = file_read_some(
 		    STDIN_FILENO, buf_reserve(&input, READ_SIZE), READ_SIZE);
 		if (got < 0)
-			sendmail_fatal("error reading input: %s", strerror((int)-got));
+			fatal_to_caller("error reading input: %s", strerror((int)-got));
 		if (got == 0)
 			break;
 		buf_advance(&input, (size_t)got);
@@ -278,8 +278,8 @@ static void add_content(struct submission *s)
 	}
 	content_end(&c);
 	if (c.too_long)
-		sendmail_fatal("unable to extract recipients: message header length "
-			       "exceeds safety limit");
+		fatal_to_caller("unable to extract recipients: message header length "
+				"exceeds safety limit");
 	content_free(&c);
 }
 
@@ -288,9 +288,9 @@ static void add_extracted(struct submission *s, bool has_operands)
 	/* A message that is sent on goes to those it is sent on to (RFC 5322 3.6.6). */
 	struct buf *chosen = s->resent_count > 0 ? &s->resent : &s->extracted;
 	if (s->resent_count + s->extracted_count == 0 && !has_operands)
-		sendmail_fatal("No recipient addresses found in message header");
+		fatal_to_caller("No recipient addresses found in message header");
 	if (!buf_ok(chosen))
-		sendmail_fatal("too many recipients in message header");
+		fatal_to_caller("too many recipients in message header");
 	buf_add_str(&s->records, buf_str(chosen));
 }
 
@@ -311,7 +311,7 @@ static struct postdrop *start(void)
 	const char *directory = program_command_directory(command_common());
 	struct postdrop *p = postdrop_start(directory);
 	if (p == NULL)
-		sendmail_fatal(
+		fatal_to_caller(
 		    "unable to execute %s/postdrop -r: Application error", directory);
 	return p;
 }
@@ -320,7 +320,7 @@ static void finish(struct postdrop *p)
 {
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(ATTR_LIST_STRING_MAX);
 	if (!postdrop_finish(p, &reason))
-		sendmail_fatal("%s", buf_cstr(&reason));
+		fatal_to_caller("%s", buf_cstr(&reason));
 	postdrop_free(p);
 }
 
@@ -334,7 +334,7 @@ void submit(const struct sendmail_options *o, char *const *operands)
 	find_sender(&s);
 	(void)who();
 	if (*operands == NULL && !o->extract)
-		sendmail_fatal(
+		fatal_to_caller(
 		    "Recipient addresses must be specified on the command line "
 		    "or via the -t option");
 	(void)signal(SIGPIPE, SIG_IGN); /* postdrop's answer tells why it left */

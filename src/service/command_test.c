@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/panic.h"

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/panic.h"
 #include "conf/unicode.h"

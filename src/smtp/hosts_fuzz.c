@@ -3,7 +3,6 @@
  * records (RFC 2782), exchangers, addresses. The first line is the next hop; then come
  * switches and the records, to be read as the type that is asked for.
  */
-#include <string.h>
 
 #include "base/panic.h"
 #include "dns/packet.h"

@@ -1,6 +1,5 @@
 /* DATA (RFC 5321 4.1.1.4): the message goes to cleanup as it comes; 250 only after it is
  * safe. */
-#include <errno.h>
 
 #include "base/log.h"
 #include "mail/received.h"

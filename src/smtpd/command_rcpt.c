@@ -1,5 +1,4 @@
 /* RCPT (RFC 5321 4.1.1.3) with NOTIFY and ORCPT (RFC 3461). */
-#include <errno.h>
 
 #include "base/log.h"
 #include "smtpd/smtpd.h"

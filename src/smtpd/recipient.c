@@ -1,5 +1,4 @@
 /* Where a recipient would go, and whether the tables of its class know it. */
-#include <errno.h>
 
 #include "base/clock.h"
 #include "mail/address_maps.h"

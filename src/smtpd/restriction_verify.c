@@ -1,6 +1,5 @@
 /* Restrictions that ask verify whether an address can be delivered to. The answer may be
  * a probe away: the session waits, and its process serves others meanwhile. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"

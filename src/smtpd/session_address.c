@@ -1,6 +1,6 @@
 /* Addresses in commands that may not be taken as they stand. */
 #include "base/log.h"
-#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
 
 bool session_takes_address(
     struct session *s, struct str address, bool declared, const char *what)

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <lmdb.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"

@@ -1,6 +1,5 @@
 #include "table/match_list.h"
 
-#include "base/log.h"
 #include "table/table_test_support.h"
 #include "unit.h"
 

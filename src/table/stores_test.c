@@ -1,5 +1,4 @@
 /* Tables in files of Postfix's own formats, pcre, and tables made of tables. */
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "table/base64.h"

@@ -5,7 +5,7 @@
 
 #define PEEL_MAX 100
 
-bool resolve_is_in_class(
+static bool is_in_class(
     struct question *q, const struct domain_class *class, struct str domain)
 {
 	if (class->empty)
@@ -31,7 +31,7 @@ static bool is_own_literal(struct str domain)
 
 bool resolve_is_local(struct question *q, struct str domain)
 {
-	return resolve_is_in_class(q, &rewriter.classes[CLASS_LOCAL], domain) ||
+	return is_in_class(q, &rewriter.classes[CLASS_LOCAL], domain) ||
 	    is_own_literal(domain);
 }
 
@@ -194,7 +194,7 @@ static void warn_of_clashes(size_t found, struct str domain)
 	struct question aside = {.trouble = false};
 	for (size_t i = found + 1; i < CLASS_COUNT; i++)
 		if (class_rows[found].clashes & 1u << i &&
-		    resolve_is_in_class(&aside, &rewriter.classes[i], domain))
+		    is_in_class(&aside, &rewriter.classes[i], domain))
 			log_warning("do not list domain %.*s in BOTH %s and %s",
 			    STR_ARG(domain), rewriter.classes[found].title,
 			    rewriter.classes[i].title);
@@ -207,8 +207,7 @@ static void classify(struct question *q, struct resolved *r)
 	size_t found = CLASS_LOCAL;
 	if (!resolve_is_local(q, parts.domain))
 		for (found++; found < CLASS_COUNT; found++)
-			if (resolve_is_in_class(
-				q, &rewriter.classes[found], parts.domain))
+			if (is_in_class(q, &rewriter.classes[found], parts.domain))
 				break;
 	class_rows[found].set(q, r, folded);
 	warn_of_clashes(found, parts.domain);

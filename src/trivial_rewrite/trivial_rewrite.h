@@ -72,10 +72,7 @@ struct question {
 };
 struct resolved resolve_address(struct question *q, struct str address);
 
-/* Whether a domain is in a class; trouble is noted in `q`, and logged. */
-bool resolve_is_in_class(
-    struct question *q, const struct domain_class *class, struct str domain);
-/* In mydestination, or an address of ours. */
+/* In mydestination, or an address of ours; trouble is noted in `q`, and logged. */
 bool resolve_is_local(struct question *q, struct str domain);
 
 /* What transport_maps says of r->recipient: transport and nexthop are replaced by the

@@ -1,8 +1,6 @@
 /* proxy:type:name, asked through the proxymap service: see table/proxy.h. */
 #include "table/proxy.h"
 
-#include <errno.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
