@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#define ARGUMENTS_MAX 10000
-
 /* What the feeder tells: how far it came. It has the user's rights: gossip. */
 enum stage { STAGE_ROOT, STAGE_DIRECTORY, STAGE_EXEC, STAGE_COPY, STAGE_ENDED, STAGES };
 struct feeder_report {
