@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -193,6 +194,17 @@ int file_link(int from_dir, const char *from, int to_dir, const char *to)
 	int result;
 
 	WITH_FAULT(FAULT_LINK, result, linkat(from_dir, from, to_dir, to, 0));
+	return OR_ERRNO(result);
+}
+
+int file_link_open(int fd, int to_dir, const char *to)
+{
+	char from[sizeof("/proc/self/fd/") + 3 * sizeof(fd)];
+	int result;
+
+	(void)snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	WITH_FAULT(
+	    FAULT_LINK, result, linkat(AT_FDCWD, from, to_dir, to, AT_SYMLINK_FOLLOW));
 	return OR_ERRNO(result);
 }
 

@@ -32,6 +32,8 @@ MUST_USE int file_rename(int from_dir, const char *from, int to_dir, const char 
 /* The same, never over an existing file: -EEXIST. */
 MUST_USE int file_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 MUST_USE int file_link(int from_dir, const char *from, int to_dir, const char *to);
+/* The first name of a file that was opened with O_TMPFILE, by way of /proc; -EEXIST. */
+MUST_USE int file_link_open(int fd, int to_dir, const char *to);
 MUST_USE int file_unlink(int dir, const char *path);
 MUST_USE int file_truncate(int fd, off_t size);
 MUST_USE int file_chmod(int fd, mode_t mode);

@@ -55,6 +55,7 @@ struct drop {
 	int fd, error;
 	dev_t device;
 	struct settle settle;
+	bool unnamed; /* has no name before it is published */
 	bool published;
 	const char *temporary, *final, *new_directory;
 };
@@ -69,9 +70,26 @@ static int name_file(struct drop *p, struct arena *a)
 	return p->temporary != NULL && p->new_directory != NULL ? 0 : -ENOMEM;
 }
 
+/* The dot lets tmp itself be a symbolic link, as it may be with a name in it. */
+static int open_unnamed(const char *directory)
+{
+	char path[PATH_ROOM];
+	int len = snprintf(path, sizeof(path), "%stmp/.", directory);
+	return len < (int)sizeof(path)
+	    ? file_open_at(AT_FDCWD, path, O_WRONLY | O_TMPFILE, 0600)
+	    : -ENAMETOOLONG;
+}
+
+/* EISDIR, EOPNOTSUPP: a kernel, a file system that has no such files. */
 static int open_file(struct drop *p)
 {
-	p->fd = file_open_at(AT_FDCWD, p->temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	if (p->unnamed)
+		p->fd = open_unnamed(p->job->target.directory);
+	if (p->fd == -EISDIR || p->fd == -EOPNOTSUPP)
+		p->unnamed = false;
+	if (!p->unnamed)
+		p->fd = file_open_at(
+		    AT_FDCWD, p->temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	return p->fd < 0 ? p->fd : 0;
 }
 
@@ -118,7 +136,9 @@ static int publish(struct drop *p)
 {
 	int error = settle_data(&p->settle, p->fd);
 	if (error == 0)
-		error = file_rename(AT_FDCWD, p->temporary, AT_FDCWD, p->final);
+		error = p->unnamed
+		    ? file_link_open(p->fd, AT_FDCWD, p->final)
+		    : file_rename(AT_FDCWD, p->temporary, AT_FDCWD, p->final);
 	p->published = error == 0;
 	return error;
 }
@@ -149,9 +169,9 @@ static void settle_names(struct drop *drops, size_t count)
 
 static void undo(struct drop *p)
 {
-	if (!p->published)
+	if (!p->published && !p->unnamed)
 		(void)unlink(p->temporary);
-	else if (file_unlink(AT_FDCWD, p->final) != 0)
+	else if (p->published && file_unlink(AT_FDCWD, p->final) != 0)
 		p->error = -EIO;
 }
 
@@ -192,9 +212,13 @@ static void finish(struct drop *p, struct why *why)
 void maildir_deliver(const struct maildir_job *jobs, struct why *whys, size_t count)
 {
 	struct drop *drops = memory_alloc_array(count, sizeof(*drops));
+	bool unnamed = access("/proc/self/fd", X_OK) == 0; /* else none can get a name */
 	for (size_t i = 0; i < count; i++) {
-		drops[i] = (struct drop){
-		    .job = &jobs[i], .number = i, .now = clock_wall(), .fd = -1};
+		drops[i] = (struct drop){.job = &jobs[i],
+		    .number = i,
+		    .now = clock_wall(),
+		    .fd = -1,
+		    .unnamed = unnamed};
 		drops[i].error = write_file(&drops[i], count > 1);
 	}
 	for (size_t i = 0; i < count; i++)

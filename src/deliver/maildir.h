@@ -1,4 +1,8 @@
-/* Delivery into a maildir (cr.yp.to/proto/maildir.html): tmp, sync, new. */
+/*
+ * Delivery into a maildir (cr.yp.to/proto/maildir.html): tmp, sync, new. Where kernel and
+ * file system can (O_TMPFILE, and /proc), a message is written without a name and gets
+ * its only one in new: two directories change less, and a crash leaves nothing in tmp.
+ */
 #ifndef DELIVER_MAILDIR_H
 #define DELIVER_MAILDIR_H
 
