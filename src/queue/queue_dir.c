@@ -205,14 +205,23 @@ static int check_status(int fd, uid_t owner)
 	return 0;
 }
 
+/* O_NONBLOCK: a FIFO put there must not hold us up. O_NOATIME: to read new mail would
+ * change its inode once more, for a time that nobody looks at; only the owner and root
+ * may ask for it. */
+static int open_quietly(const char *path, int flags)
+{
+	flags |= O_NONBLOCK;
+	int fd = file_open_at(AT_FDCWD, path, flags | O_NOATIME, 0);
+	return fd == -EPERM ? file_open_at(AT_FDCWD, path, flags, 0) : fd;
+}
+
 int queue_open(const char *queue, struct str id, int flags, uid_t owner)
 {
 	char path[QUEUE_PATH_MAX];
 	queue_path(path, queue, id);
-	/* O_NONBLOCK: a FIFO put there must not hold us up. */
-	int fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+	int fd = open_quietly(path, flags);
 	if (fd == -ENOENT && elsewhere(path, queue, id))
-		fd = file_open_at(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+		fd = open_quietly(path, flags);
 	if (fd < 0)
 		return fd;
 	int error = check_status(fd, owner);

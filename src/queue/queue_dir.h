@@ -46,8 +46,8 @@ MUST_USE int queue_move(struct str id, const char *from, const char *to);
 MUST_USE int queue_take_in(const char *path, const char *queue, struct str id);
 MUST_USE int queue_remove(const char *queue, struct str id);
 /* open(2) of a regular file owned by `owner` (or any, when (uid_t)-1), no links followed.
- * Descriptor or -errno
- * (-EPERM: not a regular file or wrong owner). */
+ * To read it leaves its time of access alone, where its owner or root does. Descriptor or
+ * -errno (-EPERM: not a regular file or wrong owner). */
 MUST_USE int queue_open(const char *queue, struct str id, int flags, uid_t owner);
 /* Opens for appending, creating the hash directory and the file (0600). */
 MUST_USE int queue_open_log(const char *queue, struct str id);

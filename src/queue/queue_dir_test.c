@@ -86,6 +86,45 @@ TEST(only_regular_files_of_the_owner_are_opened)
 	    queue_open(QUEUE_ACTIVE, STR("AAAAA4"), O_RDONLY, (uid_t)-1), -ENOENT);
 }
 
+TEST(reading_a_message_leaves_its_time_of_access_alone)
+{
+	const struct timespec times[] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+	struct stat status;
+	char byte;
+	enter_queue();
+	put("active/AAAAA1");
+	int fd = file_open_at(AT_FDCWD, "active/AAAAA1", O_WRONLY, 0);
+	assert_int_equal(file_write_all(fd, "C", 1), 0);
+	assert_int_equal(futimens(fd, times), 0);
+	file_close(&fd);
+	fd = queue_open(QUEUE_ACTIVE, STR("AAAAA1"), O_RDONLY, getuid());
+	assert_int_equal(file_read_at(fd, &byte, 1, 0), 1);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_atim.tv_sec, 1000);
+	file_close(&fd);
+}
+
+/* Who may not leave the time of access alone. */
+TEST(a_message_of_somebody_else_can_be_read)
+{
+	char byte;
+	enter_queue();
+	put("active/AAAAA1");
+	int fd = file_open_at(AT_FDCWD, "active/AAAAA1", O_WRONLY, 0);
+	assert_int_equal(file_write_all(fd, "C", 1), 0);
+	assert_int_equal(fchmod(fd, 0744), 0);
+	file_close(&fd);
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(".", 0755), 0);
+	assert_int_equal(chmod("active", 0755), 0);
+	assert_int_equal(seteuid(65534), 0);
+	fd = queue_open(QUEUE_ACTIVE, STR("AAAAA1"), O_RDONLY, (uid_t)-1);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(file_read_at(fd, &byte, 1, 0), 1);
+	file_close(&fd);
+}
+
 TEST(a_second_link_is_tolerated_for_a_minute)
 {
 	enter_queue();
