@@ -202,8 +202,14 @@ class World:
         return ids
 
     def waiting(self):
-        """Queue ids that are in the queue at all."""
-        return self.under_way() | {name for _, _, files in os.walk(f"{self.server.queue}/deferred") for name in files}
+        """Queue ids that are in the queue at all. What moves from one folder to the next between two looks is seen by the second look."""
+        def look():
+            return self.under_way() | {name for _, _, files in os.walk(f"{self.server.queue}/deferred") for name in files}
+        ids = look()
+        if not ids:
+            time.sleep(0.1)
+            ids = look()
+        return ids
 
     def wait_quiet(self, seconds):
         """Until nothing is under way. What a fault left lying for the next scan is not waited for twice."""
@@ -284,5 +290,6 @@ class World:
         assert not verdict.lost, (verdict.lost[:5], self.server.log()[-3000:])
         assert not verdict.damaged, verdict.damaged[:5]
         assert not verdict.early, verdict.early[:5]
-        assert not self.waiting(), self.server.log()[-3000:]
+        waiting = self.waiting()
+        assert not waiting, (waiting, self.server.log()[-3000:])
         return verdict
