@@ -185,7 +185,8 @@ class World:
                 os.unlink(path)
 
     def under_way(self):
-        """Queue ids in the hands of somebody, and mail that has no name yet; reserved ones and what is being written do not count."""
+        """Queue ids in the hands of somebody, and mail that has no name yet; reserved ones and what is being written (in maildrop under
+        a name with a dot, which a killed postdrop leaves there) do not count."""
         ids = set()
         for folder in ("active", "incoming", "maildrop", "commit/slots"):
             for directory, _, files in os.walk(f"{self.server.queue}/{folder}"):
@@ -197,7 +198,7 @@ class World:
                     if folder == "commit/slots":
                         if status.st_size > 0:
                             ids.add((directory, name, status.st_mtime_ns))
-                    elif folder == "active" or status.st_mode & 0o100:
+                    elif folder == "active" or (status.st_mode & 0o100 and "." not in name):
                         ids.add(name)
         return ids
 
