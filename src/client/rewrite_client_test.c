@@ -75,13 +75,14 @@ static void ask_again(void *argument)
 	clock_fake_start(1700000000);
 	seen[0] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
 	seen[1] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
-	seen[2] = resolve_one("", RESOLVE_COMPLETE, "x@y.test");
-	seen[3] = resolve_one("a@b.test", RESOLVE_PROBE, "x@y.test");
-	seen[4] = resolve_one("a@b.test", RESOLVE_COMPLETE, "z@y.test");
 	clock_fake_advance_ms(999);
-	seen[5] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
+	seen[2] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
 	clock_fake_advance_ms(1);
-	seen[6] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
+	seen[3] = resolve_one("a@b.test", RESOLVE_COMPLETE, "x@y.test");
+	/* Last: any of these may take the place of that answer. */
+	seen[4] = resolve_one("", RESOLVE_COMPLETE, "x@y.test");
+	seen[5] = resolve_one("a@b.test", RESOLVE_PROBE, "x@y.test");
+	seen[6] = resolve_one("a@b.test", RESOLVE_COMPLETE, "z@y.test");
 	clock_fake_stop();
 }
 
@@ -91,10 +92,10 @@ TEST(an_answer_is_remembered_for_a_second)
 	with_service(ask_again, seen);
 	assert_int_equal(seen[0], 1);
 	assert_int_equal(seen[1], 0);
-	assert_int_equal(seen[2], 1);
+	assert_int_equal(seen[2], 0);
 	assert_int_equal(seen[3], 1);
 	assert_int_equal(seen[4], 1);
-	assert_int_equal(seen[5], 0);
+	assert_int_equal(seen[5], 1);
 	assert_int_equal(seen[6], 1);
 }
 
@@ -127,10 +128,10 @@ static void ask_much(void *argument)
 	}
 	memset(text, 'x', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		seen[1] += resolve_one("a@b.test", RESOLVE_COMPLETE, text);
+	for (int i = 0; i < 2; i++)
 		seen[2] += resolve(STR("a@b.test"), RESOLVE_COMPLETE, three, 3);
-	}
 }
 
 TEST(memory_of_answers_is_bounded)
