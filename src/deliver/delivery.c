@@ -320,8 +320,11 @@ static bool message_open(struct delivery *d, struct why *why)
 		    STR_ARG(d->request.id));
 	}
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
-	error = queue_file_head(&d->file, d->arena, &d->envelope, &reason);
-	if (error == 0 && is_meant(d))
+	bool lies =
+	    queue_place_of(queue) == 0 || queue_file_lies(&d->file, d->request.id);
+	if (lies)
+		error = queue_file_head(&d->file, d->arena, &d->envelope, &reason);
+	if (error == 0 && lies && is_meant(d))
 		return true;
 	queue_file_close(&d->file);
 	if (error == 0)

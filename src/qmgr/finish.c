@@ -160,6 +160,8 @@ static void defer(struct message *m)
 static int remove_file(const struct message *m)
 {
 	uint64_t place = queue_place_of(str_of(m->queue));
+	if (m->fd >= 0)
+		return commit_message_end_open(m->fd, m->size);
 	if (place != 0)
 		return commit_message_end(place, str_of(m->id));
 	/* A large file would keep its space for the next small message. */

@@ -23,11 +23,13 @@ void fresh_move(struct message *m)
 {
 	list_remove(&m->fresh);
 	int error = queue_move(str_of(m->id), m->queue, QUEUE_ACTIVE);
-	if (error == 0)
+	if (error == 0) {
 		m->queue = QUEUE_ACTIVE;
-	else if (error != -ENOENT) /* postsuper may have taken it */
+		message_close(m);
+	} else if (error != -ENOENT) { /* postsuper may have taken it */
 		log_warning("%s: move from %s to %s: %s", m->id, m->queue, QUEUE_ACTIVE,
 		    strerror(-error));
+	}
 }
 
 static void move_due(UNUSED void *argument)

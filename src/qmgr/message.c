@@ -15,6 +15,9 @@
 #include "message/delivery.h"
 
 #define MESSAGE_ARENA (512 * 1024)
+#define OPEN_MAX      200 /* files that stay open until their message is over */
+
+static unsigned open_files;
 
 static int64_t wall_microseconds(void)
 {
@@ -27,8 +30,27 @@ static bool is_probe(const struct message *m)
 	return (m->flags & DELIVERY_TELL_VERIFY) != 0;
 }
 
+/* Most are over in a moment: to open them again then would cost more than to wait. */
+static void keep_open(struct message *m, struct queue_file *f)
+{
+	if (queue_place_of(str_of(m->queue)) == 0 || open_files == OPEN_MAX)
+		return;
+	file_unlock(f->fd);
+	open_files++;
+	m->fd = f->fd;
+	m->size = f->status.st_size;
+	f->fd = -1;
+}
+
+void message_close(struct message *m)
+{
+	open_files -= m->fd >= 0;
+	file_close(&m->fd);
+}
+
 void message_free(struct message *m)
 {
+	message_close(m);
 	(void)map_remove(qmgr.messages, str_of(m->id));
 	list_remove(&m->fresh);
 	qmgr.old_messages -= m->old;
@@ -55,7 +77,8 @@ static void save_corrupt(struct str id, const char *queue, const struct buf *rea
  */
 static bool open_file(struct queue_file *f, const char *queue, struct str id)
 {
-	int error = queue_file_open(f, queue, id, false, true, qmgr.queue_owner);
+	bool write = queue_place_of(str_of(queue)) != 0;
+	int error = queue_file_open(f, queue, id, write, true, qmgr.queue_owner);
 	if (error == 0)
 		return true;
 	if (error == -EWOULDBLOCK) {
@@ -78,6 +101,7 @@ static struct message *message_new(struct str id)
 {
 	struct message *m = memory_alloc(sizeof(*m));
 	m->arena = arena_new(MESSAGE_ARENA);
+	m->fd = -1;
 	m->active_since = wall_microseconds();
 	list_init(&m->fresh);
 	list_init(&m->jobs);
@@ -173,11 +197,6 @@ static bool may_have_logs(const struct message *m, const char *queue)
 
 /* An announcement may be repeated after its message was settled: then there is nothing,
  * or another message. */
-static bool is_there(const struct queue_file *f, struct str id)
-{
-	return f->status.st_size > 0 && queue_id_has_inode(id, f->status.st_ino);
-}
-
 static bool is_meant(const struct message *m, const struct commit_message *c)
 {
 	return m->envelope.arrival.tv_sec == c->arrival.tv_sec &&
@@ -191,7 +210,7 @@ bool message_activate(const char *queue, const struct commit_message *c)
 	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, id))
 		return false;
 	struct message *m =
-	    c->place == 0 || is_there(&f, id) ? message_load(&f, queue, id) : NULL;
+	    c->place == 0 || queue_file_lies(&f, id) ? message_load(&f, queue, id) : NULL;
 	if (m != NULL && c->place != 0 && !is_meant(m, c)) {
 		message_free(m);
 		m = NULL;
@@ -211,6 +230,7 @@ bool message_activate(const char *queue, const struct commit_message *c)
 	m->left = !attempt;
 	if (attempt)
 		portion_take(m, &f);
+	keep_open(m, &f);
 	queue_file_close(&f);
 	m->reading = false;
 	message_entry_done(m);

@@ -53,6 +53,8 @@ struct message {
 	struct queue_envelope envelope;
 	const char *queue; /* where its file lies: active, or while it is new incoming or
 			      a place (queue_dir.h) */
+	int fd; /* at a place, perhaps: the file, to say there that it is over; or -1 */
+	off_t size; /* of the file then, bytes */
 	struct list_link jobs;
 	struct list_link fresh;
 	int64_t fresh_until;  /* monotonic ms */
@@ -156,6 +158,7 @@ void intake_left_lying(void);
 bool message_activate(const char *queue, const struct commit_message *c);
 /* After an entry is done: refill or finish. */
 void message_entry_done(struct message *m);
+void message_close(struct message *m); /* the file, which got a name or is over */
 void message_free(struct message *m);
 
 /* --- portion.c --- */

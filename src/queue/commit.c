@@ -148,9 +148,31 @@ static void write_step(struct commit_slot *slot)
 			slot->fd, slot->bytes.p, slot->bytes.len, slot->written));
 }
 
+static void slot_has(struct commit_slot *slot, off_t size)
+{
+	if (slot->error == 0 && slot->file != NULL)
+		trouble(slot, "truncate", commit_slots_written(slot->file, size));
+}
+
+/* Before the first write of what gets a name without a record: after a power cut the name
+ * may be there, and in place of the bytes those of the message that lay there before. */
+static void start_empty(struct commit_slot *slot)
+{
+	if (slot->written == 0)
+		slot_has(slot, 0);
+}
+
+static void write_rest(struct commit_slot *slot)
+{
+	off_t size = slot->written + (off_t)slot->bytes.len;
+	write_step(slot);
+	slot_has(slot, size);
+}
+
 static void write_bytes_job(void *job)
 {
 	struct commit_slot *slot = job;
+	start_empty(slot);
 	write_step(slot);
 	if (slot->error != 0)
 		return;
@@ -283,7 +305,7 @@ static void sync_job(void *job)
 static void finish_job(void *job)
 {
 	struct commit_slot *slot = job;
-	write_step(slot);
+	write_rest(slot);
 	ready_steps(slot);
 	sync_steps(slot);
 }
@@ -300,7 +322,9 @@ static void accepted(struct commit_slot *slot, struct timeval arrival)
 static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 {
 	bool named = slot->file == NULL || slot->hold;
-	write_step(slot);
+	if (named)
+		start_empty(slot);
+	write_rest(slot);
 	if (named)
 		ready_steps(slot);
 	struct segment_record record = {
@@ -316,8 +340,11 @@ static void finish_logged(struct commit_slot *slot, struct timeval arrival)
 	int error =
 	    slot->error == 0 ? commit_group_append(slot->owner->group, &record) : 0;
 	if (error == -EAGAIN) {
-		if (!named)
+		if (!named) {
+			start_empty(slot);
+			write_rest(slot);
 			ready_steps(slot);
+		}
 		run_disk(NULL, sync_job, slot);
 		return;
 	}

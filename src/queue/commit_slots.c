@@ -16,6 +16,7 @@
 #define LOOKED_AT       8   /* of those that wait, for each that is taken */
 #define LATE_MS         1000
 #define NAME_SIZE       16
+#define KEPT_MAX        (16 * 1024) /* bytes of a message that is over: more are cut off */
 
 struct commit_slots {
 	int dir;
@@ -57,6 +58,7 @@ static struct slot_file *file_new(struct commit_slots *s, int fd, uint32_t numbe
 		return NULL;
 	struct slot_file *f = memory_alloc(sizeof(*f));
 	f->fd = fd;
+	f->size = status.st_size;
 	f->inode = status.st_ino;
 	list_init(&f->link);
 	f->message.place = queue_place(s->number, number);
@@ -64,7 +66,15 @@ static struct slot_file *file_new(struct commit_slots *s, int fd, uint32_t numbe
 	return f;
 }
 
-/* What a process that died left: empty ones are ours; what lies in another is a message
+/* Nothing lies there, or a message that is over. */
+static bool is_free(int fd)
+{
+	char first = QUEUE_OVER;
+	ssize_t got = file_read_at(fd, &first, sizeof(first), 0);
+	return got >= 0 && first == QUEUE_OVER;
+}
+
+/* What a process that died left: free ones are ours; what lies in another is a message
  * that its record speaks of, or is none, and recovery removes it. */
 static void inherit_file(struct commit_slots *s, const char *name)
 {
@@ -77,7 +87,7 @@ static void inherit_file(struct commit_slots *s, const char *name)
 	int fd = file_open_at(s->dir, name, O_RDWR | O_NONBLOCK, 0);
 	struct slot_file *f = NULL;
 	if (fd >= 0 && s->count < FILES_MAX && fstat(fd, &status) == 0 &&
-	    S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_size == 0 &&
+	    S_ISREG(status.st_mode) && status.st_nlink == 1 && is_free(fd) &&
 	    (status.st_mode & 07777) == QUEUE_MODE_READY && status.st_uid == geteuid())
 		f = file_new(s, fd, (uint32_t)number);
 	if (f != NULL)
@@ -156,20 +166,26 @@ static void file_name(char name[NAME_SIZE], uint32_t number)
 	(void)snprintf(name, NAME_SIZE, "%u", (unsigned)number);
 }
 
-/* Its name is asked, not its descriptor: a file that qmgr gave a name in a queue, and
- * whose message is over, is empty too, and belongs to the pool. */
+/* Only where a message lies without a name its first byte says that it is over. For all
+ * else the name is asked: a file that got one in a queue, and whose message is over, is
+ * empty, and belongs to the pool. */
 static bool still_waits(struct commit_slots *s, struct slot_file *f)
 {
 	char name[NAME_SIZE];
-	struct stat status;
-	file_name(name, queue_place_number(f->message.place));
-	int error = file_stat_at(s->dir, name, &status);
-	if (error == -ENOENT || (error == 0 && status.st_ino != f->inode)) {
-		commit_slots_forget(s, f);
-		return false;
+	struct stat status = {.st_size = f->size};
+	char first;
+	ssize_t got = file_read_at(f->fd, &first, sizeof(first), 0);
+	if (got != sizeof(first) || first != QUEUE_OVER) {
+		file_name(name, queue_place_number(f->message.place));
+		int error = file_stat_at(s->dir, name, &status);
+		if (error == -ENOENT || (error == 0 && status.st_ino != f->inode)) {
+			commit_slots_forget(s, f);
+			return false;
+		}
+		if (error < 0 || status.st_size > 0)
+			return true;
 	}
-	if (error < 0 || status.st_size > 0)
-		return true;
+	f->size = status.st_size;
 	list_remove(&f->link);
 	list_append(&s->free, &f->link);
 	return false;
@@ -216,6 +232,13 @@ struct slot_file *commit_slots_take(struct commit_slots *s)
 	list_append(locked ? &s->taken : &s->free, &f->link);
 	f->stamp = 0;
 	return locked ? f : NULL;
+}
+
+int commit_slots_written(struct slot_file *f, off_t size)
+{
+	int error = size < f->size ? file_truncate(f->fd, size) : 0;
+	f->size = size;
+	return error;
 }
 
 void commit_slots_accepted(
@@ -306,17 +329,25 @@ bool commit_message_lies(const struct commit_message *m)
 	CLEANUP(file_close)
 	int fd = open_place(m->place, str_of(m->id), O_RDONLY, &status);
 	ssize_t got = fd < 0 ? fd : file_read_at(fd, bytes, sizeof(bytes), 0);
-	return got > 0 && queue_arrival((struct str){bytes, (size_t)got}, &arrival) &&
+	return got > 0 && bytes[0] != QUEUE_OVER &&
+	    queue_arrival((struct str){bytes, (size_t)got}, &arrival) &&
 	    arrival.tv_sec == m->arrival.tv_sec && arrival.tv_usec == m->arrival.tv_usec;
 }
 
-/* Closed again before the next message comes: ext4 and XFS write at its next close a file
- * that was cut to nothing. */
+/* A file that was cut to nothing is closed before the next message comes: ext4 and XFS
+ * write it at its next close. */
+int commit_message_end_open(int fd, off_t size)
+{
+	const char over = QUEUE_OVER;
+	return size > KEPT_MAX ? file_truncate(fd, 0)
+			       : file_write_all_at(fd, &over, sizeof(over), 0);
+}
+
 int commit_message_end(uint64_t place, struct str id)
 {
 	struct stat status;
 	CLEANUP(file_close) int fd = open_place(place, id, O_WRONLY, &status);
-	return fd < 0 ? fd : file_truncate(fd, 0);
+	return fd < 0 ? fd : commit_message_end_open(fd, status.st_size);
 }
 
 /* Calls `visit` for each file, until it gives something else than 0, which is given back.
@@ -351,8 +382,8 @@ static int each_file(int (*visit)(int dir, const char *file))
 
 static int is_used(int dir, const char *file)
 {
-	struct stat status;
-	return file_stat_at(dir, file, &status) == 0 && status.st_size > 0;
+	CLEANUP(file_close) int fd = file_open_at(dir, file, O_RDONLY | O_NONBLOCK, 0);
+	return fd >= 0 && !is_free(fd);
 }
 
 bool commit_slots_used(void)

@@ -5,11 +5,13 @@
  * in commit/slots/<directory>; the directory is the process's by its lock. What lies in
  * one belongs to the commit log: its record says in which, and recovery gives it a name.
  *
- * A message that was accepted waits here until it is settled: qmgr delivered it and cut
- * its bytes off, which makes the slot free, or gave the file a name in a queue, which
- * takes it away. Only qmgr settles. Until then its announcement may be repeated at will:
- * qmgr believes the file, and passes by one in which there is another message. A segment
- * of the log is used again only when all of its messages are settled.
+ * A message that was accepted waits here until it is settled: qmgr delivered it and said
+ * so in its first byte, which makes the slot free, or gave the file a name in a queue,
+ * which takes it away. Only qmgr settles. The next message is written over the one
+ * before: to cut its bytes off and to get new blocks cost more than the rest of a
+ * removal. Until then its announcement may be repeated at will: qmgr believes the file,
+ * and passes by one in which there is another message. A segment of the log is used again
+ * only when all of its messages are settled.
  *
  * The writer holds the lock (flock) of a slot from taking it until its message is safe;
  * whoever delivers holds it shared, so no slot is used again under his hands.
@@ -37,7 +39,8 @@ struct commit_message {
 struct commit_slots;
 struct slot_file {
 	struct list_link link;
-	int fd; /* stays open */
+	int fd;     /* stays open */
+	off_t size; /* of the file: bytes of an earlier message, or none */
 	struct commit_message message;
 	uint64_t inode;
 	int64_t stamp; /* of its record, set before that is written; 0: none yet */
@@ -54,12 +57,15 @@ void commit_slots_close(struct commit_slots *s);
  * next. */
 void commit_slots_retire(struct commit_slots *s);
 
-/* A free slot, locked, empty, mode 0700; or NULL: none is to be had. */
+/* A free slot, locked, mode 0700, whatever bytes are in it; or NULL: none is to be had.
+ */
 struct slot_file *commit_slots_take(struct commit_slots *s);
+/* So many bytes of its message are there now; cuts off what else was. 0 or -errno. */
+MUST_USE int commit_slots_written(struct slot_file *f, off_t size);
 /* Its message is safe, by the record with its stamp: it waits for qmgr from now on. */
 void commit_slots_accepted(
     struct commit_slots *s, struct slot_file *f, struct timeval arrival);
-/* Nothing came of it. */
+/* Nothing came of it, and nothing was written. */
 void commit_slots_give_back(struct commit_slots *s, struct slot_file *f);
 /* The file got a name, or was removed: it is no slot any more. Closes it. */
 void commit_slots_forget(struct commit_slots *s, struct slot_file *f);
@@ -77,8 +83,12 @@ bool commit_slots_used(void); /* something lies in one */
 
 /* Does this very message lie there? */
 MUST_USE bool commit_message_lies(const struct commit_message *m);
-/* It is over: cuts off its bytes. 0 or -errno; -ENOENT: it does not lie there. */
+/* It is over: its first byte says so from now on, or it is cut off when it is large. 0 or
+ * -errno; -ENOENT: it does not lie there. */
 MUST_USE int commit_message_end(uint64_t place, struct str id);
+/* The same for whoever has it open for writing since he saw it there: its descriptor, and
+ * its size in bytes. */
+MUST_USE int commit_message_end_open(int fd, off_t size);
 /* While nobody uses them: deletes all. 0 or -errno; no directory: 0. */
 MUST_USE int commit_slots_empty(void);
 

@@ -69,6 +69,57 @@ TEST(a_slot_is_used_again_when_its_message_is_over)
 	commit_slots_close(s);
 }
 
+static off_t size_at(uint64_t place)
+{
+	char path[QUEUE_PLACE_MAX];
+	struct stat status;
+	queue_place_path(path, place);
+	assert_int_equal(stat(path, &status), 0);
+	return status.st_size;
+}
+
+/* Written over the one before, which was longer; a large one leaves nothing. */
+TEST(of_an_earlier_message_nothing_is_left)
+{
+	char bytes[20000];
+	struct commit_slots *s = enter();
+	memset(bytes, 'N', sizeof(bytes));
+	struct slot_file *f = commit_slots_take(s);
+	queue_id_make(f->message.id, arrival, f->inode, false);
+	fill(f, arrival);
+	off_t front = size_at(f->message.place);
+	assert_int_equal(file_write_all_at(f->fd, bytes, 100, front), 0);
+	assert_int_equal(commit_slots_written(f, front + 100), 0);
+	commit_slots_accepted(s, f, arrival);
+	struct commit_message m = f->message;
+	settle(&m);
+	assert_int_equal(size_at(m.place), front + 100);
+	struct slot_file *again = put(s, arrival, 1);
+	assert_ptr_equal(again, f);
+	assert_int_equal(size_at(m.place), front + 100);
+	assert_int_equal(commit_slots_written(again, front), 0);
+	assert_int_equal(size_at(m.place), front);
+	assert_true(commit_message_lies(&m));
+	assert_int_equal(file_write_all_at(again->fd, bytes, sizeof(bytes), front), 0);
+	settle(&m);
+	assert_int_equal(size_at(m.place), 0);
+	assert_ptr_equal(commit_slots_take(s), f);
+	commit_slots_close(s);
+}
+
+TEST(slots_are_used_while_a_message_lies_in_one)
+{
+	struct commit_slots *s = enter();
+	assert_false(commit_slots_used());
+	struct slot_file *f = put(s, arrival, 1);
+	assert_true(commit_slots_used());
+	assert_int_equal(commit_message_end_open(f->fd, f->size), 0);
+	assert_false(commit_slots_used());
+	assert_false(commit_message_lies(&f->message));
+	assert_false(commit_slots_owe(s, 1));
+	commit_slots_close(s);
+}
+
 /* Its file belongs to a queue, and afterwards to the pool: empty, and none of ours. */
 TEST(a_slot_whose_file_got_a_name_is_forgotten)
 {
@@ -176,20 +227,22 @@ TEST(what_somebody_waits_for_is_late_at_once_and_once_a_second)
 	commit_slots_close(s);
 }
 
-TEST(the_next_process_takes_the_empty_files_and_no_others)
+TEST(the_next_process_takes_the_free_files_and_no_others)
 {
 	struct commit_slots *s = enter();
 	struct commit_message full = put(s, arrival, 1)->message;
-	struct commit_message empty = put(s, arrival, 2)->message;
-	settle(&empty);
+	struct commit_message over = put(s, arrival, 2)->message;
+	settle(&over);
 	struct commit_slots *other = open_slots();
 	struct commit_message elsewhere = commit_slots_take(other)->message;
 	assert_int_not_equal(elsewhere.place >> 32, full.place >> 32);
 	commit_slots_close(other);
 	commit_slots_close(s);
 	s = open_slots();
-	assert_int_equal(commit_slots_take(s)->message.place, empty.place);
-	assert_true(commit_slots_take(s)->message.place > empty.place);
+	struct slot_file *f = commit_slots_take(s);
+	assert_int_equal(f->message.place, over.place);
+	assert_int_equal(f->size, size_at(over.place));
+	assert_true(commit_slots_take(s)->message.place > over.place);
 	assert_true(commit_message_lies(&full));
 	commit_slots_close(s);
 }

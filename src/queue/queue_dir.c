@@ -190,19 +190,28 @@ int queue_remove(const char *queue, struct str id)
 	    : error;
 }
 
-static int check_status(int fd, uid_t owner)
+int queue_check(const struct stat *status, uid_t owner)
 {
-	struct stat status;
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode) || (owner != (uid_t)-1 && status.st_uid != owner))
+	if (!S_ISREG(status->st_mode) || (owner != (uid_t)-1 && status->st_uid != owner))
 		return -EPERM;
 	/* Somebody else's name for our file would keep it alive, or be it. */
-	if (status.st_nlink > 2 ||
-	    (status.st_nlink == 2 &&
-		clock_wall_seconds() - status.st_ctim.tv_sec > LINK_GRACE))
+	if (status->st_nlink > 2 ||
+	    (status->st_nlink == 2 &&
+		clock_wall_seconds() - status->st_ctim.tv_sec > LINK_GRACE))
 		return -EPERM;
 	return 0;
+}
+
+/* Closes it when it is not what it should be. */
+static int checked(int fd, uid_t owner)
+{
+	struct stat status;
+	if (fd < 0)
+		return fd;
+	int error = fstat(fd, &status) < 0 ? -errno : queue_check(&status, owner);
+	if (error < 0)
+		file_close(&fd);
+	return error < 0 ? error : fd;
 }
 
 /* O_NONBLOCK: a FIFO put there must not hold us up. O_NOATIME: to read new mail would
@@ -215,21 +224,18 @@ static int open_quietly(const char *path, int flags)
 	return fd == -EPERM ? file_open_at(AT_FDCWD, path, flags, 0) : fd;
 }
 
-int queue_open(const char *queue, struct str id, int flags, uid_t owner)
+int queue_open_unchecked(const char *queue, struct str id, int flags)
 {
 	char path[QUEUE_PATH_MAX];
 	queue_path(path, queue, id);
 	int fd = open_quietly(path, flags);
-	if (fd == -ENOENT && elsewhere(path, queue, id))
-		fd = open_quietly(path, flags);
-	if (fd < 0)
-		return fd;
-	int error = check_status(fd, owner);
-	if (error < 0) {
-		file_close(&fd);
-		return error;
-	}
-	return fd;
+	return fd == -ENOENT && elsewhere(path, queue, id) ? open_quietly(path, flags)
+							   : fd;
+}
+
+int queue_open(const char *queue, struct str id, int flags, uid_t owner)
+{
+	return checked(queue_open_unchecked(queue, id, flags), owner);
 }
 
 int queue_open_log(const char *queue, struct str id)
@@ -244,10 +250,7 @@ int queue_open_log(const char *queue, struct str id)
 			return error;
 		fd = file_open_at(AT_FDCWD, path, flags, 0600);
 	}
-	int error = fd < 0 ? 0 : check_status(fd, (uid_t)-1);
-	if (error < 0)
-		file_close(&fd);
-	return error < 0 ? error : fd;
+	return checked(fd, (uid_t)-1);
 }
 
 struct queue_scan {

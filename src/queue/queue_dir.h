@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include "base/buf.h"
 #include "queue/queue_id.h"
 
@@ -49,6 +50,9 @@ MUST_USE int queue_remove(const char *queue, struct str id);
  * To read it leaves its time of access alone, where its owner or root does. Descriptor or
  * -errno (-EPERM: not a regular file or wrong owner). */
 MUST_USE int queue_open(const char *queue, struct str id, int flags, uid_t owner);
+/* Its halves, for who looks at the status only after something else: -EPERM as above. */
+MUST_USE int queue_open_unchecked(const char *queue, struct str id, int flags);
+MUST_USE int queue_check(const struct stat *status, uid_t owner);
 /* Opens for appending, creating the hash directory and the file (0600). */
 MUST_USE int queue_open_log(const char *queue, struct str id);
 

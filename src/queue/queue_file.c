@@ -31,10 +31,12 @@ static int check_state(const struct stat *status)
 
 /* What the lock tells counts only for a file that is ready: its writer holds it before.
  * Looked at after the lock, as it may have changed or gone before. */
-static int lock_and_take(struct queue_file *f, int fd, bool lock)
+static int lock_and_take(struct queue_file *f, int fd, bool lock, uid_t owner)
 {
 	int locked = lock ? file_try_lock(fd, FILE_LOCK_EXCLUSIVE) : 0;
 	int error = queue_file_take(f, fd);
+	if (error == 0)
+		error = queue_check(&f->status, owner);
 	if (error == 0)
 		error = check_state(&f->status);
 	return error < 0 ? error : locked;
@@ -44,10 +46,10 @@ int queue_file_open(struct queue_file *f, const char *queue, struct str id, bool
     bool lock, uid_t owner)
 {
 	struct queue_file opened = {.fd = -1};
-	int fd = queue_open(queue, id, write ? O_RDWR : O_RDONLY, owner);
+	int fd = queue_open_unchecked(queue, id, write ? O_RDWR : O_RDONLY);
 	if (fd < 0)
 		return fd;
-	int error = lock_and_take(&opened, fd, lock);
+	int error = lock_and_take(&opened, fd, lock, owner);
 	if (error < 0)
 		file_close(&fd);
 	else
@@ -72,6 +74,13 @@ int queue_file_open_active(
 	return error == -ENOENT
 	    ? queue_file_open(f, QUEUE_ACTIVE, id, write, false, owner)
 	    : error;
+}
+
+bool queue_file_lies(struct queue_file *f, struct str id)
+{
+	char first = QUEUE_OVER;
+	return queue_id_has_inode(id, f->status.st_ino) &&
+	    record_reader_peek(&f->reader, &first) == 0 && first != QUEUE_OVER;
 }
 
 void queue_file_close(struct queue_file *f)

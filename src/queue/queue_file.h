@@ -22,6 +22,10 @@
 #define QUEUE_MODE_UNTHROTTLE 0040
 #define QUEUE_MODE_EXPIRE     0010
 
+/* The first byte of a file in which no message lies any more (commit_slots.h). No record
+ * begins with it. */
+#define QUEUE_OVER '\0'
+
 /* Bits of the attribute trace_flags. */
 #define QUEUE_TRACE_VERIFY 256u  /* a probe of verify: do not deliver, tell verify */
 #define QUEUE_TRACE_PROBE  512u  /* sendmail -bv: do not deliver, report */
@@ -80,6 +84,11 @@ MUST_USE int queue_file_open(struct queue_file *f, const char *queue, struct str
  */
 MUST_USE int queue_file_open_active(
     struct queue_file *f, struct str queue, struct str id, bool write, uid_t owner);
+/* Of a file at a place (queue_dir.h): does a message of this id lie in it, perhaps? Its
+ * arrival time tells for sure. The caller holds a lock, or it may be gone the next
+ * moment.
+ */
+MUST_USE bool queue_file_lies(struct queue_file *f, struct str id);
 void queue_file_close(struct queue_file *f);
 
 /* Strict reading of everything but recipients; checks that the end record is there and

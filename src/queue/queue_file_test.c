@@ -560,3 +560,29 @@ TEST(what_was_in_incoming_is_found_in_active)
 	assert_int_equal(
 	    queue_file_open_active(&f, STR("../active"), id, false, getuid()), -EINVAL);
 }
+
+TEST(a_message_lies_in_a_file_until_it_is_over)
+{
+	struct queue_file f;
+	struct stat status;
+	char id[QUEUE_ID_MAX], other[QUEUE_ID_MAX];
+	const struct timeval when = {1700000000, 4711};
+	int fd = memfd_create("queue file", 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	queue_id_make(id, when, status.st_ino, false);
+	queue_id_make(other, when, status.st_ino + 1, false);
+	static const struct {
+		const char *byte;
+		size_t len;
+		bool lies;
+	} cases[] = {{"", 0, false}, {"C", 1, true}, {"\0", 1, false}};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(
+		    file_write_all_at(fd, cases[i].byte, cases[i].len, 0), 0);
+		assert_int_equal(queue_file_take(&f, fd), 0);
+		assert_int_equal(queue_file_lies(&f, str_of(id)), cases[i].lies);
+		assert_false(queue_file_lies(&f, str_of(other)));
+		record_reader_free(&f.reader);
+	}
+	file_close(&fd);
+}

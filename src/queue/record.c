@@ -158,6 +158,15 @@ static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
 	return error;
 }
 
+int record_reader_peek(struct record_reader *r, char *type_r)
+{
+	struct str bytes = STR_EMPTY;
+	int error = fill(r, 1, &bytes);
+	if (bytes.len > 0)
+		*type_r = bytes.p[0];
+	return error;
+}
+
 int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
 {
 	int type = 0;

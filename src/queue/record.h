@@ -77,6 +77,8 @@ struct record_reader {
 void record_reader_init(struct record_reader *r, int fd, off_t offset);
 void record_reader_free(struct record_reader *r);
 void record_reader_seek(struct record_reader *r, off_t offset);
+/* The byte that the next record begins with, untouched at the end. 0 or -errno. */
+MUST_USE int record_reader_peek(struct record_reader *r, char *type_r);
 /* 1 a record (data valid until the next call), 0 end of file at a record boundary,
  * -EBADMSG malformed or cut, -errno. Pointers are given as records; queue_file follows
  * them. */

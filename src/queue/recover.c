@@ -102,10 +102,15 @@ static bool is_same_time(struct timeval a, struct timeval b)
 	return a.tv_sec == b.tv_sec && a.tv_usec == b.tv_usec;
 }
 
+static bool is_later(struct timeval a, struct timeval b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_usec > b.tv_usec);
+}
+
 enum found {
 	FOUND_NOTHING,
 	FOUND_WHOLE,
-	FOUND_SPOILED, /* cut, empty, or other bytes */
+	FOUND_SPOILED, /* cut, empty, or other bytes: of what was in its slot before */
 	FOUND_OTHER,   /* a later message has this id: ours had been removed before */
 };
 
@@ -114,8 +119,7 @@ static enum found compare(const struct segment_record *record, const struct buf 
 	struct timeval arrival;
 	if (is_same(record->bytes, bytes))
 		return FOUND_WHOLE;
-	if (queue_arrival(buf_str(bytes), &arrival) &&
-	    !is_same_time(arrival, record->arrival))
+	if (queue_arrival(buf_str(bytes), &arrival) && is_later(arrival, record->arrival))
 		return FOUND_OTHER;
 	return FOUND_SPOILED;
 }

@@ -259,6 +259,35 @@ TEST(a_later_message_of_the_same_id_is_not_touched)
 	assert_int_not_equal(access("incoming/" ID, F_OK), 0);
 }
 
+/* The file is the message's by its name; its bytes did not reach the disk, and those of
+ * the message that lay in its slot before are still there. */
+TEST(an_earlier_message_in_its_place_is_damage)
+{
+	struct timeval before = {arrival.tv_sec, arrival.tv_usec - 1};
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(10000);
+	CLEANUP(buf_free) struct buf other = BUF_INIT(10000);
+	make_message(&bytes, arrival, "hello");
+	make_message(&other, before, "good day");
+	for (int marked = 0; marked < 2; marked++) {
+		if (marked)
+			other.p[0] = QUEUE_OVER;
+		enter_queue();
+		note(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
+		put_file("active/" ID, buf_str(&other), QUEUE_MODE_READY);
+		assert_int_equal(recover().restored, 1);
+		assert_file("incoming/" ID, buf_str(&bytes));
+		assert_int_equal(access("active/" ID, F_OK), -1);
+
+		enter_queue();
+		struct segment *held = record(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
+		note(SEGMENT_REMOVED, arrival, STR_EMPTY);
+		segment_close(held);
+		put_file("active/" ID, buf_str(&other), QUEUE_MODE_READY);
+		assert_int_equal(recover().removed, 1);
+		assert_int_equal(access("active/" ID, F_OK), -1);
+	}
+}
+
 TEST(before_the_checkpoint_the_queues_are_right)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1 << 16);

@@ -1,6 +1,8 @@
 """Recording: a mail system lives through one cycle while record.c writes down what it does to its queue."""
+import contextlib
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -62,12 +64,30 @@ def text_of(name, size, refused=False):
     return "\r\n".join(lines) + "\r\n"
 
 
-def send(server, name, *recipients, size=3600, refused=False, pause=0):
-    with server.smtp() as client:
+def lies_over_another(server, number):
+    """Is the file of the session's message one that a finished message left? Its log line names the inode."""
+    wait_until(lambda: server.log().count(": client=") == number, what="the id of a message")
+    inode = int(re.findall(r": (\w+): client=", server.log())[-1][5:], 16)
+    return any(status.st_ino == inode and status.st_size > 0 for status in map(os.stat, glob.glob(f"{server.queue}/commit/slots/*/*")))
+
+
+def session(server, stack, recipients, over):
+    """One that may send its text; `over`: over an earlier message. The others before it wait."""
+    for _ in range(30):
+        begun = server.log().count(": client=")
+        client = stack.enter_context(server.smtp())
         client.ehlo()
         client.mail("s@discard.test")
         for recipient in recipients:
             client.rcpt(recipient)
+        if not over or lies_over_another(server, begun + 1):
+            return client
+    raise AssertionError("no session got the file of an earlier message")
+
+
+def send(server, name, *recipients, size=3600, refused=False, pause=0, over=False):
+    with contextlib.ExitStack() as stack:
+        client = session(server, stack, recipients, over)
         time.sleep(pause)
         code, words = client.data(text_of(name, size, refused))
         assert (code == 250) != refused, (name, code, words)
@@ -105,30 +125,31 @@ def logged(server):
     send(server, "two", HELD)
 
 
-def slowly(server, name):
+def slowly(server, name, over=False):
     """It is on its way for so long that it gets a name."""
     agents = server.processes("discard")
     for pid in agents:
         os.kill(pid, signal.SIGSTOP)
-    send(server, name, DISCARD)
+    send(server, name, DISCARD, over=over)
     time.sleep(0.6)
     for pid in agents:
         os.kill(pid, signal.SIGCONT)
 
 
 def reduced(server, load=5):
-    """Messages of every fate: delivered, held, half deferred, refused; `load` of 60 KB, so that a segment is full and there is a
-    checkpoint; a new generation; a clean stop."""
+    """Messages of every fate: delivered, held, half deferred, refused; some written over earlier ones; `load` of 60 KB, so that a
+    segment is full and there is a checkpoint; a new generation; a clean stop."""
     send(server, "first", DISCARD)
     removed(server, "first")
     wait_until(lambda: segments(server) >= 2 or server.engine == "file", what="segments")
     send(server, "refused", DISCARD, size=320000, refused=True)
     send(server, "half", DISCARD, LATER)
     wait_until(lambda: glob.glob(f"{server.queue}/deferred/*/*"), what="a deferred message")
-    send_together(server, ("one", DISCARD), ("two", DISCARD), ("held", HELD))
-    removed(server, "one", "two")
+    send_together(server, ("one", DISCARD), ("two", DISCARD), ("three", DISCARD), ("held", HELD))
+    removed(server, "one", "two", "three")
     time.sleep(2.2)  # now what is over was noted
-    slowly(server, "again")
+    slowly(server, "again", over=True)
+    send(server, "over", HELD, over=True)
     removed(server, "again")
     time.sleep(1.2)  # and this was noted before the disk is told anything else
     names = [f"large{number}" for number in range(load)]

@@ -130,7 +130,10 @@ class Live:
 
 
 def is_end(op):
-    """Is the message over? Its file is removed, or goes to the pool of files that are used again, its bytes cut off first."""
+    """Is the message over? Its file is removed, or goes to the pool of files that are used again; where it has no name, its first byte
+    says so, or it is cut off."""
+    if op.kind == "WRITE":
+        return op.data == b"\0" and op.offset == 0
     return op.kind in ("UNLINK", "TRUNCATE") or op.kind == "RENAME" and op.other.split("/")[0] not in QUEUES
 
 

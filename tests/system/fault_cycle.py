@@ -13,7 +13,7 @@ import threading
 import time
 
 from fake_smtp import FakeSMTP
-from instance import BIN, USER, wait_until
+from instance import BIN, USER, mail_in_slots, wait_until
 from ledger import text_of
 
 LOCAL, VIRTUAL, RELAYED, LATER = f"{USER}@localhost", "v1@vmail.test", "x@sink.test", "x@later.test"
@@ -188,19 +188,16 @@ class World:
         """Queue ids in the hands of somebody, and mail that has no name yet; reserved ones and what is being written (in maildrop under
         a name with a dot, which a killed postdrop leaves there) do not count."""
         ids = set()
-        for folder in ("active", "incoming", "maildrop", "commit/slots"):
+        for folder in ("active", "incoming", "maildrop"):
             for directory, _, files in os.walk(f"{self.server.queue}/{folder}"):
                 for name in files:
                     try:
                         status = os.stat(os.path.join(directory, name))
                     except FileNotFoundError:
                         continue
-                    if folder == "commit/slots":
-                        if status.st_size > 0:
-                            ids.add((directory, name, status.st_mtime_ns))
-                    elif folder == "active" or (status.st_mode & 0o100 and "." not in name):
+                    if folder == "active" or (status.st_mode & 0o100 and "." not in name):
                         ids.add(name)
-        return ids
+        return ids | set(mail_in_slots(self.server.queue).items())
 
     def waiting(self):
         """Queue ids that are in the queue at all. What moves from one folder to the next between two looks is seen by the second look."""

@@ -4,6 +4,7 @@ import fcntl
 import glob
 import json
 import os
+import pathlib
 import pwd
 import re
 import signal
@@ -31,6 +32,16 @@ def free_port():
         if port not in PORTS_GIVEN:
             PORTS_GIVEN.add(port)
             return port
+
+
+def mail_in_slots(queue):
+    """{path: its first bytes} of mail without a name (src/queue/commit_slots.h): id and arrival are among them."""
+    found = {}
+    for path in pathlib.Path(queue, "commit/slots").glob("*/*"):
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            if (front := file.read(200)) and front[0] != 0:
+                found[path] = front
+    return found
 
 
 def wait_until(condition, seconds=20, what="condition"):

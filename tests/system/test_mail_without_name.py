@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-from instance import USER, wait_until
+from instance import USER, mail_in_slots, wait_until
 from wire import Wire, text
 
 DISCARD = "transport_maps = inline:{discard.test=discard:silently}"
@@ -24,7 +24,7 @@ def send(server, start, count, recipient="x@discard.test"):
 
 def slots(server):
     """Files with a message in them."""
-    return [path for path in pathlib.Path(server.queue, "commit/slots").glob("*/*") if path.stat().st_size > 0]
+    return list(mail_in_slots(server.queue))
 
 
 def numbers(mails):
