@@ -202,6 +202,8 @@ static void started(void)
 	    service_client_new(common, SERVICE_PUBLIC, common->queue_service_name));
 	cleanup.verify = service_client_new(
 	    common, SERVICE_PRIVATE, common->address_verify_service_name);
+	cleanup.trace =
+	    service_client_new(common, SERVICE_PRIVATE, common->trace_service_name);
 }
 
 static bool stale(void)

@@ -5,6 +5,7 @@
  *	cleanup.c     main: reserved ids, one exchange a message
  *	message.c     the life of one message: envelope, content, end, commit
  *	recipients.c  rewriting, virtual aliases, duplicates
+ *	expanded.c    what the sender is told of his aliases
  *	lookup.c, mapping.c, bcc.c  (mapping.h) tables of addresses
  *	content.c     text into lines, lines into fields and body
  *	checks.c      header and body checks, and what MIME forbids
@@ -42,7 +43,7 @@ struct cleanup_state {
 	struct qmgr_client *qmgr;
 	struct run_timer *late; /* looks after mail without a name */
 	bool looking_after;
-	struct ipc_client *verify;
+	struct ipc_client *verify, *trace;
 	struct virtual_aliases *virtual_aliases; /* these four are NULL when not set */
 	struct mapping *mapping;
 	struct bcc *bcc;
@@ -72,6 +73,8 @@ struct message {
 	struct map *recipients;    /* seen, for duplicates */
 	struct str sender;         /* as it stands in the file */
 	struct str last_recipient; /* for log lines */
+	struct expanded *expanded; /* recipients to be told of */
+	uint32_t expanded_count;
 	struct bcc_wanted *bccs;
 	struct str filter, redirect; /* what checks ask for */
 	const char *mime_refusal;    /* said at the end; NULL: none */
@@ -123,6 +126,15 @@ bool recipients_changed(struct virtual_aliases *aliases);
 void recipients_add(
     struct message *m, const struct cleanup_recipient *list, uint32_t count);
 void recipients_add_bcc(struct message *m, struct str address);
+
+/* --- expanded.c --- */
+/* Of a recipient with NOTIFY=SUCCESS: his address before the alias, and as he was given.
+ * `offset`: of his first record. */
+void expanded_add(struct message *m, const struct cleanup_recipient *source,
+    struct str address, struct str original, struct str dsn_orcpt, int64_t offset);
+/* Before the commit; fails the message when it cannot be told. */
+void expanded_tell(struct message *m);
+void expanded_forget(const struct message *m); /* nothing came of the message */
 
 /* --- probe.c --- */
 /* Tells verify that the address of this probe stands for several. */

@@ -212,14 +212,18 @@ static void finish(struct message *m)
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
 	write_extracted(m);
 	flush_out(m);
-	if (m->status == CLEANUP_OK && !(m->envelope.flags & CLEANUP_DISCARD))
+	bool discarded = (m->envelope.flags & CLEANUP_DISCARD) != 0;
+	if (m->status == CLEANUP_OK && !discarded)
+		expanded_tell(m);
+	if (m->status == CLEANUP_OK && !discarded)
 		commit_message(m);
+	if (m->status != CLEANUP_OK)
+		expanded_forget(m);
 	if (m->slot == NULL)
 		return;
 	commit_cancel(m->slot);
 	m->slot = NULL;
-	log_info("%s: removed (%s)", m->id,
-	    m->envelope.flags & CLEANUP_DISCARD ? "discarded" : "canceled");
+	log_info("%s: removed (%s)", m->id, discarded ? "discarded" : "canceled");
 }
 
 static void answer(struct ipc_exchange *x, const struct message *m)

@@ -60,6 +60,7 @@ struct expansion {
 	struct str original;
 	struct str mapped; /* before virtual aliases */
 	bool is_copy;      /* BCC */
+	uint32_t notify;   /* of what it expands to (enum dsn_notify) */
 	unsigned depth;
 	unsigned count;
 	struct str extension; /* unmatched, of the alias that is being expanded */
@@ -108,7 +109,7 @@ static void write_recipient(struct expansion *x, struct str address)
 	    .original =
 		cleanup.params.enable_original_recipient ? x->original : STR_EMPTY,
 	    .dsn_orcpt = buf_str(&orcpt),
-	    .notify = x->source->notify,
+	    .notify = x->notify,
 	};
 	message_detect_utf8(m, address);
 	queue_recipient_records(&m->out, &r);
@@ -184,6 +185,51 @@ static void expand(struct expansion *x, struct str address)
 		expand_value(x, address, buf_str(&value), buf_str(&extension));
 }
 
+/* Does the alias name its own address, and no other? */
+struct only_itself {
+	struct expansion *expansion;
+	struct str address, extension;
+	unsigned others;
+};
+
+static bool is_itself(void *context, struct str internal, UNUSED struct buf *replacement)
+{
+	struct only_itself *o = context;
+	struct str member =
+	    lookup_result(o->expansion->message, internal, o->address, o->extension);
+	o->others += !str_equal_nocase(member, o->address);
+	return o->others == 0;
+}
+
+static bool becomes_others(struct expansion *x, struct str address)
+{
+	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
+	if (lookup_address(x->message, &cleanup.virtual_aliases->table, address, &value,
+		&extension) != TABLE_FOUND)
+		return false;
+	struct only_itself o = {
+	    .expansion = x, .address = address, .extension = buf_str(&extension)};
+	(void)address_list_walk(buf_str(&value), ALIAS_TOKENS_MAX, is_itself, &o, NULL);
+	return o.others > 0;
+}
+
+/* Who wants to hear of success hears of the alias, and then of failure alone, if at all.
+ */
+static void tell_of_alias(struct expansion *x, struct str address)
+{
+	struct message *m = x->message;
+	CLEANUP(buf_free) struct buf orcpt = BUF_INIT(ADDRESS_MAX * 2);
+	if ((x->notify & DSN_NOTIFY_SUCCESS) == 0 || !becomes_others(x, address))
+		return;
+	add_orcpt(x, &orcpt);
+	expanded_add(m, x->source, address, x->original, buf_str(&orcpt),
+	    m->offset + (int64_t)m->out.len);
+	x->notify &= ~(uint32_t)DSN_NOTIFY_SUCCESS;
+	if (x->notify == 0)
+		x->notify = DSN_NOTIFY_NEVER;
+}
+
 static void add_expanded(struct expansion *x, struct str address)
 {
 	struct message *m = x->message;
@@ -192,10 +238,12 @@ static void add_expanded(struct expansion *x, struct str address)
 	x->mapped = address;
 	if (!x->is_copy)
 		m->last_recipient = address;
-	if (!(m->envelope.flags & CLEANUP_MAP) || cleanup.virtual_aliases == NULL)
+	if (!(m->envelope.flags & CLEANUP_MAP) || cleanup.virtual_aliases == NULL) {
 		write_recipient(x, address);
-	else
+	} else {
+		tell_of_alias(x, address);
 		expand(x, address);
+	}
 }
 
 static struct str recipient_address(struct message *m, struct str address)
@@ -226,6 +274,7 @@ static void add_one(struct message *m, const struct cleanup_recipient *r)
 	    .message = m,
 	    .source = r,
 	    .original = r->original.len > 0 ? r->original : r->address,
+	    .notify = r->notify,
 	};
 	if (m->envelope.flags & CLEANUP_PROBE) {
 		add_probed(m, &x, address);
@@ -244,8 +293,11 @@ void recipients_add_bcc(struct message *m, struct str address)
 		return;
 	}
 	struct str complete = recipient_address(m, r.address);
-	struct expansion x = {
-	    .message = m, .source = &r, .original = complete, .is_copy = true};
+	struct expansion x = {.message = m,
+	    .source = &r,
+	    .original = complete,
+	    .is_copy = true,
+	    .notify = r.notify};
 	add_expanded(&x, complete);
 }
 

@@ -3,6 +3,7 @@ ask of single messages (expiry, unthrottling)."""
 import email
 import os
 import re
+import smtplib
 import struct
 import subprocess
 import time
@@ -123,6 +124,26 @@ def test_notify_success_is_handed_on_or_answered(make_instance, fake, offered, e
     assert fields[f"{USER}@lab.test"]["Action"] == "delivered"
     assert (fields["x@ok.test"]["Action"] if "x@ok.test" in fields else None) == expected
     assert report.get_payload()[1].get_payload()[0]["Original-Envelope-Id"] == "QQ31"
+
+
+def test_of_an_alias_is_told_that_it_was_expanded(make_instance):
+    """RFC 3461 5.2.7.3: and nothing of what that led to."""
+    server = make_instance([*MAIN, transports(("discard.test", "discard:"))])
+    submit(server, f"{USER}@lab.test", "info@valias.test", mail=["ENVID=QQ31"], rcpt=["NOTIFY=SUCCESS"])
+    report = reports(server, "Successful Mail Delivery Report")[0]
+    assert {r: (f["Action"], f["Status"]) for r, f in status_of(report).items()} == {"info@valias.test": ("expanded", "2.0.0")}
+    server.wait_empty()
+    assert len(server.mailbox()) == 2 and os.listdir(f"{server.queue}/trace") == []
+
+
+def test_mail_whose_alias_cannot_be_told_of_is_not_taken(make_instance):
+    server = make_instance([*MAIN, transports(("discard.test", "discard:")), "trace_service_name = nowhere", "ipc_timeout = 2s"])
+    with pytest.raises(smtplib.SMTPDataError, match="451"):
+        submit(server, f"{USER}@lab.test", "info@valias.test", rcpt=["NOTIFY=SUCCESS"])
+    server.wait_log(r"cleanup\[\d+\]: warning: [0-9A-F]+: trace service: ")
+    submit(server, f"{USER}@lab.test", "info@valias.test", rcpt=["NOTIFY=NEVER"])
+    assert len(server.wait_mail(1)) == 1
+    server.wait_empty()
 
 
 def test_no_report_without_being_asked(make_instance):
