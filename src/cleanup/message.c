@@ -75,11 +75,12 @@ void message_detect_utf8(struct message *m, struct str text)
 
 /* These stand before the sender, all other attributes behind: what a service says of its
  * own mail before it says from whom it is. */
-static bool stands_first(const struct cleanup_attribute *a)
+static bool stands_first(const struct message *m, const struct cleanup_attribute *a)
 {
+	bool submitted = (m->envelope.flags & CLEANUP_BOUNCE) != 0;
 	return str_is(a->name, "log_ident") || str_is(a->name, "rewrite_context") ||
-	    str_is(a->name, "trace_flags") || str_is(a->name, "sasl_method") ||
-	    str_is(a->name, "sasl_username") ||
+	    (str_is(a->name, "trace_flags") && !submitted) ||
+	    str_is(a->name, "sasl_method") || str_is(a->name, "sasl_username") ||
 	    (str_is(a->name, "log_message_origin") && str_is(a->value, "local"));
 }
 
@@ -88,7 +89,8 @@ static void write_attributes(struct message *m, bool first)
 	for (uint32_t i = 0; i < m->envelope.attributes_count; i++) {
 		const struct cleanup_attribute *a = &m->envelope.attributes[i];
 		char name[65];
-		if (stands_first(a) == first && str_to_cstr(a->name, name, sizeof(name)))
+		if (stands_first(m, a) == first &&
+		    str_to_cstr(a->name, name, sizeof(name)))
 			record_attribute(&m->out, name, a->value);
 	}
 }
@@ -120,7 +122,8 @@ static void write_envelope(struct message *m)
 	if (e->ret != DSN_RET_DEFAULT)
 		record_attribute(
 		    &m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
-	if (e->full_name.len > 0)
+	if (e->full_name.len > 0 ||
+	    (e->flags & CLEANUP_BOUNCE)) /* a user may have none */
 		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
 	m->sender = sender_address(m);
 	record_write(&m->out, RECORD_SENDER, m->sender);

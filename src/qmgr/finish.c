@@ -64,6 +64,7 @@ static bool report(struct message *m)
 	if (error != 0)
 		log_warning(
 		    "%s: delivery report is not sent yet: %s", m->id, strerror(-error));
+	m->reported = asked && error == 0;
 	return error == 0;
 }
 
@@ -110,6 +111,17 @@ static void warn_of_delay(struct message *m, struct queue_file *f)
 		    "%s: notice of delay is not sent yet: %s", m->id, strerror(-error));
 }
 
+/* One report of the first attempt, as Postfix. */
+static void report_no_more(const struct message *m, struct queue_file *f)
+{
+	int error = m->reported && m->envelope.trace_offset > 0
+	    ? queue_file_kill_attribute(f, m->envelope.trace_offset)
+	    : 0;
+	if (error != 0)
+		log_warning("%s: cannot note that the delivery report was sent: %s",
+		    m->id, strerror(-error));
+}
+
 /* The longer a message has waited, the longer it waits again. */
 static int64_t next_attempt(const struct message *m)
 {
@@ -143,6 +155,7 @@ static void defer(struct message *m)
 		return;
 	}
 	warn_of_delay(m, &f);
+	report_no_more(m, &f);
 	struct timespec when = {.tv_sec = next_attempt(m)};
 	const struct timespec times[] = {when, when};
 	if (futimens(f.fd, times) != 0)

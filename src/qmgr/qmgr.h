@@ -67,6 +67,7 @@ struct message {
 	bool reading;         /* a fiber reads the next portion */
 	bool left;            /* some recipient must be tried again */
 	bool bounced;         /* there may be a bounce log */
+	bool reported;        /* what was asked for with trace_flags */
 	bool old;             /* was deferred before */
 	bool expire_now;      /* forced by the administrator */
 	bool unthrottle;      /* he wants it tried whoever seems dead */

@@ -113,6 +113,8 @@ static int take_attribute(struct reading *r, struct str data)
 		return take_number(r, a.value, INT64_MAX, &r->e.created);
 	if (str_is(a.name, "ret_flags"))
 		return take_ret(r, a.value);
+	if (str_is(a.name, "trace_flags"))
+		r->e.trace_offset = r->file->reader.last_offset;
 	if (str_is(a.name, "envelope_id")) {
 		r->e.envelope_id = keep(r, a.value);
 		return 0;

@@ -348,16 +348,26 @@ static int record_at(struct queue_file *f, int64_t offset, int *type_r, size_t *
 	return result == 1 && record_label(behind, false) != NULL ? 0 : -EBADMSG;
 }
 
-int queue_file_mark_done(struct queue_file *f, int64_t offset)
+static int change_type(
+    struct queue_file *f, int64_t offset, enum record_type from, enum record_type to)
 {
-	const char done = RECORD_DONE;
+	const char byte = (char)to;
 	int type = 0;
 	size_t len = 0;
 	int error = record_at(f, offset, &type, &len);
-	if (error < 0 || type == RECORD_DONE)
+	if (error < 0 || type == (int)to)
 		return error;
-	return type == RECORD_RECIPIENT ? file_write_all_at(f->fd, &done, 1, offset)
-					: -EBADMSG;
+	return type == (int)from ? file_write_all_at(f->fd, &byte, 1, offset) : -EBADMSG;
+}
+
+int queue_file_mark_done(struct queue_file *f, int64_t offset)
+{
+	return change_type(f, offset, RECORD_RECIPIENT, RECORD_DONE);
+}
+
+int queue_file_kill_attribute(struct queue_file *f, int64_t offset)
+{
+	return change_type(f, offset, RECORD_ATTRIBUTE, RECORD_KILLED);
 }
 
 #define WARN_DATA   15 /* digits and blanks of a W record */

@@ -55,6 +55,7 @@ struct queue_envelope {
 	int64_t created;
 	int64_t warn_time; /* 0: none; of the W record; -1 after the notice */
 	int64_t warn_offset;
+	int64_t trace_offset; /* of the attribute trace_flags, 0: none */
 	struct str sender, full_name, filter, redirect, verp, envelope_id;
 	uint32_t ret;
 	struct str message_id; /* from the extracted segment */
@@ -129,6 +130,8 @@ MUST_USE int queue_file_content_next(
 /* Turns R at `offset` into D after checking that an R record stands there (D already:
  * fine). 0, -EBADMSG, -errno. The caller has synced what the mark stands for. */
 MUST_USE int queue_file_mark_done(struct queue_file *f, int64_t offset);
+/* The same with an attribute (A) that shall not count any more (K). */
+MUST_USE int queue_file_kill_attribute(struct queue_file *f, int64_t offset);
 /* Rewrites the time of the W record in place. */
 MUST_USE int queue_file_set_warn(struct queue_file *f, int64_t offset, int64_t when);
 

@@ -463,7 +463,7 @@ TEST(an_arena_that_is_too_small_is_not_corruption)
 	fixture_end(&x);
 }
 
-TEST(marks_change_one_byte_of_a_recipient_only)
+TEST(marks_change_one_byte_of_a_record_only)
 {
 	struct fixture x;
 	fixture_start(&x);
@@ -478,7 +478,11 @@ TEST(marks_change_one_byte_of_a_recipient_only)
 	assert_int_equal(queue_file_mark_done(&x.file, 100000), -EBADMSG);
 	/* 'R' of "Received" is no record */
 	assert_int_equal(queue_file_mark_done(&x.file, 1025), -EBADMSG);
+	assert_int_equal(queue_file_kill_attribute(&x.file, 140), 0);
+	assert_int_equal(queue_file_kill_attribute(&x.file, 140), 0);
+	assert_int_equal(queue_file_kill_attribute(&x.file, 218), -EBADMSG);
 	x.bytes.p[1005] = 'D';
+	x.bytes.p[140] = 'K';
 	char *now = malloc(x.bytes.len);
 	assert_int_equal(file_read_at(x.file.fd, now, x.bytes.len, 0), x.bytes.len);
 	assert_memory_equal(now, x.bytes.p, x.bytes.len);

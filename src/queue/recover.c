@@ -65,8 +65,8 @@ static bool is_over(const struct recovery *r, const struct segment_record *recor
 
 /* --- what lies in the queues --- */
 
-/* Blanks out what is changed in place after the commit: marks of recipients, the size
- * record and the time of the next warning. */
+/* Blanks out what is changed in place after the commit: marks of recipients and of what
+ * was reported, the size record and the time of the next warning. */
 static void mask_changes(struct buf *b)
 {
 	struct str rest = buf_str(b), data;
@@ -77,6 +77,8 @@ static void mask_changes(struct buf *b)
 			return;
 		if (type == RECORD_DONE)
 			b->p[start - b->p] = RECORD_RECIPIENT;
+		if (type == RECORD_KILLED)
+			b->p[start - b->p] = RECORD_ATTRIBUTE;
 		if (type == RECORD_SIZE || type == RECORD_WARN)
 			memset(b->p + (data.p - b->p), ' ', data.len);
 	}

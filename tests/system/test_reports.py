@@ -111,6 +111,8 @@ def test_sendmail_v_delivers_and_reports(make_instance, fake):
     server.wait_log(r"to=<x@ok\.test>.*status=sent")
     assert [m for m in server.mailbox() if b"\nSubject: v\n" in m and b"multipart/report" not in m]
     assert reports(server, "Undelivered Mail Returned to Sender")
+    server.wait_log(r"to=<x@later\.test>.*status=deferred", 20, count=3)
+    assert len(reports(server, "Mail Delivery Status Report")) == 1, "of the first attempt alone"
 
 
 @pytest.mark.parametrize("offered, expected", [("DSN", None), ("8BITMIME", "relayed")])
