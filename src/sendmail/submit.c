@@ -241,9 +241,9 @@ static void add_probe(struct submission *s, char *const *operands)
 		record_printf(out, RECORD_LINE, "From: %s", buf_cstr(&s->sender));
 	record_write(out, RECORD_LINE, STR("Subject: probe"));
 	record_write(out, RECORD_FILTER /* no line end, here */, STR("To:"));
-	for (char before = ' '; *operands != NULL; operands++, before = '\t') {
+	for (; *operands != NULL; operands++) {
 		CLEANUP(buf_free) struct buf line = BUF_INIT(RECORD_DATA_MAX);
-		buf_add_char(&line, before);
+		buf_add_char(&line, '\t');
 		add_clean(&line, str_of(*operands));
 		if (operands[1] != NULL)
 			buf_add_char(&line, ',');
