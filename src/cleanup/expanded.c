@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cleanup/cleanup.h"
 #include "client/bounce_client.h"
+#include "queue/queue_file.h"
 
 struct expanded {
 	struct expanded *next;
@@ -16,16 +17,19 @@ void expanded_add(struct message *m, const struct cleanup_recipient *source,
     struct str address, struct str original, struct str dsn_orcpt, int64_t offset)
 {
 	struct expanded *e = arena_alloc(m->arena, sizeof(*e));
-	struct str orcpt = arena_str(m->arena, dsn_orcpt);
-	if (e == NULL || orcpt.p == NULL) {
+	bool fits = dsn_orcpt.len <= QUEUE_ORCPT_MAX;
+	struct str recipient = arena_str(m->arena, address);
+	struct str given = arena_str(m->arena, original);
+	struct str orcpt = arena_str(m->arena, fits ? dsn_orcpt : STR_EMPTY);
+	if (e == NULL || recipient.p == NULL || given.p == NULL || orcpt.p == NULL) {
 		message_fail(m, CLEANUP_TABLE, "");
 		return;
 	}
 	e->entry = (struct bounce_add_entry){
 	    .id = str_of(m->id),
 	    .offset = offset,
-	    .recipient = arena_str(m->arena, address),
-	    .original = arena_str(m->arena, original),
+	    .recipient = recipient,
+	    .original = given,
 	    .dsn_orcpt = orcpt,
 	    .notify = source->notify,
 	    .status = STR("2.0.0"),

@@ -189,7 +189,7 @@ static void expand(struct expansion *x, struct str address)
 struct only_itself {
 	struct expansion *expansion;
 	struct str address, extension;
-	unsigned others;
+	bool others;
 };
 
 static bool is_itself(void *context, struct str internal, UNUSED struct buf *replacement)
@@ -197,8 +197,8 @@ static bool is_itself(void *context, struct str internal, UNUSED struct buf *rep
 	struct only_itself *o = context;
 	struct str member =
 	    lookup_result(o->expansion->message, internal, o->address, o->extension);
-	o->others += !str_equal_nocase(member, o->address);
-	return o->others == 0;
+	o->others = !str_equal_nocase(member, o->address);
+	return !o->others;
 }
 
 static bool becomes_others(struct expansion *x, struct str address)
@@ -211,7 +211,7 @@ static bool becomes_others(struct expansion *x, struct str address)
 	struct only_itself o = {
 	    .expansion = x, .address = address, .extension = buf_str(&extension)};
 	(void)address_list_walk(buf_str(&value), ALIAS_TOKENS_MAX, is_itself, &o, NULL);
-	return o.others > 0;
+	return o.others;
 }
 
 /* Who wants to hear of success hears of the alias, and then of failure alone, if at all.

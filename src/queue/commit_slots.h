@@ -7,11 +7,12 @@
  *
  * A message that was accepted waits here until it is settled: qmgr delivered it and said
  * so in its first byte, which makes the slot free, or gave the file a name in a queue,
- * which takes it away. Only qmgr settles. The next message is written over the one
- * before: to cut its bytes off and to get new blocks cost more than the rest of a
- * removal. Until then its announcement may be repeated at will: qmgr believes the file,
- * and passes by one in which there is another message. A segment of the log is used again
- * only when all of its messages are settled.
+ * which takes it away. Only qmgr settles. Until then its announcement may be repeated at
+ * will: qmgr believes the file, and passes by one in which there is another message. A
+ * segment of the log is used again only when all of its messages are settled.
+ *
+ * The next message is written over the one before: to cut its bytes off and to get new
+ * blocks cost more than the rest of a removal.
  *
  * The writer holds the lock (flock) of a slot from taking it until its message is safe;
  * whoever delivers holds it shared, so no slot is used again under his hands.

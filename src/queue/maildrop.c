@@ -5,7 +5,6 @@
 
 #define FULL_NAME_MAX 1024
 #define ENVID_MAX     1024
-#define ORCPT_MAX     1000
 #define PORTION       200 /* recipients of a requeued file read at a time */
 
 void maildrop_check_init(struct maildrop_check *c, bool is_file)
@@ -58,7 +57,7 @@ static bool is_envid(struct str value)
 
 static bool is_orcpt(struct str value)
 {
-	return value.len <= ORCPT_MAX;
+	return value.len <= QUEUE_ORCPT_MAX;
 }
 
 /* What a user may say about a message. */

@@ -7,7 +7,6 @@
 #include "queue/queue_walk.h"
 
 #define STATE_BITS 0700
-#define ORCPT_MAX  1000 /* a longer one is left out: it only serves notices */
 
 int queue_file_take(struct queue_file *f, int fd)
 {
@@ -226,7 +225,7 @@ static bool take_attribute(struct pending *p, struct str data)
 		if (!str_to_range(a.value, 0, 15, &flags))
 			return false;
 		p->notify = (uint32_t)flags;
-	} else if (str_is(a.name, "dsn_orig_rcpt") && a.value.len <= ORCPT_MAX) {
+	} else if (str_is(a.name, "dsn_orig_rcpt") && a.value.len <= QUEUE_ORCPT_MAX) {
 		p->dsn_orcpt = keep(p, a.value);
 	}
 	return true;

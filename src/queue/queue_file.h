@@ -43,6 +43,8 @@ struct queue_recipient {
 	uint32_t notify;      /* enum dsn_notify, 0 = default */
 };
 
+#define QUEUE_ORCPT_MAX 1000 /* a longer one is left out: it only serves notices */
+
 #define QUEUE_ATTRIBUTES_MAX 100 /* queue_file_attribute_count_limit */
 
 /* What stands in the first, envelope segment besides recipients. */

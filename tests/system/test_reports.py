@@ -138,6 +138,16 @@ def test_of_an_alias_is_told_that_it_was_expanded(make_instance):
     assert len(server.mailbox()) == 2 and os.listdir(f"{server.queue}/trace") == []
 
 
+def test_an_alias_too_long_for_a_report_is_taken(make_instance):
+    """Its ORCPT, which the recipient's own address makes, is left out."""
+    server = make_instance([*MAIN, "virtual_alias_domains = long.test", f"virtual_alias_maps = inline:{{ @long.test={USER}@lab.test }}"])
+    long = "a" * 1100 + "@long.test"
+    submit(server, f"{USER}@lab.test", long, rcpt=["NOTIFY=SUCCESS"])
+    fields = status_of(reports(server, "Successful Mail Delivery Report")[0])
+    assert [f["Action"] for f in fields.values()] == ["expanded"] and not any("Original-Recipient" in f for f in fields.values())
+    server.wait_empty()
+
+
 def test_mail_whose_alias_cannot_be_told_of_is_not_taken(make_instance):
     server = make_instance([*MAIN, transports(("discard.test", "discard:")), "trace_service_name = nowhere", "ipc_timeout = 2s"])
     with pytest.raises(smtplib.SMTPDataError, match="451"):
