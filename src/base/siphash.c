@@ -23,12 +23,13 @@ static inline void mix(struct state *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-static uint64_t little_endian(const char *p, size_t len)
+/* Up to 8 bytes from there; `s` may be empty, without a pointer. */
+static uint64_t little_endian(struct str s, size_t at)
 {
 	uint64_t value = 0;
 
-	for (size_t i = 0; i < len; i++)
-		value |= (uint64_t)(unsigned char)p[i] << (8 * i);
+	for (size_t i = 0; i < 8 && at + i < s.len; i++)
+		value |= (uint64_t)(unsigned char)s.p[at + i] << (8 * i);
 	return value;
 }
 
@@ -40,12 +41,12 @@ uint64_t siphash(const uint64_t key[2], struct str s)
 	size_t at = 0;
 
 	for (; at + 8 <= s.len; at += 8) {
-		uint64_t word = little_endian(s.p + at, 8);
+		uint64_t word = little_endian(s, at);
 		t.v3 ^= word;
 		mix(&t);
 		t.v0 ^= word;
 	}
-	last |= little_endian(s.p + at, s.len - at);
+	last |= little_endian(s, at);
 	t.v3 ^= last;
 	mix(&t);
 	t.v0 ^= last;
