@@ -1,4 +1,5 @@
 """What the tests of the package and of a stock configuration share."""
+import functools
 import json
 import os
 import re
@@ -49,18 +50,24 @@ print(json.dumps({"accepted": accepted, "trouble": trouble, "codes": codes}))
 """
 
 
+@functools.cache
+def built():
+    """Path of the package, as `make deb` builds it; once a process, while a fixture that several modules import is made for each."""
+    done = subprocess.run([f"{ROOT}/tools/deb.sh", f"{ROOT}/build/deb"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout.split()[-1]
+
+
 @pytest.fixture(scope="session")
 def deb():
-    """The package, as `make deb` builds it. POSTHOUSE_DEB names one that is there already."""
+    """The package. POSTHOUSE_DEB names one that is there already."""
     if os.environ.get("POSTHOUSE_DEB"):
         return os.environ["POSTHOUSE_DEB"]
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if subprocess.run(["sh", "-c", "command -v dh && command -v dpkg-buildpackage"], stdout=subprocess.DEVNULL, check=False).returncode:
         pytest.skip("debhelper is not installed (group deb)")
-    done = subprocess.run([f"{ROOT}/tools/deb.sh", f"{ROOT}/build/deb"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout.split()[-1]
+    return built()
 
 
 class PackageRoot(PrivateRoot):

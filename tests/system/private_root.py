@@ -8,6 +8,7 @@ All writes go to a tmpfs that dies with the root; the machine's files are never 
 this source tree is mounted read-only at its usual path, and, with a network of its own (the default), loopback is up, so that
 all of 127/8, ::1 and every port are free. One process keeps it alive; whatever runs inside ends with it."""
 import ctypes
+import fcntl
 import glob
 import os
 import shlex
@@ -233,9 +234,17 @@ def package_file(name, suite=""):
     """Path of the package's file under build/packages, downloaded once; None when it cannot be had. `suite` is "" or one beside
     the machine's own ("bookworm-backports"). Lists and downloads are ours: the machine's apt is asked only where its mirror is."""
     directory = os.path.join(CACHE, suite or "main")
-    have = glob.glob(f"{directory}/{name}_*.deb")
-    if have:
-        return have[0]
+    os.makedirs(directory, exist_ok=True)
+    with open(f"{directory}/lock", "w", encoding="utf-8") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return package_in(directory, name) or download(directory, name, suite)
+
+
+def package_in(directory, name):
+    return next(iter(glob.glob(f"{directory}/{name}_*.deb")), None)
+
+
+def download(directory, name, suite):
     place = repository()
     if place is None:
         return None
@@ -249,4 +258,4 @@ def package_file(name, suite=""):
         done = subprocess.run(apt + argv, cwd=directory, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
             return None
-    return (glob.glob(f"{directory}/{name}_*.deb") or [None])[0]
+    return package_in(directory, name)

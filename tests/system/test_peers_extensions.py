@@ -23,8 +23,13 @@ def keywords(exchange):
 
 
 def again(exchange, *main):
+    """Done when who read the settings of before is gone: one of them might still take the next message."""
+    def readers():
+        return {pid for program in ("smtpd", "smtp") for pid in exchange.server.processes(program)}
+    before = readers()
     exchange.server.command("postconf", "-e", *main)
     exchange.server.reload()
+    wait_until(lambda: not before & readers(), 20, "the processes of before to end")
 
 
 def report(exchange, subject):
