@@ -208,7 +208,8 @@ int segment_read(
 		return -errno;
 	if (!S_ISREG(status.st_mode) || status.st_size > SEGMENT_SIZE_MAX)
 		return -EBADMSG;
-	struct window w = {.fd = fd, .bytes = memory_alloc(WINDOW)};
+	struct window w = {
+	    .fd = fd, .bytes = memory_alloc_aligned(SEGMENT_BLOCK, WINDOW)};
 	int result = records_walk(&w, each, context);
 	free(w.bytes);
 	return result;
