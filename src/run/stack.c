@@ -74,7 +74,8 @@ size_t stack_depth(const void *stack)
 
 /* Most stacks are used less deep than what is kept anyhow, and show it: the page below is
  * still zero. That is cheaper to see than to ask for; a jump over that page is found by
- * asking now and then. */
+ * asking now and then: seldom, since looking makes the page resident, and who asks then
+ * gives it back, which costs two calls and a fault. */
 __attribute__((no_sanitize("address"))) static bool looks_shallow(const void *stack)
 {
 	const uint64_t *words = stack;
