@@ -200,9 +200,10 @@ class World:
         return ids | set(mail_in_slots(self.server.queue).items())
 
     def waiting(self):
-        """Queue ids that are in the queue at all. What moves from one folder to the next between two looks is seen by the second look."""
+        """Queue ids that are listed. What moves from one folder to the next between two looks is seen by the second look. (A slot may also
+        have what a killed cleanup wrote there and never committed: that is no mail, and the next recovery removes it.)"""
         def look():
-            return self.under_way() | {name for _, _, files in os.walk(f"{self.server.queue}/deferred") for name in files}
+            return {mail["queue_id"] for mail in self.server.queued()}
         ids = look()
         if not ids:
             time.sleep(0.1)

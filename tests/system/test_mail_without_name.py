@@ -22,6 +22,13 @@ def send(server, start, count, recipient="x@discard.test"):
             client.sendmail("s@a.test", [recipient], f"Subject: {number}\r\n\r\nbody {number}\r\n")
 
 
+def warm_up(instance):
+    """One message all the way: its cleanup has a segment and slots from then on, and qmgr has forgotten it."""
+    send(instance, 0, 1, f"{USER}@localhost")
+    instance.wait_mail(1)
+    instance.wait_empty()
+
+
 def slots(server):
     """Files with a message in them."""
     return list(mail_in_slots(server.queue))
@@ -66,8 +73,7 @@ def test_a_slot_whose_file_got_a_name_is_not_used_again(make_instance):
 
 def test_mail_without_a_name_is_listed(instance):
     """Once, wherever it lies by then."""
-    send(instance, 0, 1, f"{USER}@localhost")
-    instance.wait_mail(1)
+    warm_up(instance)
     with Stopped(instance, "qmgr"):
         send(instance, 1, MANY, f"{USER}@localhost")
         assert len(slots(instance)) == MANY
@@ -80,8 +86,7 @@ def test_mail_without_a_name_is_listed(instance):
 
 def test_who_is_sent_to_a_slot_of_another_message_leaves_it_alone(instance):
     """An announcement or a request may outlive its message: another lies there by then, with the same inode in its id."""
-    send(instance, 0, 1, f"{USER}@localhost")
-    instance.wait_mail(1)
+    warm_up(instance)
     with Stopped(instance, "qmgr"):
         send(instance, 1, 1, f"{USER}@localhost")
         path, = slots(instance)
@@ -115,8 +120,7 @@ def test_who_is_sent_to_a_slot_of_another_message_leaves_it_alone(instance):
 
 def test_what_qmgr_did_not_hear_of_is_told_again(instance):
     """A qmgr that dies with announcements unread leaves mail that only its cleanup knows of."""
-    send(instance, 0, 1, f"{USER}@localhost")
-    instance.wait_mail(1)
+    warm_up(instance)
     with Stopped(instance, "qmgr"):
         send(instance, 1, MANY, f"{USER}@localhost")
         assert len(slots(instance)) == MANY
@@ -129,8 +133,7 @@ def test_what_qmgr_did_not_hear_of_is_told_again(instance):
 
 def test_mail_of_a_cleanup_that_died_is_given_a_name(instance):
     """Nobody announces it any more: qmgr finds it in the commit log."""
-    send(instance, 0, 1, f"{USER}@localhost")
-    instance.wait_mail(1)
+    warm_up(instance)
     with Stopped(instance, "qmgr"):
         send(instance, 1, MANY, f"{USER}@localhost")
         qmgr = instance.processes("qmgr")
@@ -145,8 +148,7 @@ def test_mail_of_a_cleanup_that_died_is_given_a_name(instance):
 
 def test_a_clean_stop_gives_everything_a_name(instance):
     """Only plain queue files are left, which Postfix reads too."""
-    send(instance, 0, 1, f"{USER}@localhost")
-    instance.wait_mail(1)
+    warm_up(instance)
     with Stopped(instance, "qmgr"):
         send(instance, 1, MANY, f"{USER}@localhost")
         assert len(slots(instance)) == MANY

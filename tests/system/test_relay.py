@@ -7,6 +7,7 @@ import os
 import re
 import smtplib
 import socket
+import threading
 import time
 
 import pytest
@@ -472,8 +473,10 @@ def test_bounce_names_the_server_and_what_it_said(relay):
 
 
 def test_connection_is_used_again_while_more_is_waiting(relay):
-    server = relay.host("again.test", new_address(), data_end=lambda text, connection: (time.sleep(0.3), SENT)[1])
+    all_sent = threading.Event()
+    server = relay.host("again.test", new_address(), data_end=lambda text, connection: (all_sent.wait(30), SENT)[1])
     ids = [relay.send("r@again.test") for _ in range(60)]
+    all_sent.set()
     got = [relay.outcome(queue_id, "r@again.test") for queue_id in ids]
     assert all(outcome[4] == "sent" for outcome in got)
     assert len(server.texts) == 60 and len(server.connections) < 45
@@ -486,8 +489,10 @@ def test_connection_is_used_again_while_more_is_waiting(relay):
 
 
 def test_transaction_that_failed_is_reset_before_the_next(relay):
-    server = relay.host("reset.test", new_address(), ehlo=SIMPLE, mail=lambda argument, connection: (time.sleep(0.05), "450 4.1.0 later")[1])
+    all_sent = threading.Event()
+    server = relay.host("reset.test", new_address(), ehlo=SIMPLE, mail=lambda argument, connection: (all_sent.wait(30), "450 4.1.0 later")[1])
     ids = [relay.send("r@reset.test") for _ in range(20)]
+    all_sent.set()
     for queue_id in ids:
         assert relay.outcome(queue_id, "r@reset.test")[3:5] == ("4.1.0", "deferred")
         with open(relay.queue_file("defer", queue_id), encoding="utf-8") as file:
