@@ -104,12 +104,24 @@ def lint_step(tally, process, start):
 # The shared objects of the tests leave what the sanitizers' runtime has undefined.
 SANITIZED = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"]
 
-# These wait for time to pass more than they work, and share nothing with the others: they run beside them.
-BESIDE = [f"tests/system/test_{name}.py" for name in
-          ("cleanup_parameters", "client_parameters", "clog", "delivery", "dialogue", "explorer", "fault_sweep", "faults", "handover",
-           "hostile_aliases", "hostile_mailbox", "hostile_submit", "lmtp", "lmtp_limits", "lmtp_storm", "mailbox", "many_maildirs", "master",
-           "model", "parameters", "private_connections", "relay", "reports", "routing", "rows", "scheduler", "sendmail_options", "stand_alone",
-           "table_files", "verify", "verify_parameters")]
+# Many tests wait for time to pass more than they work, so three lanes of them run at once. "roots" has those that live in root file
+# systems and networks of their own; what is in no lane runs in the third.
+LANES = {
+    "roots": ["tests/compat", *(f"tests/system/test_{name}.py" for name in
+              ("package", "peers", "peers_extensions", "private_root", "programs_content_filter", "programs_filters", "programs_lists",
+               "programs_mailman", "programs_replies", "root", "submitters"))],
+    "beside": [f"tests/system/test_{name}.py" for name in
+               ("cleanup_parameters", "client_parameters", "clog", "delivery", "dialogue", "faults", "handover", "hostile_aliases",
+                "hostile_mailbox", "hostile_submit", "lmtp", "lmtp_limits", "lmtp_storm", "mailbox", "many_maildirs", "master", "model",
+                "parameters", "private_connections", "relay", "reports", "routing", "rows", "scheduler", "sendmail_options",
+                "stand_alone", "table_files", "verify", "verify_parameters")],
+}
+
+
+def lanes():
+    """(name, arguments of pytest)"""
+    rest = [f"--ignore={path}" for paths in LANES.values() for path in paths]
+    return [*LANES.items(), ("rest", ["tests/system", *rest])]
 
 
 def start_pytest(soak, report, arguments):
@@ -122,10 +134,10 @@ def start_pytest(soak, report, arguments):
 def system_step(tally, soak):
     start = time.time()
     parts = []
-    for name, arguments in (("beside", BESIDE), ("", ["tests/system", "tests/compat", *(f"--ignore={path}" for path in BESIDE)])):
-        report = os.path.join(BUILD, f"system-tests{name and '-'}{name}.xml")
+    for name, arguments in lanes():
+        report = os.path.join(BUILD, f"system-tests-{name}.xml")
         parts.append((report, start_pytest(soak, report, arguments)))
-    with ThreadPoolExecutor(len(parts)) as pool:  # both are read while they run: a full pipe would stop one
+    with ThreadPoolExecutor(len(parts)) as pool:  # all are read while they run: a full pipe would stop one
         said = list(pool.map(lambda part: part[1].communicate()[0], parts))
     counts = [0, 0, 0]
     for (report, process), text in zip(parts, said):
