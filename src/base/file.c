@@ -181,6 +181,61 @@ int file_rename_new(int from_dir, const char *from, int to_dir, const char *to)
 	return result;
 }
 
+int file_make_dir(const char *path, mode_t mode)
+{
+	return mkdir(path, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int file_list(int dir, const char *path, DIR **list_r)
+{
+	int fd = file_open_at(dir, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	*list_r = fdopendir(fd);
+	if (*list_r != NULL)
+		return 0;
+	int error = -errno;
+	(void)close(fd);
+	return error;
+}
+
+static const struct dirent *next_name(DIR *list)
+{
+	const struct dirent *entry;
+
+	errno = 0;
+	do
+		entry = readdir(list);
+	while (entry != NULL && entry->d_name[0] == '.');
+	return entry;
+}
+
+int file_list_next(DIR *list, const struct dirent **entry_r)
+{
+	int fault = fault_hit(FAULT_READ);
+
+	*entry_r = fault == 0 ? next_name(list) : NULL;
+	if (*entry_r != NULL)
+		return 1;
+	return fault != 0 ? -fault : -errno;
+}
+
+int file_list_each(int dir, const char *path,
+    int (*visit)(void *context, int dir, const char *name), void *context)
+{
+	DIR *list;
+	const struct dirent *entry;
+	int next, result = 0;
+	int error = file_list(dir, path, &list);
+
+	if (error < 0)
+		return error;
+	while (result == 0 && (next = file_list_next(list, &entry)) != 0)
+		result = next < 0 ? next : visit(context, dirfd(list), entry->d_name);
+	(void)closedir(list);
+	return result;
+}
+
 int file_truncate(int fd, off_t size)
 {
 	int result;

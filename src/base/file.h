@@ -7,6 +7,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "base/buf.h"
@@ -35,9 +36,20 @@ MUST_USE int file_link(int from_dir, const char *from, int to_dir, const char *t
 /* The first name of a file that was opened with O_TMPFILE, by way of /proc; -EEXIST. */
 MUST_USE int file_link_open(int fd, int to_dir, const char *to);
 MUST_USE int file_unlink(int dir, const char *path);
+MUST_USE int file_make_dir(const char *path, mode_t mode); /* 0 too when it is there */
 MUST_USE int file_truncate(int fd, off_t size);
 MUST_USE int file_chmod(int fd, mode_t mode);
 MUST_USE int file_stat_at(int dir, const char *path, struct stat *status_r);
+
+/* The names in a directory: 0 or -errno; closedir ends it. */
+MUST_USE int file_list(int dir, const char *path, DIR **list_r);
+/* 1: the next name that does not begin with a dot; 0: there is none; -errno: there may be
+ * more, and they cannot be read. */
+MUST_USE int file_list_next(DIR *list, const struct dirent **entry_r);
+/* Calls `visit` with each such name and the directory where it is, until it gives
+ * something else than 0, which is given back. 0 or -errno. */
+MUST_USE int file_list_each(int dir, const char *path,
+    int (*visit)(void *context, int dir, const char *name), void *context);
 
 enum file_lock { FILE_LOCK_SHARED, FILE_LOCK_EXCLUSIVE };
 /* flock; 0, -EWOULDBLOCK when held elsewhere, or -errno. Never waits. */

@@ -70,7 +70,7 @@ static void name(const struct commit_message *m)
 	char place[QUEUE_PLACE_MAX];
 	struct commit_message named = *m;
 	queue_place_path(place, m->place);
-	if (clock_ms() < intake.name_after || !commit_message_lies(m))
+	if (clock_ms() < intake.name_after || commit_message_lies(m) <= 0)
 		return;
 	int error = queue_move(str_of(m->id), place, QUEUE_INCOMING);
 	if (error != 0) {

@@ -385,8 +385,9 @@ void commit_cancel(struct commit_slot *slot)
 {
 	if (slot == NULL)
 		return;
-	/* Without the lock a file of the pool is free. */
-	if (slot->owner->pool == NULL || slot->written > 0) {
+	/* Without the lock a file of the pool is free; what a write that failed left in a
+	 * slot nobody would cut off. */
+	if (slot->owner->pool == NULL || slot->written > 0 || slot->error != 0) {
 		run_disk(NULL, undo_job, slot);
 	} else if (slot->file != NULL) {
 		commit_slots_give_back(slot->owner->slots, slot->file);

@@ -87,6 +87,10 @@ int checkpoint_read(int dir, int64_t *stamp_r)
 	return error;
 }
 
+/* errno of a sync in this process, which may be all that knows of it: the disk that
+ * failed may not take the note either. Guarded by the lock. */
+static int failed;
+
 /* One process at a time; the others find the work done. */
 static int open_and_lock(int dir)
 {
@@ -108,12 +112,15 @@ int checkpoint_make(int dir, int64_t wanted)
 		return error;
 	if (s.failed != 0)
 		return -EIO;
-	if (s.stamp > wanted)
+	if (failed == 0 && s.stamp > wanted)
 		return 0;
 	s.stamp = segment_now();
-	error = file_sync_system(fd);
+	/* The kernel tells a failure to whoever had a descriptor when it happened: `fd`
+	 * is too young. */
+	error = failed == 0 ? file_sync_system(dir) : -failed;
 	if (error < 0) {
-		s.failed = (uint32_t)-error;
+		failed = -error;
+		s.failed = (uint32_t)failed;
 		s.stamp = 0; /* everything counts again */
 	}
 	int written = write_slot(fd, s);
@@ -128,6 +135,7 @@ static int rewrite(int dir, int64_t stamp)
 	int error = fd < 0 ? fd : read_slots(fd, &s);
 	if (error < 0)
 		return error;
+	failed = 0;
 	return write_slot(fd, (struct slot){.turn = s.turn, .stamp = stamp});
 }
 

@@ -10,14 +10,16 @@
 #include <stdint.h>
 #include "base/attributes.h"
 
-/* The time, 0 when there was none yet. -errno; -EIO too after a failed sync (below). */
+/* The time, 0 when there was none yet. -errno. */
 MUST_USE int checkpoint_read(int dir, int64_t *stamp_r);
 
 /*
  * Makes all changes up to `wanted` durable, unless somebody did meanwhile: syncs the file
  * system of the queue and writes the time down. 0, or -errno. When the file system could
  * not be synced, some acknowledged message may now exist in a segment only: that is noted
- * for good, and no checkpoint is made any more until recovery has run.
+ * for good, and no checkpoint is made any more until recovery has run. `dir` should have
+ * been open for as long as this process writes to the queue: of what failed before it was
+ * opened the kernel says nothing.
  */
 MUST_USE int checkpoint_make(int dir, int64_t wanted);
 

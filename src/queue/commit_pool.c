@@ -31,20 +31,15 @@ struct commit_pool {
 	unsigned left; /* for directories */
 };
 
-static int make_directory(const char *path)
-{
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int make_directories(void)
 {
 	char path[sizeof(COMMIT_POOL) + COMMIT_POOL_NAME];
-	int error = make_directory(SEGMENT_DIRECTORY);
+	int error = file_make_dir(SEGMENT_DIRECTORY, 0700);
 	if (error == 0)
-		error = make_directory(COMMIT_POOL);
+		error = file_make_dir(COMMIT_POOL, 0700);
 	for (unsigned i = 0; error == 0 && i < DIRECTORIES; i++) {
 		(void)snprintf(path, sizeof(path), COMMIT_POOL "/%u", i);
-		error = make_directory(path);
+		error = file_make_dir(path, 0700);
 	}
 	return error;
 }
@@ -80,15 +75,6 @@ void commit_pool_close(struct commit_pool *p)
 	end_walk(p);
 	file_close(&p->dir);
 	free(p);
-}
-
-static DIR *list(int dir, const char *name)
-{
-	int fd = file_open_at(dir, name, O_RDONLY | O_DIRECTORY, 0);
-	DIR *opened = fd >= 0 ? fdopendir(fd) : NULL;
-	if (opened == NULL && fd >= 0)
-		(void)close(fd);
-	return opened;
 }
 
 /* --- taking --- */
@@ -139,7 +125,8 @@ static void list_numbered(struct commit_pool *p, unsigned number)
 {
 	char name[COMMIT_POOL_NAME];
 	(void)snprintf(name, sizeof(name), "%u", number);
-	p->walk = list(p->dir, name);
+	if (file_list(p->dir, name, &p->walk) < 0)
+		p->walk = NULL;
 }
 
 /* "3/6DC6248E": the next name of the walk; false at its end. */
@@ -148,14 +135,14 @@ static bool next_name(struct commit_pool *p, char name_r[COMMIT_POOL_NAME])
 	while (p->walk != NULL || p->walked < DIRECTORIES) {
 		if (p->walk == NULL)
 			list_numbered(p, p->walked++);
-		const struct dirent *e = p->walk != NULL ? readdir(p->walk) : NULL;
-		if (e == NULL) {
+		const struct dirent *e;
+		if (p->walk == NULL || file_list_next(p->walk, &e) <= 0) {
 			end_walk(p);
 			continue;
 		}
 		int len =
 		    snprintf(name_r, COMMIT_POOL_NAME, "%u/%s", p->walked - 1, e->d_name);
-		if (e->d_name[0] != '.' && len < COMMIT_POOL_NAME)
+		if (len < COMMIT_POOL_NAME)
 			return true;
 	}
 	return false;

@@ -251,75 +251,64 @@ static bool is_segment_name(const char *name)
 	    s.len < SEGMENT_NAME_MAX;
 }
 
-static DIR *list_directory(int dir)
-{
-	int fd = file_open_at(dir, ".", O_RDONLY | O_DIRECTORY, 0);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	if (fd < 0)
-		errno = -fd;
-	else if (list == NULL)
-		(void)close(fd);
-	return list;
-}
+struct visitor {
+	int (*each)(void *context, int fd);
+	void *context;
+	char *name_r; /* SEGMENT_NAME_MAX, or NULL */
+};
 
-static int visit_file(
-    int dir, const char *name, int (*each)(void *context, int fd), void *context)
+static int visit_file(void *context, int dir, const char *name)
 {
+	const struct visitor *v = context;
+	if (!is_segment_name(name))
+		return 0;
+	if (v->name_r != NULL && !str_to_cstr(str_of(name), v->name_r, SEGMENT_NAME_MAX))
+		return 0;
 	CLEANUP(file_close) int fd = file_open_at(dir, name, O_RDWR | O_NONBLOCK, 0);
-	return fd < 0 ? fd : each(context, fd);
+	return fd < 0 ? fd : v->each(v->context, fd);
 }
 
 int segment_each(int dir, int (*each)(void *context, int fd), void *context,
     char name_r[SEGMENT_NAME_MAX])
 {
-	int result = 0;
-	DIR *list = list_directory(dir);
-	if (list == NULL)
-		return -errno;
-	for (struct dirent *e; result == 0 && (e = readdir(list)) != NULL;) {
-		if (!is_segment_name(e->d_name))
-			continue;
-		if (name_r != NULL &&
-		    !str_to_cstr(str_of(e->d_name), name_r, SEGMENT_NAME_MAX))
-			continue;
-		result = visit_file(dir, e->d_name, each, context);
-	}
-	(void)closedir(list);
-	return result;
+	struct visitor v = {.each = each, .context = context, .name_r = name_r};
+	return file_list_each(dir, ".", visit_file, &v);
+}
+
+static int remove_file(UNUSED void *context, int dir, const char *name)
+{
+	return is_segment_name(name) ? file_unlink(dir, name) : 0;
 }
 
 int segment_remove_all(int dir)
 {
-	int result = 0;
-	DIR *list = list_directory(dir);
-	if (list == NULL)
-		return -errno;
-	for (struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
-		if (is_segment_name(e->d_name))
-			result = file_unlink(dir, e->d_name);
-	(void)closedir(list);
-	return result;
+	return file_list_each(dir, ".", remove_file, NULL);
 }
 
-/* A message of which only the log knows where it lies. */
-static bool is_unnamed(const struct segment_record *r)
+/* A message of which only the log knows where it lies: 1, 0, or -errno. */
+static int is_unnamed(const struct segment_record *r)
 {
 	struct commit_message m = {.arrival = r->arrival, .place = r->place};
-	return r->place != 0 && str_to_cstr(r->id, m.id, sizeof(m.id)) &&
-	    commit_message_lies(&m);
+	return r->place != 0 && str_to_cstr(r->id, m.id, sizeof(m.id))
+	    ? commit_message_lies(&m)
+	    : 0;
 }
 
 struct unnamed {
 	bool in_use; /* also what a living process has */
 	void (*each)(void *context, const struct segment_record *r);
 	void *context;
+	int error; /* of the first that nobody can say it of */
 };
 
 static int tell(void *context, const struct segment_record *r)
 {
-	const struct unnamed *u = context;
-	if (is_unnamed(r))
+	struct unnamed *u = context;
+	int lies = is_unnamed(r);
+	if (lies > 0)
 		u->each(u->context, r);
+	else if (u->error == 0)
+		u->error = lies;
 	return 0;
 }
 
@@ -337,7 +326,8 @@ int segment_unnamed(int dir, bool in_use,
     void (*each)(void *context, const struct segment_record *r), void *context)
 {
 	struct unnamed u = {.in_use = in_use, .each = each, .context = context};
-	return segment_each(dir, visit_unnamed, &u, NULL);
+	int error = segment_each(dir, visit_unnamed, &u, NULL);
+	return error < 0 ? error : u.error;
 }
 
 /* All blocks are written once, so that a later sync has no allocation to record. */
@@ -367,9 +357,10 @@ static int note_record(void *context, const struct segment_record *r)
 	return 0;
 }
 
+/* Where nobody can say it the log is all that is sure to know. */
 static int find_unnamed(UNUSED void *context, const struct segment_record *r)
 {
-	return is_unnamed(r) ? -EWOULDBLOCK : 0;
+	return is_unnamed(r) != 0 ? -EWOULDBLOCK : 0;
 }
 
 /* What a checkpoint must pass before the records are not needed any more. The names that

@@ -75,7 +75,7 @@ MUST_USE int segment_read(
     int fd, int (*each)(void *context, const struct segment_record *r), void *context);
 /* Calls `each` for every message without a name: in segments that no living process has,
  * or in all, `in_use` (then more may come and go meanwhile). 0 or -errno, of opening or
- * reading. */
+ * reading; all others were told then. */
 MUST_USE int segment_unnamed(int dir, bool in_use,
     void (*each)(void *context, const struct segment_record *r), void *context);
 /* From now on its records are not read any more. The caller holds the lock. */

@@ -136,6 +136,42 @@ TEST(a_segment_whose_messages_cannot_be_made_durable_is_not_used_again)
 	assert_int_equal(checkpoint_make(dir, segment_now()), 0);
 }
 
+TEST(a_sync_that_failed_is_remembered_where_the_disk_does_not_take_the_note)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir), *next = NULL;
+	append(s, "AAAAA1", STR("one"));
+	fault_set(FAULT_FSYNC, 1, true, EIO);
+	fault_set(FAULT_WRITE, 1, true, EIO);
+	assert_int_equal(segment_renew(s), -EIO);
+	fault_set(FAULT_FSYNC, 0, false, 0);
+	fault_set(FAULT_WRITE, 0, false, 0);
+	segment_close(s);
+	assert_int_equal(segment_take(dir, SEGMENT_SIZE_MIN, &next), -EIO);
+	assert_records(FILE_0, "AAAAA1:one ");
+	assert_int_equal(checkpoint_reset(dir), 0);
+}
+
+TEST(a_segment_is_left_alone_while_nobody_can_look_where_its_mail_lies)
+{
+	CLEANUP(file_close) int dir = open_directory();
+	struct segment *s = take(dir);
+	struct segment_record r = message("AAAAA1", STR("one"));
+	r.place = queue_place(0, 0);
+	assert_int_equal(segment_append(s, &r, 1), 0);
+	segment_close(s);
+	assert_int_equal(mkdir(COMMIT_SLOTS, 0700), 0);
+	assert_int_equal(mkdir(COMMIT_SLOTS "/0", 0700), 0);
+	assert_int_equal(symlink("elsewhere", COMMIT_SLOTS "/0/0"), 0);
+	s = take(dir); /* another one */
+	assert_records(FILE_0, "AAAAA1:one ");
+	segment_close(s);
+	assert_int_equal(unlink(COMMIT_SLOTS "/0/0"), 0);
+	s = take(dir);
+	assert_records(FILE_0, "");
+	segment_close(s);
+}
+
 TEST(after_a_failed_sync_a_segment_takes_nothing_more)
 {
 	CLEANUP(file_close) int dir = open_directory();

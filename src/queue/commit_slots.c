@@ -1,6 +1,5 @@
 #include "queue/commit_slots.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -32,17 +31,12 @@ struct commit_slots {
 
 /* --- the directory --- */
 
-static int make_directory(const char *path)
-{
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 /* Descriptor, locked; -EWOULDBLOCK: somebody else's. */
 static int take_directory(unsigned number)
 {
 	char path[QUEUE_PLACE_MAX];
 	(void)snprintf(path, sizeof(path), COMMIT_SLOTS "/%u", number);
-	int error = make_directory(path);
+	int error = file_make_dir(path, 0700);
 	int dir =
 	    error == 0 ? file_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) : error;
 	error = dir < 0 ? dir : file_try_lock(dir, FILE_LOCK_EXCLUSIVE);
@@ -76,12 +70,13 @@ static bool is_free(int fd)
 
 /* What a process that died left: free ones are ours; what lies in another is a message
  * that its record speaks of, or is none, and recovery removes it. */
-static void inherit_file(struct commit_slots *s, const char *name)
+static int inherit_file(void *context, UNUSED int dir, const char *name)
 {
+	struct commit_slots *s = context;
 	int64_t number;
 	struct stat status;
 	if (!str_to_range(str_of(name), 0, UINT32_MAX - 1, &number))
-		return;
+		return 0;
 	if (number >= s->next)
 		s->next = (uint32_t)number + 1;
 	int fd = file_open_at(s->dir, name, O_RDWR | O_NONBLOCK, 0);
@@ -94,26 +89,14 @@ static void inherit_file(struct commit_slots *s, const char *name)
 		list_append(&s->free, &f->link);
 	else
 		file_close(&fd);
-}
-
-static void inherit(struct commit_slots *s)
-{
-	int fd = file_open_at(s->dir, ".", O_RDONLY | O_DIRECTORY, 0);
-	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-	if (list == NULL) {
-		file_close(&fd);
-		return;
-	}
-	for (const struct dirent *e; (e = readdir(list)) != NULL;)
-		inherit_file(s, e->d_name);
-	(void)closedir(list);
+	return 0;
 }
 
 int commit_slots_open(struct commit_slots **s_r)
 {
-	int error = make_directory(SEGMENT_DIRECTORY);
+	int error = file_make_dir(SEGMENT_DIRECTORY, 0700);
 	if (error == 0)
-		error = make_directory(COMMIT_SLOTS);
+		error = file_make_dir(COMMIT_SLOTS, 0700);
 	int dir = error == 0 ? -EWOULDBLOCK : error;
 	unsigned number = 0;
 	for (; dir == -EWOULDBLOCK && number < DIRECTORIES_MAX; number++)
@@ -130,9 +113,12 @@ int commit_slots_open(struct commit_slots **s_r)
 	list_init(&s->free);
 	list_init(&s->taken);
 	list_init(&s->waiting);
-	inherit(s);
-	*s_r = s;
-	return 0;
+	error = file_list_each(dir, ".", inherit_file, s);
+	if (error < 0)
+		commit_slots_close(s);
+	else
+		*s_r = s;
+	return error;
 }
 
 static void close_all(struct commit_slots *s, struct list_link *files)
@@ -237,7 +223,8 @@ struct slot_file *commit_slots_take(struct commit_slots *s)
 int commit_slots_written(struct slot_file *f, off_t size)
 {
 	int error = size < f->size ? file_truncate(f->fd, size) : 0;
-	f->size = size;
+	if (error == 0)
+		f->size = size;
 	return error;
 }
 
@@ -321,7 +308,7 @@ static int open_place(uint64_t place, struct str id, int flags, struct stat *sta
 	return error < 0 ? error : fd;
 }
 
-bool commit_message_lies(const struct commit_message *m)
+int commit_message_lies(const struct commit_message *m)
 {
 	char bytes[QUEUE_FRONT_MAX];
 	struct stat status;
@@ -329,7 +316,9 @@ bool commit_message_lies(const struct commit_message *m)
 	CLEANUP(file_close)
 	int fd = open_place(m->place, str_of(m->id), O_RDONLY, &status);
 	ssize_t got = fd < 0 ? fd : file_read_at(fd, bytes, sizeof(bytes), 0);
-	return got > 0 && bytes[0] != QUEUE_OVER &&
+	if (got < 0)
+		return got == -ENOENT ? 0 : (int)got;
+	return bytes[0] != QUEUE_OVER &&
 	    queue_arrival((struct str){bytes, (size_t)got}, &arrival) &&
 	    arrival.tv_sec == m->arrival.tv_sec && arrival.tv_usec == m->arrival.tv_usec;
 }
@@ -350,48 +339,42 @@ int commit_message_end(uint64_t place, struct str id)
 	return fd < 0 ? fd : commit_message_end_open(fd, status.st_size);
 }
 
-/* Calls `visit` for each file, until it gives something else than 0, which is given back.
- * -errno: a directory cannot be read. */
-static int each_file_of(const char *name, int (*visit)(int dir, const char *file))
+struct visitor {
+	int (*visit)(void *context, int dir, const char *name);
+};
+
+static int visit_directory(void *context, int dir, const char *name)
 {
-	char path[sizeof(COMMIT_SLOTS) + 1 + sizeof(((struct dirent *)NULL)->d_name)];
-	(void)snprintf(path, sizeof(path), COMMIT_SLOTS "/%s", name);
-	int result = 0;
-	DIR *list = opendir(path);
-	if (list == NULL)
-		return errno == ENOTDIR || errno == ENOENT ? 0 : -errno;
-	for (const struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
-		if (e->d_name[0] != '.')
-			result = visit(dirfd(list), e->d_name);
-	(void)closedir(list);
-	return result;
+	const struct visitor *v = context;
+	int result = file_list_each(dir, name, v->visit, NULL);
+	return result == -ENOTDIR || result == -ENOENT ? 0 : result;
 }
 
-static int each_file(int (*visit)(int dir, const char *file))
+/* Whatever `visit` says for each file, until it is not 0. */
+static int each_file(int (*visit)(void *context, int dir, const char *name))
 {
-	int result = 0;
-	DIR *list = opendir(COMMIT_SLOTS);
-	if (list == NULL)
-		return errno == ENOENT ? 0 : -errno;
-	for (const struct dirent *e; result == 0 && (e = readdir(list)) != NULL;)
-		if (e->d_name[0] != '.')
-			result = each_file_of(e->d_name, visit);
-	(void)closedir(list);
-	return result;
+	struct visitor v = {.visit = visit};
+	int result = file_list_each(AT_FDCWD, COMMIT_SLOTS, visit_directory, &v);
+	return result == -ENOENT ? 0 : result;
 }
 
-static int is_used(int dir, const char *file)
+static int is_used(UNUSED void *context, int dir, const char *name)
 {
-	CLEANUP(file_close) int fd = file_open_at(dir, file, O_RDONLY | O_NONBLOCK, 0);
-	return fd >= 0 && !is_free(fd);
+	CLEANUP(file_close) int fd = file_open_at(dir, name, O_RDONLY | O_NONBLOCK, 0);
+	return fd < 0 ? fd : !is_free(fd);
 }
 
 bool commit_slots_used(void)
 {
-	return each_file(is_used) > 0;
+	return each_file(is_used) != 0;
+}
+
+static int remove_file(UNUSED void *context, int dir, const char *name)
+{
+	return file_unlink(dir, name);
 }
 
 int commit_slots_empty(void)
 {
-	return each_file(file_unlink);
+	return each_file(remove_file);
 }

@@ -82,8 +82,8 @@ void commit_slots_late(struct commit_slots *s,
 
 bool commit_slots_used(void); /* something lies in one */
 
-/* Does this very message lie there? */
-MUST_USE bool commit_message_lies(const struct commit_message *m);
+/* Does this very message lie there? 1, 0, or -errno: nobody can say. */
+MUST_USE int commit_message_lies(const struct commit_message *m);
 /* It is over: its first byte says so from now on, or it is cut off when it is large. 0 or
  * -errno; -ENOENT: it does not lie there. */
 MUST_USE int commit_message_end(uint64_t place, struct str id);

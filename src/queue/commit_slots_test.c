@@ -55,13 +55,13 @@ TEST(a_slot_is_used_again_when_its_message_is_over)
 {
 	struct commit_slots *s = enter();
 	struct commit_message m = put(s, arrival, 1)->message;
-	assert_true(commit_message_lies(&m));
+	assert_int_equal(commit_message_lies(&m), 1);
 	assert_true(commit_slots_waiting(s));
 	struct slot_file *other = commit_slots_take(s);
 	assert_int_not_equal(other->message.place, m.place);
 	commit_slots_give_back(s, other);
 	settle(&m);
-	assert_false(commit_message_lies(&m));
+	assert_int_equal(commit_message_lies(&m), 0);
 	assert_false(commit_slots_owe(s, INT64_MAX));
 	assert_false(commit_slots_waiting(s));
 	assert_int_equal(commit_slots_take(s)->message.place, other->message.place);
@@ -99,7 +99,7 @@ TEST(of_an_earlier_message_nothing_is_left)
 	assert_int_equal(size_at(m.place), front + 100);
 	assert_int_equal(commit_slots_written(again, front), 0);
 	assert_int_equal(size_at(m.place), front);
-	assert_true(commit_message_lies(&m));
+	assert_int_equal(commit_message_lies(&m), 1);
 	assert_int_equal(file_write_all_at(again->fd, bytes, sizeof(bytes), front), 0);
 	settle(&m);
 	assert_int_equal(size_at(m.place), 0);
@@ -115,7 +115,7 @@ TEST(slots_are_used_while_a_message_lies_in_one)
 	assert_true(commit_slots_used());
 	assert_int_equal(commit_message_end_open(f->fd, f->size), 0);
 	assert_false(commit_slots_used());
-	assert_false(commit_message_lies(&f->message));
+	assert_int_equal(commit_message_lies(&f->message), 0);
 	assert_false(commit_slots_owe(s, 1));
 	commit_slots_close(s);
 }
@@ -152,14 +152,14 @@ TEST(a_later_message_at_a_place_is_not_taken_for_the_one_before)
 	struct commit_message new = put(s, later, 2)->message;
 	assert_int_equal(new.place, old.place);
 	assert_string_equal(new.id, old.id);
-	assert_false(commit_message_lies(&old));
-	assert_true(commit_message_lies(&new));
+	assert_int_equal(commit_message_lies(&old), 0);
+	assert_int_equal(commit_message_lies(&new), 1);
 	/* Another inode at that number. */
 	struct commit_message strange = new;
 	queue_id_make(strange.id, later, 12345, false);
-	assert_false(commit_message_lies(&strange));
+	assert_int_equal(commit_message_lies(&strange), 0);
 	assert_int_equal(commit_message_end(strange.place, str_of(strange.id)), -ENOENT);
-	assert_true(commit_message_lies(&new));
+	assert_int_equal(commit_message_lies(&new), 1);
 	commit_slots_close(s);
 }
 
@@ -243,7 +243,7 @@ TEST(the_next_process_takes_the_free_files_and_no_others)
 	assert_int_equal(f->message.place, over.place);
 	assert_int_equal(f->size, size_at(over.place));
 	assert_true(commit_slots_take(s)->message.place > over.place);
-	assert_true(commit_message_lies(&full));
+	assert_int_equal(commit_message_lies(&full), 1);
 	commit_slots_close(s);
 }
 
@@ -268,7 +268,7 @@ TEST(emptying_removes_what_is_there)
 	struct commit_message m = put(s, arrival, 1)->message;
 	commit_slots_close(s);
 	assert_int_equal(commit_slots_empty(), 0);
-	assert_false(commit_message_lies(&m));
+	assert_int_equal(commit_message_lies(&m), 0);
 	assert_int_equal(commit_slots_empty(), 0);
 }
 

@@ -3,11 +3,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
 #include "base/file.h"
 #include "queue/commit_pool.h"
+#include "queue/commit_segment.h"
+#include "queue/commit_slots.h"
 #include "queue/queue_dir.h"
 #include "run/fiber.h"
 #include "run/loop.h"
@@ -330,6 +334,65 @@ TEST(a_full_disk_is_told_with_the_space_needed)
 	assert_int_equal(files_in("incoming"), 0);
 	commit_close(c);
 	why_free(&why);
+}
+
+/* Into a slot, once there is a segment for its record. */
+static void put_into_slot(struct commit *c, struct commit_message *message_r)
+{
+	struct commit_slot *slot = NULL;
+	for (message_r->place = 0; message_r->place == 0; fiber_sleep_ms(1)) {
+		assert_int_equal(commit_reserve(c, &slot), 0);
+		assert_true(commit_add(slot, STR("text"), NULL));
+		assert_true(
+		    commit_finish(slot, commit_time(slot), false, message_r, NULL));
+	}
+}
+
+/* The disk takes a part of a large message and then no more. */
+static void fail_to_write(struct commit *c)
+{
+	struct commit_slot *slot = NULL;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(COMMIT_MEMORY * 2);
+	const struct rlimit part = {.rlim_cur = 100000, .rlim_max = RLIM_INFINITY};
+	const struct rlimit all = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	buf_add_fill(&text, 'x', COMMIT_MEMORY - 1);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_true(commit_add(slot, buf_str(&text), NULL));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &part), 0);
+	assert_false(commit_add(slot, STR("yy"), NULL));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	commit_cancel(slot);
+}
+
+static void spoil_a_slot(void *argument)
+{
+	struct commit *c = argument;
+	char path[QUEUE_PLACE_MAX];
+	struct stat status;
+	struct commit_message message;
+	put_into_slot(c, &message);
+	assert_int_equal(commit_message_end(message.place, str_of(message.id)), 0);
+	fail_to_write(c);
+	put_into_slot(c, &message);
+	queue_place_path(path, message.place);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_size, 4);
+	assert_int_equal(commit_message_end(message.place, str_of(message.id)), 0);
+	while (!commit_retire(c))
+		fiber_sleep_ms(1);
+}
+
+TEST(what_a_failed_write_left_in_a_slot_is_not_behind_the_next_message)
+{
+	struct commit *c = NULL;
+	struct commit_options options = {.engine = COMMIT_LOG,
+	    .kind = COMMIT_INCOMING,
+	    .segment_size = SEGMENT_SIZE_MIN};
+	enter_queue();
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(commit_open(&options, &c), 0);
+	run_main(spoil_a_slot, c);
+	commit_close(c);
 }
 
 struct in_fiber {

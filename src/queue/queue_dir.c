@@ -258,24 +258,14 @@ struct queue_scan {
 	int depth; /* of the directory being read; -1: at the end */
 };
 
-static DIR *open_directory(int dir, const char *name)
-{
-	int fd = file_open_at(dir, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0) {
-		errno = -fd;
-		return NULL;
-	}
-	DIR *opened = fdopendir(fd);
-	if (opened == NULL)
-		(void)close(fd);
-	return opened;
-}
-
 struct queue_scan *queue_scan_new(const char *queue)
 {
-	DIR *top = open_directory(AT_FDCWD, queue);
-	if (top == NULL)
+	DIR *top;
+	int error = file_list(AT_FDCWD, queue, &top);
+	if (error < 0) {
+		errno = -error;
 		return NULL;
+	}
 	struct queue_scan *s = memory_alloc(sizeof(*s));
 	s->levels[0] = top;
 	return s;
@@ -288,21 +278,21 @@ static void descend(struct queue_scan *s, const struct dirent *entry)
 		return;
 	if (s->depth >= HASH_DEPTH_MAX)
 		return;
-	DIR *below = open_directory(dirfd(s->levels[s->depth]), entry->d_name);
-	if (below != NULL)
+	DIR *below;
+	if (file_list(dirfd(s->levels[s->depth]), entry->d_name, &below) == 0)
 		s->levels[++s->depth] = below;
 }
 
 bool queue_scan_next(struct queue_scan *s, char id[QUEUE_ID_MAX])
 {
 	while (s->depth >= 0) {
-		const struct dirent *entry = readdir(s->levels[s->depth]);
-		if (entry == NULL) {
+		const struct dirent *entry;
+		if (file_list_next(s->levels[s->depth], &entry) <= 0) {
 			(void)closedir(s->levels[s->depth--]);
 			continue;
 		}
 		struct str name = str_of(entry->d_name);
-		if (name.len == 1 && name.p[0] != '.') {
+		if (name.len == 1) {
 			descend(s, entry);
 			continue;
 		}

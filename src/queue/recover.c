@@ -181,15 +181,19 @@ static int find(
 
 /* --- putting it right --- */
 
-/* Whole and synced before it gets its name. */
+/* Whole and synced before it gets its name. What a run that was cut off left there may
+ * be a message by now, under a second name. */
 static int write_file(const struct segment_record *record)
 {
+	int error = file_unlink(AT_FDCWD, TEMPORARY);
+	if (error < 0 && error != -ENOENT)
+		return error;
 	CLEANUP(file_close)
 	int fd = file_open_at(
-	    AT_FDCWD, TEMPORARY, O_WRONLY | O_CREAT | O_TRUNC, QUEUE_MODE_WRITING);
+	    AT_FDCWD, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL, QUEUE_MODE_WRITING);
 	if (fd < 0)
 		return fd;
-	int error = file_write_all_at(fd, record->bytes.p, record->bytes.len, 0);
+	error = file_write_all_at(fd, record->bytes.p, record->bytes.len, 0);
 	if (error == 0)
 		error = file_chmod(fd, QUEUE_MODE_READY);
 	return error < 0 ? error : file_sync(fd);

@@ -300,6 +300,22 @@ TEST(before_the_checkpoint_the_queues_are_right)
 	assert_int_not_equal(access("incoming/" ID, F_OK), 0);
 }
 
+/* It was cut off between the second name of a file and the end of its first. */
+TEST(what_the_run_before_left_half_named_is_not_written_over)
+{
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(1 << 16);
+	CLEANUP(buf_free) struct buf other = BUF_INIT(1 << 16);
+	enter_queue();
+	make_message(&bytes, arrival, "text");
+	make_message(&other, arrival, "restored before");
+	put_file("commit/restoring", buf_str(&other), 0700);
+	assert_int_equal(link("commit/restoring", "incoming/FEDCB321"), 0);
+	note(SEGMENT_MESSAGE, arrival, buf_str(&bytes));
+	assert_int_equal(recover().restored, 1);
+	assert_file("incoming/" ID, buf_str(&bytes));
+	assert_file("incoming/FEDCB321", buf_str(&other));
+}
+
 /* Each call that can fail fails once: recovery says so, and the next run succeeds. */
 TEST(recovery_that_fails_anywhere_can_be_run_again)
 {
