@@ -60,6 +60,7 @@ void bytes_edit(struct message *m, struct buf *line)
 		if (cleanup.bytes->refuses[byte]) {
 			checks_reject(m, "content", buf_str(line),
 			    STR("5.7.1 disallowed character"));
+			m->edits_bytes = false; /* said once */
 			return;
 		}
 		if (!cleanup.bytes->strips[byte])

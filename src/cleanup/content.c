@@ -14,11 +14,12 @@ static void write_line(struct message *m, struct str line)
 
 void content_write_lines(struct message *m, struct str text)
 {
+	size_t limit = (size_t)service_common()->line_length_limit;
 	for (;;) {
 		ptrdiff_t end = str_find(text, '\n');
 		struct str line = end < 0 ? text : str_slice(text, 0, (size_t)end);
-		queue_text_records(
-		    &m->out, line, (size_t)service_common()->line_length_limit);
+		while (queue_text_record(&m->out, &line, limit))
+			message_write_out(m);
 		message_write_out(m);
 		if (end < 0)
 			return;

@@ -30,6 +30,14 @@ void lookup_trouble(struct message *m, const char *title)
 	message_fail(m, CLEANUP_TABLE, "");
 }
 
+void lookup_unreasonable(
+    struct message *m, const char *title, const char *what, struct str address)
+{
+	log_warning(
+	    "%s: unreasonable %s %s %.*s -- message not accepted, try again later", m->id,
+	    title, what, STR_ARG(str_slice(address, 0, 1000)));
+}
+
 /* Not knowing is trouble: a bare-user entry must not be missed because a table was
  * silent. */
 static bool is_local_domain(void *context, struct str domain)

@@ -140,10 +140,8 @@ static struct str map_canonical(
 			return mapped;
 		now = mapped;
 	}
-	if (m->status == CLEANUP_OK)
-		log_warning("%s: unreasonable %s map nesting for %.*s -- message not "
-			    "accepted, try again later",
-		    m->id, table->title, STR_ARG(address));
+	if (m->status == CLEANUP_OK) /* warned of and accepted, as by Postfix */
+		lookup_unreasonable(m, table->title, "map nesting for", address);
 	return address;
 }
 

@@ -33,6 +33,10 @@ void lookup_open(struct address_table *table, const char *title, const char *lis
 bool lookup_changed(struct address_table *table);
 /* "<table> map lookup problem", and the message fails with "try again later". */
 void lookup_trouble(struct message *m, const char *title);
+/* Warns of a table whose entries lead to ever more: `what` about the address is too much.
+ */
+void lookup_unreasonable(
+    struct message *m, const char *title, const char *what, struct str address);
 /* An address that a table said: completed, "@domain" with the local part of `source`, the
  * extension added. p NULL: too long. */
 struct str lookup_result(

@@ -50,6 +50,8 @@ static void flush_out(struct message *m)
 		return;
 	why_init(&why);
 	m->offset += (int64_t)m->out.len;
+	if (!buf_ok(&m->out))
+		message_fail(m, CLEANUP_WRITE_ERROR, "");
 	if (m->status == CLEANUP_OK && !commit_add(m->slot, buf_str(&m->out), &why))
 		fail_write(m, &why);
 	buf_clear(&m->out);

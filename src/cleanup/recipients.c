@@ -53,6 +53,14 @@ bool recipients_changed(struct virtual_aliases *aliases)
 	return aliases != NULL && lookup_changed(&aliases->table);
 }
 
+/* What is still to be looked up, depth first. */
+struct member {
+	struct member *next;
+	struct str address;
+	unsigned depth;
+	bool is_its_alias; /* an alias that names itself goes no further */
+};
+
 /* One recipient and everything that it expands to. */
 struct expansion {
 	struct message *message;
@@ -61,10 +69,16 @@ struct expansion {
 	struct str mapped; /* before virtual aliases */
 	bool is_copy;      /* BCC */
 	uint32_t notify;   /* of what it expands to (enum dsn_notify) */
+	unsigned count;    /* of members */
+	struct member *waiting;
+};
+
+/* The alias whose members are being read. */
+struct alias {
+	struct expansion *expansion;
+	struct str address, extension; /* the latter: unmatched */
 	unsigned depth;
-	unsigned count;
-	struct str extension; /* unmatched, of the alias that is being expanded */
-	struct str parent;    /* its address */
+	struct member **end; /* of its members so far */
 };
 
 /* The same address for the same reason comes once. */
@@ -97,10 +111,24 @@ static void add_orcpt(const struct expansion *x, struct buf *orcpt)
 	buf_add_str(orcpt, local ? x->mapped : x->original);
 }
 
+/* No reader of the file would take a recipient that a table spoiled. */
+static bool is_usable(struct message *m, struct str address)
+{
+	if (address.len <= ADDRESS_MAX && !str_has_control(address))
+		return true;
+	log_warning("%s: unusable recipient \"%.*s\" -- message not accepted, try again "
+		    "later",
+	    m->id, STR_ARG(str_slice(address, 0, 100)));
+	message_fail(m, CLEANUP_TABLE, "");
+	return false;
+}
+
 static void write_recipient(struct expansion *x, struct str address)
 {
 	struct message *m = x->message;
 	CLEANUP(buf_free) struct buf orcpt = BUF_INIT(ADDRESS_MAX * 2);
+	if (!is_usable(m, address))
+		return;
 	add_orcpt(x, &orcpt);
 	if (is_duplicate(x, address, buf_str(&orcpt)))
 		return;
@@ -118,71 +146,82 @@ static void write_recipient(struct expansion *x, struct str address)
 	message_write_out(m);
 }
 
-static void expansion_trouble(
-    const struct expansion *x, const char *what, struct str address)
+static void unreasonable(const struct expansion *x, const char *what, struct str address)
 {
-	log_warning(
-	    "%s: unreasonable virtual_alias_maps %s %.*s%s -- message not accepted, "
-	    "try again later",
-	    x->message->id, what, STR_ARG(str_slice(address, 0, 100)),
-	    str_is(str_of(what), "result") ? "..." : "");
+	lookup_unreasonable(
+	    x->message, cleanup.virtual_aliases->table.title, what, address);
 	message_fail(x->message, CLEANUP_DEFER, "4.6.0 Alias expansion error");
 }
 
-static void expand(struct expansion *x, struct str address);
-
 /* An alias's member; an extension that the alias did not match goes along. */
-static bool expand_member(
-    void *context, struct str internal, UNUSED struct buf *replacement)
+static bool add_member(void *context, struct str internal, UNUSED struct buf *replacement)
 {
-	struct expansion *x = context;
+	struct alias *alias = context;
+	struct expansion *x = alias->expansion;
 	struct message *m = x->message;
 	if (++x->count > (unsigned)cleanup.params.virtual_alias_expansion_limit) {
-		expansion_trouble(x, "map expansion size for", x->original);
+		unreasonable(x, "map expansion size for", x->original);
 		return false;
 	}
-	struct str address = lookup_result(m, internal, x->parent, x->extension);
-	if (address.p == NULL) {
+	struct str address = lookup_result(m, internal, alias->address, alias->extension);
+	struct member *member = arena_alloc(m->arena, sizeof(*member));
+	if (address.p == NULL || member == NULL) {
 		message_fail(m, CLEANUP_TABLE, "");
 		return false;
 	}
 	if ((int64_t)address.len > cleanup.params.virtual_alias_address_length_limit) {
-		expansion_trouble(x, "result", address);
+		const char *shown = arena_printf(
+		    m->arena, "%.*s...", STR_ARG(str_slice(address, 0, 100)));
+		unreasonable(x, "result", str_of(shown != NULL ? shown : "..."));
 		return false;
 	}
-	if (str_equal_nocase(address, x->parent)) /* an alias that names itself */
-		write_recipient(x, address);
-	else
-		expand(x, address);
-	return m->status == CLEANUP_OK;
+	*member = (struct member){.address = address,
+	    .depth = alias->depth,
+	    .is_its_alias = str_equal_nocase(address, alias->address)};
+	*alias->end = member;
+	alias->end = &member->next;
+	return true;
 }
 
-static void expand_value(
-    struct expansion *x, struct str address, struct str value, struct str extension)
-{
-	struct expansion inner = *x;
-	inner.depth++;
-	inner.parent = address;
-	inner.extension = extension;
-	if (inner.depth >= (unsigned)cleanup.params.virtual_alias_recursion_limit)
-		expansion_trouble(&inner, "map nesting for", x->original);
-	else
-		(void)address_list_walk(
-		    value, ALIAS_TOKENS_MAX, expand_member, &inner, NULL);
-	x->count = inner.count;
-}
-
-/* Trouble was recorded by the lookup. */
-static void expand(struct expansion *x, struct str address)
+/* Its members take its place. Trouble was recorded by the lookup. */
+static void expand_member(struct expansion *x, const struct member *member)
 {
 	CLEANUP(buf_free) struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	CLEANUP(buf_free) struct buf extension = BUF_INIT(ADDRESS_MAX);
-	enum table_result found = lookup_address(
-	    x->message, &cleanup.virtual_aliases->table, address, &value, &extension);
+	enum table_result found = member->is_its_alias
+	    ? TABLE_ABSENT
+	    : lookup_address(x->message, &cleanup.virtual_aliases->table, member->address,
+		  &value, &extension);
 	if (found == TABLE_ABSENT)
-		write_recipient(x, address);
-	else if (found == TABLE_FOUND)
-		expand_value(x, address, buf_str(&value), buf_str(&extension));
+		write_recipient(x, member->address);
+	if (found != TABLE_FOUND)
+		return;
+	struct member *members = NULL;
+	struct alias alias = {.expansion = x,
+	    .address = member->address,
+	    .extension = buf_str(&extension),
+	    .depth = member->depth + 1,
+	    .end = &members};
+	if (alias.depth >= (unsigned)cleanup.params.virtual_alias_recursion_limit) {
+		unreasonable(x, "map nesting for", x->original);
+		return;
+	}
+	(void)address_list_walk(
+	    buf_str(&value), ALIAS_TOKENS_MAX, add_member, &alias, NULL);
+	*alias.end = x->waiting;
+	x->waiting = members;
+}
+
+/* However deep aliases are nested, the stack is not. */
+static void expand(struct expansion *x, struct str address)
+{
+	const struct member first = {.address = address};
+	expand_member(x, &first);
+	while (x->waiting != NULL && x->message->status == CLEANUP_OK) {
+		const struct member *member = x->waiting;
+		x->waiting = member->next;
+		expand_member(x, member);
+	}
 }
 
 /* Does the alias name its own address, and no other? */

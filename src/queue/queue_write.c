@@ -29,11 +29,10 @@ void queue_recipient_records(struct buf *out, const struct queue_write_recipient
 	record_write(out, RECORD_RECIPIENT, r->address);
 }
 
-void queue_text_records(struct buf *out, struct str line, size_t limit)
+bool queue_text_record(struct buf *out, struct str *line, size_t limit)
 {
-	while (line.len >= limit) {
-		record_write(out, RECORD_PART, str_slice(line, 0, limit));
-		line = str_skip(line, limit);
-	}
-	record_write(out, RECORD_LINE, line);
+	bool more = line->len >= limit;
+	record_write(out, more ? RECORD_PART : RECORD_LINE, str_slice(*line, 0, limit));
+	*line = str_skip(*line, limit);
+	return more;
 }

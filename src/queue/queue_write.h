@@ -23,8 +23,8 @@ struct queue_write_recipient {
 };
 /* notify_flags, dsn_orig_rcpt, O, R in this order. */
 void queue_recipient_records(struct buf *out, const struct queue_write_recipient *r);
-/* A text line of any length without its line end: cut into L pieces of `limit` bytes
- * (line_length_limit), then N. */
-void queue_text_records(struct buf *out, struct str line, size_t limit);
+/* The next record of a text line of any length without its line end: L with `limit` bytes
+ * (line_length_limit) of it, true; or N with the rest. */
+bool queue_text_record(struct buf *out, struct str *line, size_t limit);
 
 #endif
