@@ -221,6 +221,11 @@ int ipc_send(struct ipc_exchange *x, uint16_t type, struct str payload, bool las
 		if (result == FIBER_TIMEOUT && x->error == 0 && x->send_credit <= 0)
 			return -ETIMEDOUT;
 	}
+	/* One that has no number yet did not hear of its connection's end. */
+	if (x->error == 0 && x->connection->dead) {
+		x->unseen = true;
+		exchange_over(x, -ECONNRESET);
+	}
 	if (x->error != 0)
 		return x->error;
 	struct connection *c = x->connection;

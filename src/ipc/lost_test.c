@@ -421,6 +421,36 @@ static void open_nothing(void *argument)
 	results[0] = echo("x");
 }
 
+static void hang_up(void *argument)
+{
+	struct scene *c = argument;
+	struct raw r;
+	raw_accept(&r, c->s.fd);
+	c->connections++;
+	UNTIL(c->over);
+	raw_close(&r);
+}
+
+static void send_too_late(void *argument)
+{
+	struct scene *c = argument;
+	struct ipc_exchange *x;
+	ENSURE(fiber_start("server", hang_up, c) == 0);
+	ENSURE(ipc_open(client, SOON, &x) == 0);
+	c->over = true;
+	fiber_sleep_ms(20); /* the client sees the end of the connection */
+	c->result = ipc_send(x, ECHO, STR("x"), true, SOON);
+	ipc_end(x);
+}
+
+TEST(an_exchange_whose_connection_was_lost_before_its_first_message_does_not_wait)
+{
+	struct scene c = {begin(), 0, 0, 0, false};
+	run_main(send_too_late, &c);
+	assert_int_equal(c.result, -ECONNRESET);
+	end(c.s);
+}
+
 TEST(a_service_that_is_not_there_is_reported_at_once)
 {
 	struct fake_socket s = begin();

@@ -126,11 +126,10 @@ void net_address_unmap(struct net_address *a)
 }
 
 /* The bytes of an IP address in network order; their number, 0 for other families. */
-static size_t host_bytes(const struct net_address *a, unsigned char bytes[16])
+static size_t written_bytes(const struct net_address *a, unsigned char bytes[16])
 {
 	struct net_address copy = *a;
 
-	net_address_unmap(&copy);
 	switch (net_address_family(&copy)) {
 	case AF_INET:
 		memcpy(bytes, &as_ipv4(&copy)->sin_addr, 4);
@@ -141,6 +140,15 @@ static size_t host_bytes(const struct net_address *a, unsigned char bytes[16])
 	default:
 		return 0;
 	}
+}
+
+/* The same of the host that is meant. */
+static size_t host_bytes(const struct net_address *a, unsigned char bytes[16])
+{
+	struct net_address copy = *a;
+
+	net_address_unmap(&copy);
+	return written_bytes(&copy, bytes);
 }
 
 void net_address_add_text(struct buf *out, const struct net_address *a)
@@ -196,7 +204,7 @@ static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned b
 static bool has_host_bits(const struct net_prefix *p)
 {
 	unsigned char bytes[16] = {0}, net[16] = {0};
-	size_t len = host_bytes(&p->address, bytes);
+	size_t len = written_bytes(&p->address, bytes);
 
 	for (unsigned i = 0; i < p->bits; i++)
 		net[i / 8] |= (unsigned char)(bytes[i / 8] & (0x80 >> i % 8));
@@ -259,7 +267,7 @@ bool net_prefix_parse(
 bool net_prefix_match(const struct net_prefix *p, const struct net_address *a)
 {
 	unsigned char net[16], host[16];
-	size_t len = host_bytes(&p->address, net);
+	size_t len = written_bytes(&p->address, net);
 
 	return len > 0 && host_bytes(a, host) == len && same_bits(net, host, p->bits);
 }

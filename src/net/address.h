@@ -45,6 +45,8 @@ struct net_prefix {
 };
 MUST_USE bool net_prefix_parse(
     struct str text, bool bare_ipv6, struct net_prefix *r, const char **error_r);
+/* A network of IPv4-mapped IPv6 addresses (::ffff:0:0/96) holds nobody: hosts are looked
+ * at as IPv4 ones. */
 bool net_prefix_match(const struct net_prefix *p, const struct net_address *a);
 
 /* Addresses of this machine's interfaces into `out` (at most max); count or -errno. */

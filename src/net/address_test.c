@@ -144,6 +144,24 @@ TEST(address_patterns_match_their_networks)
 	}
 }
 
+TEST(a_network_of_mapped_addresses_holds_nobody)
+{
+	static const char *const patterns[] = {
+	    "[::ffff:10.0.0.0]/104", "[::ffff:10.9.8.7]", "[::ffff:0.0.0.0]/96"};
+	static const char *const hosts[] = {"10.9.8.7", "::ffff:10.9.8.7", "::"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+		struct net_prefix p;
+		const char *error;
+		assert_true(net_prefix_parse(str_of(patterns[i]), false, &p, &error));
+		for (size_t j = 0; j < ARRAY_SIZE(hosts); j++) {
+			struct net_address host;
+			assert_true(net_address_parse(str_of(hosts[j]), 0, &host));
+			assert_false(net_prefix_match(&p, &host));
+		}
+	}
+}
+
 TEST(address_patterns_that_are_wrong_say_why)
 {
 	static const struct {

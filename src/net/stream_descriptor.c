@@ -68,7 +68,9 @@ int stream_receive_fd(struct stream *s)
 		struct msghdr message = {.msg_iov = &data,
 		    .msg_iovlen = 1,
 		    .msg_control = control.bytes,
-		    .msg_controllen = sizeof(control.bytes)};
+		    /* With its padding there would be room for two, and one of them
+		     * would stay open. */
+		    .msg_controllen = CMSG_LEN(sizeof(int))};
 		int error = fault_hit(FAULT_RECEIVE);
 		ssize_t got =
 		    error != 0 ? -1 : recvmsg(stream_fd(s), &message, MSG_CMSG_CLOEXEC);

@@ -492,6 +492,54 @@ TEST(stream_passes_descriptors)
 	play(&s, "0 0 1 1 -71 -4096 ");
 }
 
+/* Together, as no honest peer sends them. */
+static bool send_two_descriptors(int socket)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
+	const int fds[] = {socket, socket};
+	char byte = 0;
+	struct iovec data = {&byte, 1};
+	struct msghdr message = {.msg_iov = &data,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes)};
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	return sendmsg(socket, &message, 0) == 1;
+}
+
+static void receive_two(struct scene *s)
+{
+	int before = dup(0), received, after;
+
+	(void)close(before);
+	note(s, send_two_descriptors(s->there));
+	received = stream_receive_fd(s->here);
+	note(s, received == before);
+	(void)close(received);
+	after = dup(0);
+	(void)close(after);
+	note(s, after == before); /* the second was not left open behind it */
+	received = dup(0);
+	after = dup(0);
+	note(s, after == received + 1);
+	(void)close(received);
+	(void)close(after);
+}
+
+TEST(stream_takes_one_descriptor_of_two_and_the_other_does_not_stay_open)
+{
+	struct scene s = {.body = receive_two};
+
+	play(&s, "1 1 1 1 ");
+}
+
 static void receive_after_data(struct scene *s)
 {
 	char c;

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -47,6 +48,22 @@ def pass_descriptor(master, path, fd):
     """What postscreen does: a connection to the service that brings the client's own."""
     with connect_unix(path, master.queue) as s:
         s.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+
+
+def test_a_silent_client_of_a_pass_service_keeps_nobody_waiting(make):
+    """Whoever passes connections may have left them blocking."""
+    master = make(["smtpd pass - - n - 100 test-stream"])
+    pairs = [socket.socketpair() for _ in range(20)]  # more than there are processes
+    for ours, theirs in pairs:
+        pass_descriptor(master, "private/smtpd", theirs.fileno())
+        theirs.close()
+        time.sleep(0.02)
+    ours = pairs[-1][0]
+    ours.settimeout(10)
+    ours.sendall(b"name\n")
+    assert ours.recv(100) == b"smtpd\n"
+    for ours, _ in pairs:
+        ours.close()
 
 
 def test_a_pass_service_serves_the_connection_that_comes_as_a_descriptor(make):
