@@ -1,64 +1,34 @@
-/* :include: files: lists of members, read with the rights of whoever owns them. */
-#include <fcntl.h>
+/* :include: files: lists of members, read with the rights of the user who led to them,
+ * else of whoever owns them. */
 #include <string.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "deliver/user_file.h"
 #include "local/local.h"
 
-#define LOOK_SECONDS 60
-
-struct look {
-	const char *path;
-	int error;
-};
-
-/* In a child with root's rights: whose file it is. Nothing is opened. */
-static void look_at_owner(void *context, UNUSED struct why *whys, struct buf *text)
+/* A user's own list is looked for with his rights, one of the system's with root's: whom
+ * it belongs to must be known before anybody opens it. False: `why` says so. */
+static bool find_owner(
+    const struct member *m, const char *path, uid_t *uid_r, struct why *why)
 {
-	const struct look *l = context;
-	struct stat status;
-	int error = file_stat_at(AT_FDCWD, l->path, &status);
-	buf_printf(text, "%d %u", -error, error == 0 ? (unsigned)status.st_uid : 0);
-}
-
-static bool parse_owner(struct str text, int64_t *error_r, int64_t *uid_r)
-{
-	struct str error, uid;
-	return str_next(&text, " ", &error) && str_next(&text, " ", &uid) &&
-	    str_to_range(error, 0, 4096, error_r) &&
-	    str_to_range(uid, 0, UINT32_MAX, uid_r);
-}
-
-/* False: `why` says so. */
-static bool find_owner(const char *path, uid_t *uid_r, struct why *why)
-{
-	CLEANUP(buf_free) struct buf text = BUF_INIT(64);
-	struct look look = {.path = path};
 	const struct as_user root = {.switch_ids = !local.owner.single_user};
-	int64_t error = 0, uid = 0;
-	as_user_run(&root,
-	    &(struct as_user_errand){.action = look_at_owner,
-		.context = &look,
-		.seconds = LOOK_SECONDS,
-		.whys = why,
-		.count = 1,
-		.text = &text});
-	if (why_is_set(why))
+	struct look look;
+	if (!look_as(m->account != NULL ? &m->account->user : &root, path, &look, why))
 		return false;
-	if (!parse_owner(buf_str(&text), &error, &uid))
-		return why_later(why, "4.3.0", "delivery process gave no result");
-	if (error != 0) {
+	if (look.error != 0) {
 		log_warning(
-		    "unable to lookup :include: file %s: %s", path, strerror((int)error));
+		    "unable to lookup :include: file %s: %s", path, strerror(look.error));
 		return why_never(why, "5.3.5", "mail system configuration error");
 	}
-	*uid_r = (uid_t)uid;
+	*uid_r = look.uid;
 	return true;
 }
 
-/* The owner's; of a file of root's those that led to it, else the mail owner's. */
+/*
+ * Those that led to it (a .forward file's, a list's): naming a file of somebody else's
+ * makes nobody its owner. Where nobody's did, as in an alias of the system's, those of
+ * its owner; the mail owner's for a file of root's.
+ */
 static bool find_rights(const struct member *m, uid_t uid, struct member *child,
     struct as_user *reader_r, struct why *why)
 {
@@ -66,8 +36,7 @@ static bool find_rights(const struct member *m, uid_t uid, struct member *child,
 	*reader_r = (struct as_user){.uid = local.owner.uid,
 	    .gid = local.owner.gid,
 	    .switch_ids = !local.owner.single_user};
-	if (uid != 0 && !local.owner.single_user &&
-	    (m->account == NULL || m->account->user.uid != uid)) {
+	if (m->account == NULL && uid != 0 && !local.owner.single_user) {
 		struct account *account = arena_alloc(a, sizeof(*account));
 		if (account == NULL ||
 		    account_by_uid(a, uid, account, why) != TABLE_FOUND) {
@@ -138,7 +107,8 @@ void include_deliver(const struct member *m, struct str text)
 	if (!member_is_new(m, 'I', text))
 		return;
 	why_init(&why);
-	if (!find_owner(path, &uid, &why) || !find_rights(m, uid, &child, &reader, &why))
+	if (!find_owner(m, path, &uid, &why) ||
+	    !find_rights(m, uid, &child, &reader, &why))
 		member_failed(m, &why);
 	else
 		expand(&child, &reader, path, uid);

@@ -129,6 +129,13 @@ void items_deliver_address(const struct member *m, struct str address);
 
 /* alias.c: true: it is an alias, and all is done. */
 MUST_USE bool alias_deliver(const struct member *m);
+/* look.c: what a user may know of a path. False: `why`. */
+struct look {
+	int error; /* errno, 0: it is there */
+	uid_t uid; /* whose it is */
+};
+MUST_USE bool look_as(
+    const struct as_user *user, const char *path, struct look *look_r, struct why *why);
 /* include.c */
 void include_deliver(const struct member *m, struct str path);
 

@@ -95,6 +95,41 @@ def test_list_in_his_forward_file_is_read_with_his_rights(lab):
     assert "secret" not in lab.server.log()
 
 
+def victims_list(lab, mode=0o600):
+    return lab.write(f"{lab.server.directory}/victims", "\"|{out}/show secret\"\nsecret@other.test\n", mode=mode, user="victim")
+
+
+@pytest.mark.parametrize("way", ["forward", "list"])
+def test_closed_list_of_a_victims_stays_closed(lab, way):
+    """Not its owner's rights count then but those of him who named it, in his .forward file or in a list of his."""
+    lab.start("allow_mail_to_commands = alias, forward, include", aliases="list: :include:{out}/list\n")
+    victims = victims_list(lab)
+    lab.forward("mallory", f":include:{victims}\n")
+    lab.write(f"{lab.out}/list", f":include:{victims}\n", user="mallory")
+    lab.send("mallory" if way == "forward" else "list")
+    lab.logs(r"to=<(mallory|list)@localhost>.*dsn=5.3.5, status=bounced \(mail system configuration error\)")
+    lab.logs(r"cannot open include file \S+/victims: Permission denied")
+    assert "secret" not in lab.server.log() and not [name for name in os.listdir(lab.out) if name.startswith("seen")]
+
+
+def test_open_list_of_a_victims_runs_with_the_rights_of_him_who_named_it(lab):
+    lab.start("allow_mail_to_commands = alias, forward, include")
+    lab.forward("mallory", f":include:{victims_list(lab, 0o644)}\n")
+    lab.send("mallory")
+    assert lab.seen("mallory")[0][0] == str(USERS["mallory"])
+
+
+def test_list_behind_a_closed_door_is_not_told_of(lab):
+    """What is there and whose it is, he hears no more than he can see."""
+    lab.start()
+    os.chmod(lab.server.home("victim"), 0o700)
+    lab.write(f"{lab.server.home('victim')}/list", "victim\n", user="victim")
+    lab.forward("mallory", f":include:{lab.server.home('victim')}/list\n")
+    lab.send("mallory")
+    lab.logs(r"unable to lookup :include: file \S+/list: Permission denied")
+    lab.no_mail("victim")
+
+
 def test_alias_database_of_his_gives_his_rights(lab):
     lab.start(aliases="cmd: \"|{out}/show a\"\nfile: {canary}\n".replace("{canary}", lab.canary))
     os.chown(f"{lab.server.etc}/aliases", USERS["mallory"], USERS["mallory"])
