@@ -332,12 +332,36 @@ static bool message_open(struct delivery *d, struct why *why)
 	return why_later(why, "4.3.0", "queue file is corrupt: %s", buf_cstr(&reason));
 }
 
+static bool is_left(const struct delivery_rcpt *r)
+{
+	return r->left || r->result == DELIVERY_DEFERRED;
+}
+
+/* Parts have their recipient's offset. */
+bool delivery_is_left(const struct delivery *d, size_t index)
+{
+	int64_t offset = d->recipients[index].request->offset;
+	for (size_t i = 0; i < d->count; i++)
+		if (d->recipients[i].request->offset == offset &&
+		    is_left(&d->recipients[i]))
+			return true;
+	return false;
+}
+
+static bool is_any_left(const struct delivery *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (is_left(&d->recipients[i]))
+			return true;
+	return false;
+}
+
 static void reply(struct ipc_exchange *x, const struct delivery *d)
 {
 	CLEANUP(buf_free) struct buf bytes = BUF_INIT(WHY_TEXT_MAX + 256);
 	delivery_reply_write(&bytes,
 	    &(struct delivery_reply){
-		.left = d->passed_left || any(d, DELIVERY_DEFERRED),
+		.left = is_any_left(d),
 		.bounced = d->passed_bounced || any(d, DELIVERY_BOUNCED),
 		.hop_status = str_of(d->hop.status),
 		.hop_text = buf_str(&d->hop.text),

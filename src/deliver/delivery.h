@@ -1,7 +1,7 @@
 /*
  * The frame of a delivery agent: reads the request strictly, opens and locks the queue
  * file, hands it to the agent's own function, and makes the outcome of each recipient
- *true in the right order:
+ * true in the right order:
  *
  *	delivered: what was written is synced (by the agent)  -> log line -> mark
  *	           (with an entry in the trace log before, where a report was asked for)
@@ -9,7 +9,7 @@
  *	deferred:  entry in the defer log                     -> log line, no mark
  *
  * Failures of one request share one append and one sync; they are made true when the
- *agent returns. A failed append leaves the recipient for the next attempt.
+ * agent returns. A failed append leaves the recipient for the next attempt.
  */
 #ifndef DELIVER_DELIVERY_H
 #define DELIVER_DELIVERY_H
@@ -51,6 +51,8 @@ struct delivery_rcpt {
 	bool part;               /* of a recipient that was divided */
 	bool owned;  /* `sender` is a list's owner, who hears of failure at once */
 	bool untold; /* deferred because a log could not take what came out */
+	bool left;   /* not done, though the result does not say so: the agent that it was
+		      * passed to put it off, or there was no memory for a part */
 };
 
 struct delivery {
@@ -70,8 +72,8 @@ struct delivery {
 	bool passes_notify;  /* it takes over the sender's wish for notices (RFC 3461) */
 	const char *relay;   /* relay= when the agent names none: "local", "virtual" */
 	unsigned reused;     /* the agent's connection; kept with each failure */
-	bool passed_left, passed_bounced; /* DELIVERY_PASSED: what the other agent says */
-	struct why hop; /* set by the agent: the destination as a whole failed */
+	bool passed_bounced; /* DELIVERY_PASSED: what the other agent says */
+	struct why hop;      /* set by the agent: the destination as a whole failed */
 };
 
 /* Once, before the jail: the tables of fast_flush_domains. */
@@ -117,6 +119,8 @@ void delivery_unnamed(struct delivery *d, size_t index);
  * is told that it was "expanded", or "delivered" to a list with an owner, and not more.
  */
 void delivery_expanded(struct delivery *d, size_t index, struct str address, bool owned);
+/* It, or one of its parts, will be tried again, and so will all of its parts. */
+MUST_USE bool delivery_is_left(const struct delivery *d, size_t index);
 /* Takes back the part that was made last: there is nothing to tell of it. */
 void delivery_drop_part(struct delivery *d, size_t index);
 /* All recipients still PENDING fail with `why`. */

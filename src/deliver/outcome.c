@@ -147,16 +147,6 @@ void outcome_done(struct delivery *d, size_t index)
 		mark_done(d, index);
 }
 
-/* Parts have their recipient's offset. One that waits makes the whole wait. */
-bool outcome_has_part_left(const struct delivery *d, int64_t offset)
-{
-	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].part && d->recipients[i].request->offset == offset &&
-		    d->recipients[i].result == DELIVERY_DEFERRED)
-			return true;
-	return false;
-}
-
 /* Reports are extra: what became of the mail does not depend on them. */
 static void append_trace(
     const struct delivery *d, enum delivery_result result, const char *action)
@@ -321,8 +311,8 @@ static void finish_failed(struct delivery *d)
 static void finish_divided(struct delivery *d)
 {
 	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].result == DELIVERY_DIVIDED && !d->passed_left &&
-		    !outcome_has_part_left(d, d->recipients[i].request->offset))
+		if (d->recipients[i].result == DELIVERY_DIVIDED &&
+		    !delivery_is_left(d, i))
 			mark_done(d, i);
 }
 

@@ -21,8 +21,6 @@ void outcome_tell_owner(struct delivery *d, size_t index);
 /* Everything that waits; a result may become DELIVERY_DEFERRED when a log cannot take it.
  */
 void outcome_finish(struct delivery *d);
-/* One of the parts of the recipient at this offset waits, which makes the whole wait. */
-bool outcome_has_part_left(const struct delivery *d, int64_t offset);
 bool outcome_soft_bounce(void);
 uid_t outcome_queue_owner(void);
 int64_t outcome_wall_microseconds(void);

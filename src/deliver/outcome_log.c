@@ -78,8 +78,7 @@ static bool belongs(
 	if (rcpt->owned && l->service == logs.bounce)
 		return false; /* outcome_log_owner did */
 	/* Of what is tried again it is told then. */
-	if (rcpt->result == DELIVERY_EXPANDED &&
-	    outcome_has_part_left(d, rcpt->request->offset))
+	if (rcpt->result == DELIVERY_EXPANDED && delivery_is_left(d, index))
 		return false;
 	return l->result != DELIVERY_SENT || outcome_is_traced(d, index);
 }

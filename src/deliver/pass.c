@@ -47,7 +47,7 @@ static int hand_over(struct delivery *d, size_t index, struct ipc_client *agent,
 	if (error != 0)
 		return error;
 	rcpt->result = DELIVERY_PASSED;
-	d->passed_left = d->passed_left || outcome.left;
+	rcpt->left = outcome.left;
 	d->passed_bounced = d->passed_bounced || outcome.bounced;
 	return 0;
 }

@@ -18,7 +18,7 @@ size_t member_outcome(const struct member *m)
 	delivery_divide(d, index);
 	size_t part = delivery_part(d, index, m->address);
 	if (part == SIZE_MAX) {
-		d->passed_left = true; /* so that it is tried again */
+		d->recipients[index].left = true; /* so that it is tried again */
 		return part;
 	}
 	if (m->owned)

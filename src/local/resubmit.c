@@ -158,21 +158,10 @@ static void resubmit(struct tree *t, const struct batch *b)
 		member_sent(&m, "forwarded as %s", result.id);
 }
 
-/* All of it is tried again then, and these would get it twice. */
-static bool has_deferral(const struct tree *t)
-{
-	const struct delivery *d = t->delivery;
-	int64_t offset = d->recipients[t->index].request->offset;
-	for (size_t i = 0; i < d->count; i++)
-		if (d->recipients[i].result == DELIVERY_DEFERRED &&
-		    d->recipients[i].request->offset == offset)
-			return true;
-	return false;
-}
-
 void resubmit_all(struct tree *t)
 {
-	if (t->batches == NULL || has_deferral(t))
+	/* What is left is tried again as a whole, and these would get it twice. */
+	if (t->batches == NULL || delivery_is_left(t->delivery, t->index))
 		return;
 	for (const struct batch *b = t->batches; b != NULL; b = b->next)
 		resubmit(t, b);

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from instance import wait_until
 from local_lab import LocalLab
 from root_instance import USERS
 
@@ -261,6 +262,23 @@ def test_transport_that_puts_a_member_off(lab):
     lab.logs(r"to=<victim@\S+>, orig_to=<pair@localhost>, relay=none, .*status=deferred")
     lab.logs(r"to=<mallory@\S+>, orig_to=<pair@localhost>, .*status=sent")
     assert "pair@localhost" in lab.server.command("postqueue", "-p").stdout
+
+
+def test_members_elsewhere_wait_for_a_member_whose_transport_puts_him_off(lab):
+    """All is tried again: who got the mail at the first attempt would get one at each."""
+    lab.start("mailbox_transport_maps = inline:{ {victim=retry:4.2.0} }", aliases="team: victim, ext@other.test\n")
+    lab.send("team")
+    lab.logs(r"to=<victim@\S+>, orig_to=<team@localhost>, relay=none, .*status=deferred")
+    lab.server.command("postqueue", "-f")
+    wait_until(lambda: len(re.findall(r"to=<victim@\S+>, .*status=deferred", lab.server.log())) == 2, 20, "a second attempt")
+    assert "forwarded as" not in lab.server.log() and "ext@other.test" not in lab.server.log()
+    with open(f"{lab.server.etc}/main.cf", "a", encoding="utf-8") as file:
+        file.write("mailbox_transport_maps =\n")
+    lab.server.reload()
+    lab.server.command("postqueue", "-f")
+    lab.mails("victim")
+    lab.logs(r"to=<ext@other.test>.*status=sent")
+    assert lab.server.log().count("forwarded as") == 1
 
 
 def test_fallback_transport(lab):
