@@ -13,6 +13,11 @@
 #include "run/fiber.h"
 #include "run/wait.h"
 
+/* Between two looks at the clock: more than a pipe holds by itself (64 KB), so that what
+ * a child left behind is read whatever the time. */
+#define READS_A_TURN 32
+#define READ_BYTES   4096
+
 struct errand {
 	const struct as_user_errand *what;
 	int report; /* the child's end of the pipe */
@@ -61,15 +66,30 @@ static ssize_t read_some(
 	}
 }
 
-int as_user_read(int fd, int64_t deadline, struct buf *out)
+/* A child that always has something to say would never let us wait. */
+static ssize_t read_to_end(
+    struct run_watch *watch, int fd, int64_t deadline, struct buf *out)
 {
-	struct run_watch *watch = fiber_self() != NULL ? run_watch_new(fd) : NULL;
-	char bytes[4096];
+	char bytes[READ_BYTES];
 	ssize_t got;
+	unsigned reads = 0;
 	while ((got = read_some(watch, fd, deadline, bytes, sizeof(bytes))) > 0) {
 		size_t room = out->ceiling - out->len;
 		buf_add(out, bytes, (size_t)got < room ? (size_t)got : room);
+		if (++reads % READS_A_TURN != 0)
+			continue;
+		if (deadline_left_ms(deadline) == 0)
+			return -ETIMEDOUT;
+		if (watch != NULL)
+			fiber_yield();
 	}
+	return got;
+}
+
+int as_user_read(int fd, int64_t deadline, struct buf *out)
+{
+	struct run_watch *watch = fiber_self() != NULL ? run_watch_new(fd) : NULL;
+	ssize_t got = read_to_end(watch, fd, deadline, out);
 	run_watch_free(watch);
 	return (int)got;
 }

@@ -52,7 +52,8 @@ MUST_USE int as_user_become(const struct as_user *user, const char *root);
 void as_user_end(pid_t pid);
 
 /* Reads what a child writes, up to its end; what passes the ceiling of `out` is dropped.
- * `fd` does not block. 0, -ETIMEDOUT, -errno. */
+ * `fd` does not block. What is in a pipe whose writer has ended is read whatever the
+ * deadline says. 0, -ETIMEDOUT (also when the child writes on and on), -errno. */
 MUST_USE int as_user_read(int fd, int64_t deadline, struct buf *out);
 
 #endif
