@@ -29,27 +29,27 @@ static bool find_owner(
  * makes nobody its owner. Where nobody's did, as in an alias of the system's, those of
  * its owner; the mail owner's for a file of root's.
  */
-static bool find_rights(const struct member *m, uid_t uid, struct member *child,
+static bool find_rights(const struct member *m, uid_t uid, const struct account **account,
     struct as_user *reader_r, struct why *why)
 {
 	struct arena *a = m->tree->delivery->arena;
 	*reader_r = (struct as_user){.uid = local.owner.uid,
 	    .gid = local.owner.gid,
 	    .switch_ids = !local.owner.single_user};
+	*account = m->account;
 	if (m->account == NULL && uid != 0 && !local.owner.single_user) {
-		struct account *account = arena_alloc(a, sizeof(*account));
-		if (account == NULL ||
-		    account_by_uid(a, uid, account, why) != TABLE_FOUND) {
+		struct account *owner = arena_alloc(a, sizeof(*owner));
+		if (owner == NULL || account_by_uid(a, uid, owner, why) != TABLE_FOUND) {
 			log_warning("cannot find username for uid %u", (unsigned)uid);
 			/* Nobody else's rights will do. */
 			return why_is_set(why)
 			    ? false
 			    : why_later(why, "4.3.0", "cannot find :include: file owner");
 		}
-		child->account = account;
+		*account = owner;
 	}
-	if (child->account != NULL)
-		*reader_r = child->account->user;
+	if (*account != NULL)
+		*reader_r = (*account)->user;
 	return true;
 }
 
@@ -58,59 +58,70 @@ static void read_file(void *context, UNUSED struct why *whys, struct buf *text)
 	(void)user_file_find(context, text);
 }
 
-static void expand(const struct member *child, const struct as_user *reader,
-    const char *path, uid_t owner)
+/* False: `why` says so. */
+static bool read_as(const struct as_user *reader, const struct user_files *files,
+    struct buf *report, struct str *text_r, struct why *why)
 {
-	CLEANUP(buf_free) struct buf report = BUF_INIT(USER_FILE_MAX);
-	const struct user_files files = {.paths = &path,
-	    .count = 1,
-	    .owner = owner,
-	    .what = ":include: ",
-	    .opened = "include "};
 	struct user_file file;
-	struct why why;
-	why_init(&why);
 	as_user_run(reader,
 	    &(struct as_user_errand){.action = read_file,
-		.context = (void *)(uintptr_t)&files,
+		.context = (void *)(uintptr_t)files,
 		.seconds = local.params.command_time_limit,
-		.whys = &why,
+		.whys = why,
 		.count = 1,
-		.text = &report});
-	if (why_is_set(&why))
-		member_failed(child, &why);
-	else if (!user_file_take(buf_str(&report), &files, &file) || file.path.p == NULL)
-		member_never(child, "5.3.5", "mail system configuration error");
-	else
-		(void)items_deliver(child, ORIGIN_INCLUDE, file.text,
-		    local.propagate & ORIGIN_INCLUDE ? child->unmatched : STR_EMPTY);
-	why_free(&why);
+		.text = report});
+	if (why_is_set(why))
+		return false;
+	if (!user_file_take(buf_str(report), files, &file) || file.path.p == NULL)
+		return why_never(why, "5.3.5", "mail system configuration error");
+	*text_r = file.text;
+	return true;
 }
 
-void include_deliver(const struct member *m, struct str text)
+/* A list may name a thousand others, and each is as long as its owner likes. */
+static bool has_room(struct tree *t, const char *path, size_t len, struct why *why)
 {
-	struct member child = *m;
+	t->included += len;
+	if (t->included <= INCLUDED_MAX)
+		return true;
+	log_warning(
+	    ":include: file %s: with those before it these are more than %zu bytes", path,
+	    INCLUDED_MAX);
+	return why_never(why, "5.3.4", ":include: files are too long");
+}
+
+static bool find_and_read(const struct member *m, const char *path,
+    const struct account **account, struct buf *report, struct str *text_r)
+{
+	struct user_files files = {
+	    .paths = &path, .count = 1, .what = ":include: ", .opened = "include "};
 	struct as_user reader;
-	const char *path = arena_cstr(m->tree->delivery->arena, text);
 	struct why why;
-	uid_t uid = 0;
+	why_init(&why);
+	bool done = find_owner(m, path, &files.owner, &why) &&
+	    find_rights(m, files.owner, account, &reader, &why) &&
+	    read_as(&reader, &files, report, text_r, &why) &&
+	    has_room(m->tree, path, text_r->len, &why);
+	if (!done)
+		member_failed(m, &why);
+	why_free(&why);
+	return done;
+}
+
+bool include_read(const struct member *m, struct str text, const struct account **account,
+    struct buf *report, struct str *text_r)
+{
+	const char *path = arena_cstr(m->tree->delivery->arena, text);
 	if (path == NULL || path[0] != '/') {
 		log_warning(":include:%.*s uses a relative path", STR_ARG(text));
 		member_never(m, "5.3.5", "mail system configuration error");
-		return;
+		return false;
 	}
 	if (m->level >= LEVEL_MAX) {
 		log_warning(":include: nesting loop for %s", path);
 		member_never(m, "5.4.6", ":include: nesting loop for %s", path);
-		return;
+		return false;
 	}
-	if (!member_is_new(m, 'I', text))
-		return;
-	why_init(&why);
-	if (!find_owner(m, path, &uid, &why) ||
-	    !find_rights(m, uid, &child, &reader, &why))
-		member_failed(m, &why);
-	else
-		expand(&child, &reader, path, uid);
-	why_free(&why);
+	return member_is_new(m, 'I', text) &&
+	    find_and_read(m, path, account, report, text_r);
 }

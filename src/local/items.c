@@ -4,6 +4,9 @@
  * and a local member of an alias is delivered here; one of a list or of a user's file,
  * one elsewhere, and every member of a list that has an owner, goes on as a new message,
  * so that it has a status of its own.
+ *
+ * A list is opened where it stands and its items go before those behind it, but by no
+ * call within a call: lists in lists are deeper than a fiber's stack.
  */
 #include "local/local.h"
 
@@ -17,11 +20,14 @@ struct item {
 	struct resolved where; /* of an address */
 };
 
+/* In the arena, as are its texts. */
 struct items {
-	const struct member *parent;
+	struct items *outer; /* those that this list stands among; NULL: none */
+	struct member parent;
 	struct str unmatched;
 	struct item *list;
 	size_t count, room, addresses;
+	size_t next; /* to be delivered */
 	bool failed;
 };
 
@@ -32,7 +38,7 @@ static bool is_address(const struct item *i)
 
 static struct arena *arena_of(const struct items *s)
 {
-	return s->parent->tree->delivery->arena;
+	return s->parent.tree->delivery->arena;
 }
 
 static bool grow(struct items *s)
@@ -97,7 +103,7 @@ static int resolve_all(struct items *s)
 	int error = rewrite_addresses(local.rewrite, REWRITE_LOCAL, in, at, a, out);
 	if (error == 0)
 		error = rewrite_resolve(local.rewrite,
-		    (struct resolve_question){.sender = s->parent->sender}, out, at, a,
+		    (struct resolve_question){.sender = s->parent.sender}, out, at, a,
 		    where);
 	for (size_t i = 0; error == 0 && i < s->count; i++) {
 		if (!is_address(&s->list[i]))
@@ -160,10 +166,6 @@ static void deliver_address_item(const struct member *m, const struct item *i)
 
 static void deliver_item(const struct member *m, const struct item *i)
 {
-	if (++m->tree->items > ITEMS_MAX) {
-		member_later(m, "4.3.0", "too many members");
-		return;
-	}
 	switch (i->kind) {
 	case ALIAS_ADDRESS:
 		deliver_address_item(m, i);
@@ -177,67 +179,105 @@ static void deliver_item(const struct member *m, const struct item *i)
 	case ALIAS_FILE:
 		file_deliver(m, i->text);
 		break;
-	case ALIAS_INCLUDE:
-		include_deliver(m, i->text);
-		break;
 	case ALIAS_TOO_LONG:
 		member_never(m, "5.1.3", "bad recipient address syntax: %.*s...",
 		    STR_ARG(i->text));
 		break;
+	case ALIAS_INCLUDE: /* see deliver_all */
+		break;
 	}
 }
 
-static void deliver_all(const struct member *m, const struct items *s)
+/* NULL: no memory, and it is told. */
+static struct items *items_new(const struct member *m, enum origin origin)
 {
-	for (size_t n = 0; n < s->count; n++)
-		deliver_item(m, &s->list[n]);
+	struct items *s = arena_alloc(m->tree->delivery->arena, sizeof(*s));
+	if (s == NULL) {
+		member_later(m, "4.3.0", "out of memory for this request");
+		return NULL;
+	}
+	*s = (struct items){.parent = *m};
+	s->parent.origin = origin;
+	s->parent.origins |= origin;
+	s->parent.level += origin == ORIGIN_INCLUDE ? LEVEL_INCLUDE : LEVEL_ALIAS;
+	return s;
 }
 
-/* Whoever answers for it, the mail must wait. */
-static void wait_for(const struct member *m, const char *what)
+/* Whoever answers for it, the mail must wait. True: they can be delivered. */
+static bool are_known(struct items *s)
 {
-	member_later(m, "4.3.0", "%s", what);
+	const char *trouble = NULL;
+	if (s->failed)
+		trouble = "out of memory for this request";
+	else if (s->addresses > 0 && resolve_all(s) != 0)
+		trouble = "address resolver failure";
+	if (trouble != NULL)
+		member_later(&s->parent, "4.3.0", "%s", trouble);
+	return trouble == NULL;
+}
+
+/* The list's items, and behind them the rest of `outer`; where there are none, that. */
+static struct items *open_list(struct items *outer, struct str path)
+{
+	CLEANUP(buf_free) struct buf report = BUF_INIT(USER_FILE_MAX);
+	struct str text;
+	struct items *s = items_new(&outer->parent, ORIGIN_INCLUDE);
+	if (s == NULL ||
+	    !include_read(&outer->parent, path, &s->parent.account, &report, &text))
+		return outer;
+	s->outer = outer;
+	if (local.propagate & ORIGIN_INCLUDE)
+		s->unmatched = s->parent.unmatched;
+	(void)alias_text_walk_file(
+	    text, (size_t)service_common()->line_length_limit, collect, s);
+	return are_known(s) ? s : outer;
+}
+
+static void deliver_all(struct items *s)
+{
+	while (s != NULL) {
+		if (s->next == s->count) {
+			s = s->outer;
+			continue;
+		}
+		const struct item *i = &s->list[s->next++];
+		if (++s->parent.tree->items > ITEMS_MAX)
+			member_later(&s->parent, "4.3.0", "too many members");
+		else if (i->kind == ALIAS_INCLUDE)
+			s = open_list(s, i->text);
+		else
+			deliver_item(&s->parent, i);
+	}
 }
 
 bool items_deliver(
     const struct member *m, enum origin origin, struct str text, struct str unmatched)
 {
-	struct member parent = *m;
-	parent.origin = origin;
-	parent.origins |= origin;
-	parent.level += origin == ORIGIN_INCLUDE ? LEVEL_INCLUDE : LEVEL_ALIAS;
-	struct items s = {.parent = &parent, .unmatched = unmatched};
+	struct items *s = items_new(m, origin);
+	if (s == NULL)
+		return true; /* none that we know of: it is told */
+	s->unmatched = unmatched;
 	delivery_divide(m->tree->delivery, m->tree->index);
-	if (origin != ORIGIN_INCLUDE && !member_is_probe(m))
+	if (!member_is_probe(m))
 		delivery_expanded(
 		    m->tree->delivery, m->tree->index, m->address, m->owned);
 	if (origin == ORIGIN_ALIAS)
-		(void)alias_text_walk(text, collect, &s);
+		(void)alias_text_walk(text, collect, s);
 	else
 		(void)alias_text_walk_file(
-		    text, (size_t)service_common()->line_length_limit, collect, &s);
-	if (s.failed)
-		wait_for(&parent, "out of memory for this request");
-	else if (s.addresses > 0 && resolve_all(&s) != 0)
-		wait_for(&parent, "address resolver failure");
-	else
-		deliver_all(&parent, &s);
-	return s.count > 0;
+		    text, (size_t)service_common()->line_length_limit, collect, s);
+	if (are_known(s))
+		deliver_all(s);
+	return s->count > 0;
 }
 
 void items_deliver_address(const struct member *m, struct str address)
 {
-	struct member parent = *m;
-	parent.origin = ORIGIN_ALIAS;
-	parent.origins |= ORIGIN_ALIAS;
-	parent.level += LEVEL_ALIAS;
-	parent.relayed = true;
-	struct items s = {.parent = &parent, .unmatched = STR_EMPTY};
-	(void)collect(&s, ALIAS_ADDRESS, address);
-	if (s.failed)
-		wait_for(&parent, "out of memory for this request");
-	else if (resolve_all(&s) != 0)
-		wait_for(&parent, "address resolver failure");
-	else
-		deliver_all(&parent, &s);
+	struct items *s = items_new(m, ORIGIN_ALIAS);
+	if (s == NULL)
+		return;
+	s->parent.relayed = true;
+	(void)collect(s, ALIAS_ADDRESS, address);
+	if (are_known(s))
+		deliver_all(s);
 }

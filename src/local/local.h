@@ -16,6 +16,7 @@
 #include "client/rewrite_client.h"
 #include "deliver/delivery.h"
 #include "deliver/mailbox.h"
+#include "deliver/user_file.h"
 #include "local_params.h"
 #include "mail/alias_text.h"
 #include "service/owner.h"
@@ -60,8 +61,9 @@ struct tree {
 	size_t index;
 	struct map *seen; /* items met so far; NULL until there are any */
 	struct batch *batches;
-	size_t items;  /* looked at so far */
-	bool untraced; /* the message has no Delivered-To field */
+	size_t items;    /* looked at so far */
+	size_t included; /* bytes of lists, so far */
+	bool untraced;   /* the message has no Delivered-To field */
 };
 
 /* A recipient, or a member on its way. */
@@ -87,9 +89,12 @@ struct member {
 };
 
 #define LEVEL_MAX 100
-/* What one step costs: an alias and the recipient that it leads to; a list. */
+/* What one step costs: an alias and the recipient that it leads to, which take room on
+ * the stack (some 2 KB); a list, which takes none. */
 #define LEVEL_ALIAS   4
-#define LEVEL_INCLUDE 2
+#define LEVEL_INCLUDE 1
+/* Bytes of all the lists of one tree. */
+#define INCLUDED_MAX (2 * (size_t)USER_FILE_MAX)
 
 /* local.c: takes the address apart. False: no memory. */
 MUST_USE bool member_name(struct member *m, struct str address);
@@ -136,8 +141,11 @@ struct look {
 };
 MUST_USE bool look_as(
     const struct as_user *user, const char *path, struct look *look_r, struct why *why);
-/* include.c */
-void include_deliver(const struct member *m, struct str path);
+/* include.c: the list at `path` that `m` led to, `text_r` in `report`. Its commands and
+ * files have the rights of *account, which is set where `m` brings none. False: it is
+ * told, or the list was here before. */
+MUST_USE bool include_read(const struct member *m, struct str path,
+    const struct account **account, struct buf *report, struct str *text_r);
 
 /* user.c: true: there is such a user, and all is done. */
 MUST_USE bool user_deliver(const struct member *m);

@@ -148,6 +148,56 @@ def test_lists(lab):
     lab.logs(r"mail to file is restricted")
 
 
+def chain(lab, count):
+    for i in range(count):
+        lab.write(f"{lab.out}/l{i}", f":include:{{out}}/l{i + 1}\n", user="mallory")
+    lab.write(f"{lab.out}/l{count}", "victim\n", user="mallory")
+
+
+def test_lists_in_lists(lab):
+    """As deep as in Postfix; what goes on for ever comes to an end, and the process lives."""
+    aliases = "".join(f"a{i}: a{i + 1}\n" for i in range(23)) + "a23: :include:{out}/l97\n"
+    lab.start("default_process_limit = 2", aliases="l5: :include:{out}/l5\nl6: :include:{out}/l6\na: a, :include:{out}/l98\n" + aliases)
+    chain(lab, 100)
+    lab.send("l6")
+    lab.mails("victim")
+    lab.send("l5")
+    lab.logs(r"orig_to=<l5@localhost>.*dsn=5.4.6, status=bounced \(alias database loop for victim\)")
+    lab.send("a0")
+    lab.logs(r"orig_to=<a0@localhost>.*alias database loop for victim")
+    lab.send("a1")
+    lab.mails("victim", 2)
+    assert "killed by signal" not in lab.server.log() and "died with signal" not in lab.server.log()
+
+
+def test_deep_aliases_before_a_list_and_a_user(lab):
+    """The stack holds what the level allows, whatever stands at the end."""
+    aliases = "".join(f"a{i}: a{i + 1}\n" for i in range(23)) + "a23: mallory, :include:{out}/l\n"
+    lab.start("allow_mail_to_commands = alias, forward, include", "allow_mail_to_files = alias, forward, include", aliases=aliases)
+    for name in ("l", "m"):
+        lab.write(f"{lab.out}/{name}", f"\"|{{out}}/end 0 {name}\", {{out}}/box, victim\n", user="mallory")
+    lab.forward("mallory", ":include:{out}/m, \\mallory\n")
+    lab.send("a1")
+    lab.mails("mallory")
+    lab.mails("victim")
+    for name in ("l", "m"):
+        lab.logs(rf"orig_to=<a1@localhost>.*delivered to command: \S+/end 0 {name}\)")
+    lab.logs(r"orig_to=<a1@localhost>.*delivered to file: \S+/box")
+    assert not re.search("killed by signal|died with signal|loop", lab.server.log())
+
+
+def test_lists_of_one_tree_have_an_end(lab):
+    """However many there are: what is read for one recipient has a limit, and the memory of a list goes with it."""
+    lab.start(aliases="big: :include:{out}/b0, victim\n")
+    comment = "#" + "x" * 1000 + "\n"
+    for i in range(4):
+        lab.write(f"{lab.out}/b{i}", comment * 10000 + f":include:{{out}}/b{i + 1}\n")
+    lab.send("big")
+    lab.logs(r"warning: :include: file \S+/b3: with those before it these are more than 33554432 bytes")
+    lab.logs(r"to=<big@localhost>.*dsn=5.3.4, status=bounced \(:include: files are too long\)")
+    lab.mails("victim")
+
+
 def test_forward_file(lab):
     lab.start(aliases="")
     lab.forward("victim", "# mine\n\\victim, mallory\nx@other.test\n\"|{out}/show fwd\"\n~/box\n")
