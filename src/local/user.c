@@ -336,14 +336,32 @@ static void deliver_to_account(
 		command_deliver(m, account, command);
 }
 
-static bool has_home(const struct member *m, const struct account *account)
+/* False: `why`. */
+static bool can_see_home(const struct account *account, struct why *why)
 {
 	struct stat status;
-	if (!local.params.require_home_directory || stat(account->home, &status) == 0)
+	struct look look = {.error = 0};
+	if (stat(account->home, &status) != 0)
+		look.error = errno;
+	/* It may be for him only, or for his group. */
+	if (look.error == EACCES && !look_as(&account->own, account->home, &look, why))
+		return false;
+	return look.error == 0 ||
+	    why_later(why, "4.3.0", "cannot access home directory %s: %s", account->home,
+		strerror(look.error));
+}
+
+static bool has_home(const struct member *m, const struct account *account)
+{
+	struct why why;
+	if (!local.params.require_home_directory)
 		return true;
-	member_later(m, "4.3.0", "cannot access home directory %s: %s", account->home,
-	    strerror(errno));
-	return false;
+	why_init(&why);
+	bool has = can_see_home(account, &why);
+	if (!has)
+		member_failed(m, &why);
+	why_free(&why);
+	return has;
 }
 
 bool user_deliver(const struct member *m)

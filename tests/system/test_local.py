@@ -346,6 +346,18 @@ def test_require_home_directory(lab):
     lab.logs(r"status=deferred \(cannot access home directory \S+/victim: No such file or directory\)")
 
 
+@pytest.mark.parametrize("searched", [True, False])
+def test_home_below_a_directory_that_only_its_users_may_search(lab, searched):
+    """What mail_owner may see says nothing of it."""
+    lab.start("require_home_directory = yes", "home_mailbox =")
+    above = os.path.dirname(lab.server.home("victim"))
+    os.chown(above, 0, USERS["victim"])
+    os.chmod(above, 0o710 if searched else 0o700)
+    lab.send("victim")
+    lab.logs(r"to=<victim@localhost>.*status=sent \(delivered to mailbox\)" if searched else
+             r"status=deferred \(cannot access home directory \S+/victim: Permission denied\)")
+
+
 def test_luser_relay_is_followed_once(lab):
     lab.start("luser_relay = $user-gone")
     lab.send("nosuch")
