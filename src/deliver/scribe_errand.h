@@ -13,8 +13,8 @@
 #include "mail/address.h"
 
 #define SCRIBE_PACKET_MAX (128 * 1024) /* fits into a socket's buffer */
-/* A report with a file is one packet too. A longer file is one that the scribe does not
- * take: a child of its own then does. */
+/* A report with a file is one packet too. A longer file is passed over with a warning,
+ * and the mail goes where it would without one. */
 #define SCRIBE_FOUND_MAX  (64 * 1024)
 #define SCRIBE_REPORT_MAX (sizeof(uint32_t) + ERRAND_REPORT_MAX + 1 + SCRIBE_FOUND_MAX)
 

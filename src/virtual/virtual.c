@@ -69,7 +69,6 @@ static bool look_up_id(struct maps *maps, const char *what, struct str address,
 	log_warning("recipient %.*s: bad %s %s in %s", STR_ARG(address),
 	    maps == state.uids ? "uid" : "gid", buf_cstr(&value), what);
 	return why_later(why, "4.3.5", "mail system configuration error");
-	return true;
 }
 
 static bool find_user(struct str address, struct as_user *user, struct why *why)
