@@ -140,6 +140,25 @@ struct restriction_list *restriction_compile(const char *title, const char *text
 	return list;
 }
 
+static bool list_changed(const struct restriction_list *list)
+{
+	for (size_t i = 0; list != NULL && i < list->count; i++)
+		if (list->items[i].table != NULL && table_changed(list->items[i].table))
+			return true;
+	return false;
+}
+
+bool restriction_changed(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(smtpd.restrictions); i++)
+		if (list_changed(smtpd.restrictions[i]))
+			return true;
+	for (size_t i = 0; i < smtpd.class_count; i++)
+		if (list_changed(smtpd.classes[i].list))
+			return true;
+	return false;
+}
+
 /* Something that refuses relaying must stand in one of the lists, not behind a plain
  * permit. */
 static bool controls_relay(const struct restriction_list *list)

@@ -148,16 +148,32 @@ static void started(void)
 	    service_client_new(common, SERVICE_PRIVATE, common->rewrite_service_name));
 }
 
+static bool match_lists_changed(void)
+{
+	struct match_list *const lists[] = {smtpd.mynetworks, smtpd.forbidden_commands,
+	    smtpd.bare_newline_exclusions, smtpd.verp_clients, smtpd.xclient_hosts,
+	    smtpd.xforward_hosts};
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (lists[i] != NULL && match_list_changed(lists[i]))
+			return true;
+	return false;
+}
+
+static bool recipient_tables_changed(void)
+{
+	return maps_changed(smtpd.local_recipients) ||
+	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
+	    maps_changed(smtpd.virtual_mailboxes) || maps_changed(smtpd.canonicals) ||
+	    maps_changed(smtpd.recipient_canonicals);
+}
+
+/* Every table that was opened is asked: who was shut out stays out only then. */
 static bool stale(void)
 {
 	if (service_stands_alone())
 		return false;
-	return maps_changed(smtpd.local_recipients) ||
-	    maps_changed(smtpd.relay_recipients) || maps_changed(smtpd.virtual_aliases) ||
-	    maps_changed(smtpd.virtual_mailboxes) || maps_changed(smtpd.canonicals) ||
-	    maps_changed(smtpd.recipient_canonicals) ||
-	    match_list_changed(smtpd.mynetworks) ||
-	    header_rewriting_changed(smtpd.header_rewriting);
+	return recipient_tables_changed() || match_lists_changed() ||
+	    restriction_changed() || header_rewriting_changed(smtpd.header_rewriting);
 }
 
 static const struct service smtpd_service = {

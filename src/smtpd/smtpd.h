@@ -290,6 +290,10 @@ void restriction_compile_classes(void); /* before the lists that name them */
 struct restriction_list *restriction_compile(const char *title, const char *text);
 /* Fatal when a mistake would make this an open relay. */
 void restriction_require_relay_control(void);
+/* Whether a table in one of the lists or classes is not the one that was opened. Asks the
+ * file system once a table. */
+bool restriction_changed(void);
+
 /* --- restriction_verify.c --- */
 /* Fatal for what unverified_*_tempfail_action cannot be. */
 void restriction_check_verify_actions(void);
