@@ -76,6 +76,12 @@ struct message {
 	struct expanded *expanded; /* recipients to be told of */
 	uint32_t expanded_count;
 	struct bcc_wanted *bccs;
+	/* Of cleanup_late: what comes after the content does not change how it is read.
+	 */
+	uint32_t late_flags;
+	struct str late_filter, late_redirect;
+	struct cleanup_recipient *late_copies;
+	uint32_t late_copies_count;
 	struct str filter, redirect; /* what checks ask for */
 	const char *mime_refusal;    /* said at the end; NULL: none */
 	struct str returned; /* the filter that returns refused mail to its sender */

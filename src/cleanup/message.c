@@ -149,8 +149,13 @@ static void start_content(struct message *m)
 		content_add_received(m, m->envelope.received);
 }
 
-/* What checks say of the content counts before what the client's service said: readers
- * take the last. */
+static struct str first_of(struct str a, struct str b)
+{
+	return a.len > 0 ? a : b;
+}
+
+/* What checks say of the content counts before what the client's service said, and what
+ * that said last before what it said first: readers take the last. */
 static void write_extracted(struct message *m)
 {
 	m->size.content_size = position(m) - m->size.content_offset;
@@ -159,10 +164,11 @@ static void write_extracted(struct message *m)
 	if (m->returned.len > 0) {
 		record_write(&m->out, RECORD_FILTER, m->returned);
 	} else {
-		if (m->filter.len > 0)
-			record_write(&m->out, RECORD_FILTER, m->filter);
-		struct str redirect =
-		    m->redirect.len > 0 ? m->redirect : m->envelope.redirect;
+		struct str filter = first_of(m->filter, m->late_filter);
+		if (filter.len > 0)
+			record_write(&m->out, RECORD_FILTER, filter);
+		struct str redirect = first_of(
+		    m->redirect, first_of(m->late_redirect, m->envelope.redirect));
 		if (redirect.len > 0)
 			record_write(&m->out, RECORD_REDIRECT, redirect);
 	}
@@ -170,6 +176,7 @@ static void write_extracted(struct message *m)
 		record_attribute(&m->out, "message_id", m->message_id);
 	if (m->announces_8bit)
 		record_attribute(&m->out, "encoding", STR("8bit"));
+	recipients_add(m, m->late_copies, m->late_copies_count);
 	bcc_write(m);
 	record_write(&m->out, RECORD_END, STR_EMPTY);
 }
@@ -210,6 +217,7 @@ static void commit_message(struct message *m)
 static void finish(struct message *m)
 {
 	content_end(m);
+	m->envelope.flags |= m->late_flags;
 	if (m->mime_refusal != NULL)
 		message_refuse(m, CLEANUP_CONTENT, m->mime_refusal);
 	if (m->status == CLEANUP_OK && m->size.recipients == 0 &&
@@ -243,6 +251,26 @@ static void answer(struct ipc_exchange *x, const struct message *m)
 		log_info("%s: client did not wait for the answer", m->id);
 }
 
+/* `late` lives no longer than its frame. */
+static void take_late(struct message *m, const struct cleanup_late *late)
+{
+	m->late_flags = late->flags & (CLEANUP_HOLD | CLEANUP_DISCARD);
+	m->late_filter = arena_str(m->arena, late->filter);
+	m->late_redirect = arena_str(m->arena, late->redirect);
+	bool kept = m->late_filter.p != NULL && m->late_redirect.p != NULL;
+	m->late_copies =
+	    arena_alloc_array(m->arena, late->copies_count, sizeof(*m->late_copies));
+	m->late_copies_count = m->late_copies != NULL ? late->copies_count : 0;
+	for (uint32_t i = 0; i < m->late_copies_count; i++) {
+		struct str address = arena_str(m->arena, late->copies[i].address);
+		kept = kept && address.p != NULL;
+		m->late_copies[i] = (struct cleanup_recipient){
+		    .address = address, .notify = late->copies[i].notify};
+	}
+	if (!kept || m->late_copies_count < late->copies_count)
+		message_fail(m, CLEANUP_TABLE, "");
+}
+
 /* What follows the first frame of a streamed message. False: the client went away. */
 static bool receive_rest(struct ipc_exchange *x, struct message *m)
 {
@@ -254,6 +282,7 @@ static bool receive_rest(struct ipc_exchange *x, struct message *m)
 		struct arena *a = arena_new(WIRE_PAYLOAD_MAX * 8);
 		struct cleanup_recipients more;
 		struct cleanup_content text;
+		struct cleanup_late late;
 		bool started = m->size.content_offset != 0;
 		if (type == cleanup_recipients_type && !started &&
 		    cleanup_recipients_read(payload, a, &more)) {
@@ -263,6 +292,9 @@ static bool receive_rest(struct ipc_exchange *x, struct message *m)
 			if (!started)
 				start_content(m);
 			content_add(m, text.bytes);
+		} else if (type == cleanup_late_type &&
+		    cleanup_late_read(payload, a, &late)) {
+			take_late(m, &late);
 		} else {
 			message_fail(m, CLEANUP_BAD, "");
 		}

@@ -267,6 +267,20 @@ int cleanup_message_add(struct cleanup_message *m, struct str bytes, int64_t dea
 	return error != 0 ? error : send_content(m, bytes, false, deadline);
 }
 
+int cleanup_message_late(
+    struct cleanup_message *m, const struct cleanup_late *late, int64_t deadline)
+{
+	ENSURE(m->submitted);
+	CLEANUP(buf_free) struct buf frame = BUF_INIT(WIRE_PAYLOAD_MAX);
+	cleanup_late_write(&frame, late);
+	if (!buf_ok(&frame))
+		return -EMSGSIZE;
+	int error = m->exchange == NULL ? stream_start(m, deadline) : 0;
+	return error != 0 ? error
+			  : ipc_send(m->exchange, cleanup_late_type, buf_str(&frame),
+				IPC_MORE, deadline);
+}
+
 /* One frame for all of a small message: the content is the last field of the envelope's
  * frame, so it is put in place of the empty one. */
 static int send_small(struct cleanup_message *m, int64_t deadline)

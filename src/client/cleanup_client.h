@@ -5,6 +5,7 @@
  *	m = cleanup_message_new(client, deadline, &error);      id: cleanup_message_id(m)
  *	cleanup_message_begin(m, &envelope)                     then content in any pieces
  *	cleanup_message_add(m, bytes)
+ *	cleanup_message_late(m, &late)                          what was decided meanwhile
  *	cleanup_message_finish(m, deadline, &done)              consumes nothing: free m
  *	cleanup_message_free(m)                                 not finished: cancelled
  *
@@ -37,6 +38,11 @@ MUST_USE int cleanup_message_begin(
     struct cleanup_message *m, struct cleanup_submit *envelope, int64_t deadline);
 MUST_USE int cleanup_message_add(
     struct cleanup_message *m, struct str bytes, int64_t deadline);
+
+/* What the envelope did not say yet. At most once, after all content: for a small message
+ * too it goes before the end. */
+MUST_USE int cleanup_message_late(
+    struct cleanup_message *m, const struct cleanup_late *late, int64_t deadline);
 
 struct cleanup_result {
 	enum cleanup_status status;

@@ -6,6 +6,9 @@
  *	large: cleanup_submit (content empty), cleanup_recipients ..., cleanup_content
  *..., END on the last (a cleanup_content may be empty)
  *
+ * A cleanup_late may stand before the last cleanup_content: what was decided when the
+ * whole text was there,
+ *
  * and answered by one cleanup_done. CANCEL at any time removes the file. Content is text
  * with LF line ends, dots unstuffed; a last line may lack its LF.
  */
@@ -90,6 +93,16 @@ IPC_MESSAGE(cleanup_submit, 4, NEVER, CLEANUP_SUBMIT_FIELDS)
 IPC_MESSAGE(cleanup_recipients, 5, NEVER, CLEANUP_RECIPIENTS_FIELDS)
 #define CLEANUP_CONTENT_FIELDS(F) F(BYTES, bytes, WIRE_PAYLOAD_MAX)
 IPC_MESSAGE(cleanup_content, 6, NEVER, CLEANUP_CONTENT_FIELDS)
+
+/* `flags` are added to those of the submission; `filter` and `redirect` count before its
+ * own when not empty, and what header and body checks say before both. Of each of the
+ * `copies` only the address and what it is to be told of count. */
+#define CLEANUP_LATE_FIELDS(F)        \
+	F(U32, flags, 0)              \
+	F(STR, filter, 2048)          \
+	F(STR, redirect, ADDRESS_MAX) \
+	F(LIST, copies, cleanup_recipient)
+IPC_MESSAGE(cleanup_late, 8, NEVER, CLEANUP_LATE_FIELDS)
 
 /* One row per outcome: name, SMTP code, enhanced status, text of the reply. */
 #define CLEANUP_STATUS(S)                                                        \

@@ -172,6 +172,9 @@ static enum verdict action_bcc(
 	if (!keep(e, text, &t->bcc[t->bcc_count]))
 		return defer_later(e, about, STR_EMPTY);
 	t->bcc_count++;
+	CLEANUP(buf_free) struct buf line = BUF_INIT(2400);
+	buf_printf(&line, "triggers BCC %.*s", STR_ARG(text));
+	log_action(e, about, "bcc", buf_str(&line));
 	return VERDICT_DUNNO;
 }
 
@@ -288,6 +291,10 @@ static bool can_act(const struct evaluation *e, const struct entry *entry, size_
 	if (actions[action].needs_message && e->stage == STAGE_ETRN)
 		log_warning(
 		    "access table %s: action %s is unavailable in smtpd_etrn_restrictions",
+		    table, name);
+	else if (actions[action].act == action_prepend && e->stage == STAGE_END_OF_DATA)
+		log_warning("access table %s: action %s must be used before "
+			    "smtpd_end_of_data_restrictions",
 		    table, name);
 	else if (actions[action].fits == NULL)
 		return true;

@@ -10,6 +10,10 @@
 struct upload {
 	struct session *session;
 	struct submission *message;
+	/* What access actions had asked for when the envelope was sent. */
+	uint32_t flags;
+	struct str filter, redirect;
+	size_t bcc_count;
 	struct data_decoder decoder;
 	int64_t size;
 	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
@@ -196,6 +200,24 @@ static const struct str *only_recipient(const struct transaction *t)
 	return t->count == 1 ? &t->recipients[0].address : NULL;
 }
 
+/* What access actions asked for since the envelope was sent; most often nothing. */
+static int add_late(const struct transaction *t, const struct upload *u)
+{
+	struct cleanup_recipient copies[BCC_MAX];
+	struct cleanup_late late = {
+	    .flags = t->cleanup_flags & ~u->flags,
+	    .filter = str_equal(t->filter, u->filter) ? STR_EMPTY : t->filter,
+	    .redirect = str_equal(t->redirect, u->redirect) ? STR_EMPTY : t->redirect,
+	    .copies = copies,
+	};
+	for (size_t i = u->bcc_count; i < t->bcc_count; i++)
+		copies[late.copies_count++] = (struct cleanup_recipient){
+		    .address = t->bcc[i], .notify = DSN_NOTIFY_NEVER};
+	bool nothing = late.flags == 0 && late.filter.len == 0 &&
+	    late.redirect.len == 0 && late.copies_count == 0;
+	return nothing ? 0 : submission_late(u->message, &late);
+}
+
 static void finish(struct session *s, struct upload *u)
 {
 	struct cleanup_result result;
@@ -213,6 +235,8 @@ static void finish(struct session *s, struct upload *u)
 	if (restriction_refuses(s, STAGE_END_OF_DATA, only_recipient(s->transaction)))
 		return;
 	if (u->trouble == 0)
+		u->trouble = add_late(s->transaction, u);
+	if (u->trouble == 0)
 		u->trouble = submission_finish(u->message, &result);
 	if (u->trouble == 0) {
 		reply_result(s, &result);
@@ -226,7 +250,15 @@ static void finish(struct session *s, struct upload *u)
 /* False: the connection broke. */
 static bool upload(struct session *s)
 {
-	struct upload u = {.session = s, .message = s->transaction->message};
+	const struct transaction *t = s->transaction;
+	struct upload u = {
+	    .session = s,
+	    .message = t->message,
+	    .flags = t->cleanup_flags,
+	    .filter = t->filter,
+	    .redirect = t->redirect,
+	    .bcc_count = t->bcc_count,
+	};
 	data_decoder_init(&u.decoder,
 	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline, false);
 	u.trouble = begin(s);

@@ -60,25 +60,50 @@ static enum verdict permit_authenticated(
 	return e->session->login.len > 0 ? VERDICT_OK : VERDICT_DUNNO;
 }
 
-enum destination { DESTINATION_OURS, DESTINATION_ELSEWHERE, DESTINATION_UNKNOWN };
+enum destination {
+	DESTINATION_OURS,
+	DESTINATION_ELSEWHERE,
+	DESTINATION_UNKNOWN,
+	DESTINATION_MALFORMED,
+};
+
+#define CLASSES_OURS                                         \
+	(RESOLVE_CLASS_LOCAL | RESOLVE_CLASS_VIRTUAL_ALIAS | \
+	    RESOLVE_CLASS_VIRTUAL_MAILBOX | RESOLVE_CLASS_RELAY)
 
 /* Ours: a domain we are final for or relay for, without a route through us to elsewhere.
- */
+ * What nobody says to be ours is not. */
+static enum destination destination_of(const struct resolved *r)
+{
+	if (r->flags & RESOLVE_TRY_LATER)
+		return DESTINATION_UNKNOWN;
+	if (r->flags & RESOLVE_ERROR)
+		return DESTINATION_MALFORMED;
+	if ((r->flags & RESOLVE_ROUTED) && !smtpd.params.allow_untrusted_routing)
+		return DESTINATION_ELSEWHERE;
+	return r->flags & CLASSES_OURS ? DESTINATION_OURS : DESTINATION_ELSEWHERE;
+}
+
 static enum destination destination(struct evaluation *e)
 {
 	struct arena *a = arena_new(65536);
 	struct resolved resolved;
 	enum destination result = DESTINATION_UNKNOWN;
 	if (recipient_resolve(session_sender(e->session), *e->recipient, a, &resolved) ==
-		0 &&
-	    !(resolved.flags & RESOLVE_TRY_LATER)) {
-		bool elsewhere = (resolved.flags & RESOLVE_CLASS_DEFAULT) != 0;
-		bool routed = (resolved.flags & RESOLVE_ROUTED) &&
-		    !smtpd.params.allow_untrusted_routing;
-		result = elsewhere || routed ? DESTINATION_ELSEWHERE : DESTINATION_OURS;
-	}
+	    0)
+		result = destination_of(&resolved);
 	arena_free(a);
 	return result;
+}
+
+/* What the resolver finds to be no address is logged as what the parser does. */
+static enum verdict malformed(struct evaluation *e, struct str address)
+{
+	enum verdict verdict = refuse(e, 501, "5.1.3", "Bad recipient address syntax");
+	buf_add_char(&e->malformed, '<');
+	address_quote(&e->malformed, address);
+	buf_add_char(&e->malformed, '>');
+	return verdict;
 }
 
 static enum verdict unauth_destination(
@@ -89,6 +114,8 @@ static enum verdict unauth_destination(
 		return VERDICT_DUNNO;
 	case DESTINATION_UNKNOWN:
 		return recipient_try_later(e, *e->recipient);
+	case DESTINATION_MALFORMED:
+		return malformed(e, *e->recipient);
 	case DESTINATION_ELSEWHERE:
 		break;
 	}
@@ -117,20 +144,12 @@ static enum verdict permit_auth_destination(
 		return VERDICT_OK;
 	case DESTINATION_UNKNOWN:
 		return recipient_try_later(e, *e->recipient);
+	case DESTINATION_MALFORMED:
+		return malformed(e, *e->recipient);
 	case DESTINATION_ELSEWHERE:
 		break;
 	}
 	return VERDICT_DUNNO;
-}
-
-/* What the resolver finds to be no address is logged as what the parser does. */
-static enum verdict malformed(struct evaluation *e, struct str address)
-{
-	enum verdict verdict = refuse(e, 501, "5.1.3", "Bad recipient address syntax");
-	buf_add_char(&e->malformed, '<');
-	address_quote(&e->malformed, address);
-	buf_add_char(&e->malformed, '>');
-	return verdict;
 }
 
 static enum verdict unlisted(struct evaluation *e, struct str address)

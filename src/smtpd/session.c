@@ -112,7 +112,7 @@ void session_serve(struct service_client *client)
 	struct session s = {.client = client,
 	    .stream = client->stream,
 	    .arena = arena_new(SESSION_ARENA),
-	    .line = BUF_INIT(65536)};
+	    .line = BUF_INIT((size_t)service_common()->line_length_limit + 1)};
 	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
 	if (smtpd.notify != 0)
 		s.transcript = transcript_new();

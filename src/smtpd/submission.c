@@ -156,6 +156,13 @@ int submission_add(struct submission *m, struct str text)
 				  : add_text(m, text);
 }
 
+int submission_late(struct submission *m, const struct cleanup_late *late)
+{
+	return m->cleanup != NULL ? cleanup_message_late(m->cleanup, late,
+					service_client_deadline(service_common()))
+				  : 0;
+}
+
 int submission_finish(struct submission *m, struct cleanup_result *r)
 {
 	return m->cleanup != NULL ? cleanup_message_finish(m->cleanup,

@@ -1,7 +1,9 @@
 """What a reviewer of smtpd found: tables that change under it, late access actions, long lines."""
+import re
+
 import pytest
 
-from instance import Instance, wait_until
+from instance import USER, Instance, wait_until
 
 START = ["mynetworks = 127.0.0.1/32", "smtpd_peername_lookup = no"]
 
@@ -70,3 +72,36 @@ def test_a_command_that_was_just_forbidden_is_refused(made):
     assert said(instance, "NOOP")[0].startswith("250 ")
     write_table(instance, "table", "NOOP\tx\n")
     wait_until(lambda: said(instance, "NOOP")[0].startswith("221 "), 15, "the refusal")
+
+
+@pytest.mark.parametrize("limit", [65535, 65536, 102400])
+def test_lines_as_long_as_their_parameter_allows(made, limit):
+    """line_length_limit above 65535: the server lives, takes a command of that length, and refuses a longer one."""
+    instance = made(f"line_length_limit = {limit}")
+    fill = limit - len("NOOP \r")
+    with instance.connect() as client:
+        assert client.say("EHLO c.test").startswith("250-")
+        assert client.say("NOOP " + "x" * fill).startswith("250 ")
+        client.say("NOOP " + "x" * (fill + 10))
+        assert client.say("NOOP").startswith("250 ")
+    assert "request longer than" in instance.log()
+    assert "panic" not in instance.log()
+
+
+@pytest.mark.parametrize("lines", [1, 40000])  # the latter: more than one frame to cleanup holds
+def test_late_actions_reach_the_message(made, lines):
+    """HOLD, DISCARD, REDIRECT and BCC of smtpd_end_of_data_restrictions, for small messages and streamed ones."""
+    mine = f"{USER}@localhost"
+    instance = made(f"smtpd_end_of_data_restrictions = check_sender_access inline:{{{{h@a.test=HOLD}},{{d@a.test=DISCARD}},"
+                    f"{{r@a.test=REDIRECT {mine}}},{{b@a.test=BCC {mine}}}}}", "mydestination = localhost",
+                    "transport_maps = inline:{elsewhere.test=discard:}", "smtpd_reject_unlisted_recipient = no")
+    body = "Subject: x\r\n\r\n" + "0123456789\r\n" * lines
+    with instance.smtp() as client:
+        for sender, recipient in (("h", mine), ("d", mine), ("r", "x@elsewhere.test"), ("b", "x@elsewhere.test")):
+            client.sendmail(f"{sender}@a.test", [recipient], body)
+    instance.wait_log(r"removed \(discarded\)")
+    instance.wait_mail(2)
+    wait_until(lambda: len(instance.queued()) == 1, 20, "only the held message")
+    assert instance.queued()[0]["queue_name"] == "hold"
+    senders = sorted(re.search(rb"Return-Path: <(.)@", text)[1] for text in instance.mailbox())
+    assert senders == [b"b", b"r"]
