@@ -175,12 +175,23 @@ static void evaluation_free(struct evaluation *e)
 	buf_free(&e->deferred_reject.text);
 }
 
+/* What stands behind "RCPT TO:", as the parser of addresses logs it. VRFY's address is
+ * written anew. */
+static struct str malformed_path(const struct evaluation *e)
+{
+	const struct session *s = e->session;
+	ptrdiff_t colon = str_find(buf_str(&s->line), ':');
+	bool given = s->last_command != NULL && s->last_command->handle == command_rcpt;
+	return given && colon >= 0 ? str_skip(buf_str(&s->line), (size_t)colon + 1)
+				   : buf_str(&e->malformed);
+}
+
 static void tell(struct evaluation *e)
 {
 	CLEANUP(buf_free) struct buf line = BUF_INIT(REPLY_MAX);
 	write_reply(e, &line);
 	if (e->malformed.len > 0)
-		session_log_bad_address(e->session, "RCPT", buf_str(&e->malformed));
+		session_log_bad_address(e->session, "RCPT", malformed_path(e));
 	else
 		log_refusal(e, "reject", buf_str(&line));
 	e->session->trouble |= (unsigned)e->refusal.class;
