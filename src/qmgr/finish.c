@@ -80,17 +80,18 @@ static bool is_expired(const struct message *m)
 	return m->expire_now || age_of(m) >= lifetime;
 }
 
-/* The deferred recipients become failed ones: the notice is made from the defer log. */
+/* The deferred recipients become failed ones: the notice is made from the defer log, and
+ * the message goes with all that the log does not speak of. */
 static bool expire(struct message *m)
 {
-	/* Without reasons there would be no notice, and the mail would be lost. */
-	if (!log_exists(QUEUE_DEFER, m->id)) {
-		log_warning(
-		    "%s: not returned yet: %s has no reasons", m->id, QUEUE_DEFER);
+	int error = reasons_complete(m);
+	if (error != 0) {
+		log_warning("%s: not returned yet: reasons are not complete: %s", m->id,
+		    strerror(-error));
 		return false;
 	}
 	log_expired(str_of(m->id), m->envelope.sender, m->expire_now);
-	int error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_FAILURE);
+	error = send_notice(m, qmgr.defer, BOUNCE_NOTICE_FAILURE);
 	if (error != 0)
 		log_warning(
 		    "%s: notice of expiry is not sent yet: %s", m->id, strerror(-error));

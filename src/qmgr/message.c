@@ -117,9 +117,7 @@ static bool log_exists(const char *queue, struct str id)
 	return file_stat_at(AT_FDCWD, path, &status) == 0;
 }
 
-/* What was asked for with this message, by its sender or by the administrator. Forced
- * expiry tells the sender the reasons of the last attempt; a message without any has
- * its attempt first. */
+/* What was asked for with this message, by its sender or by the administrator. */
 static void take_flags(struct message *m, const struct queue_file *f)
 {
 	const char *asked = queue_attribute(&m->envelope, "trace_flags");
@@ -195,6 +193,14 @@ static bool may_have_logs(const struct message *m, const char *queue)
 	    m->envelope.arrival.tv_sec <= qmgr.logs_before;
 }
 
+/* Forced expiry tells the sender the reasons of the last attempt. A message without any
+ * has its attempt first; so has one whose attempt was cut short by the end of a qmgr,
+ * for most of its recipients may not have had theirs. */
+static bool is_to_be_tried(const struct message *m)
+{
+	return !m->expire_now || !m->old || !log_exists(QUEUE_DEFER, str_of(m->id));
+}
+
 /* An announcement may be repeated after its message was settled: then there is nothing,
  * or another message. */
 static bool is_meant(const struct message *m, const struct commit_message *c)
@@ -221,7 +227,7 @@ bool message_activate(const char *queue, const struct commit_message *c)
 	}
 	log_queue_active(id, m->envelope.sender, m->envelope.message_size,
 	    m->envelope.recipient_count);
-	bool attempt = !m->expire_now || !log_exists(QUEUE_DEFER, id);
+	bool attempt = is_to_be_tried(m);
 	m->bounced = may_have_logs(m, queue);
 	if (attempt && m->bounced)
 		forget_reasons(id);

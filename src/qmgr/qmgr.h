@@ -9,6 +9,7 @@
  *	route.c        where a resolved recipient goes
  *	fresh.c        new mail is moved to active when it stays
  *	finish.c       all entries done: remove, defer, bounce, expire
+ *	reasons.c      nobody is returned without a reason
  *	schedule.c     which delivery is next: windows, pauses, turns; no I/O, own header
  *	transport.c    transports and the parameters by their names
  *	destination.c  destinations, who is dead for how long
@@ -117,7 +118,8 @@ struct entry {
 	struct destination *destination;
 	struct portion *portion;
 	struct delivery_recipient *recipients; /* in the portion's arena */
-	uint32_t count, room;
+	uint32_t count, allocated, room;
+	size_t bytes; /* that the recipients take in a request */
 };
 
 struct qmgr_state {
@@ -190,6 +192,12 @@ void fresh_move(struct message *m);
 /* --- finish.c --- */
 /* In a fiber. All recipients have had their attempt. */
 void message_finish(struct message *m);
+
+/* --- reasons.c --- */
+/* In a fiber: each recipient that is not done has an entry in the message's defer log
+ * afterwards, also one whose attempts never came to an end. 0 or -errno: some may have
+ * none, and a notice made of the log would not speak of them. */
+MUST_USE int reasons_complete(const struct message *m);
 
 /* --- transport.c --- */
 struct transport *transport_get(struct str name);
