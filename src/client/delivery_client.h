@@ -11,8 +11,10 @@ struct delivery_outcome {
 	char hop_text[1024];
 };
 
-/* Waits for the agent as long as it takes (deadline: daemon_timeout). -errno: the agent
- * or its transport failed: throttle the transport; recipients are as the file says. */
+/* Waits for the agent as long as it takes (deadline: daemon_timeout). -errno: recipients
+ * are as the file says. -EMSGSIZE: the request does not fit into a frame; -ETIMEDOUT,
+ * -EBADMSG: no answer, or no answer that makes sense; others: the agent cannot be reached
+ * or died. */
 MUST_USE int delivery_client_run(struct ipc_client *agent,
     const struct delivery_request *r, int64_t deadline,
     struct delivery_outcome *outcome_r);

@@ -11,6 +11,13 @@
 #define ANSWER_MS          1000 /* so long it counts */
 #define ANSWER_MAX         1024 /* bytes of a question, or of an answer, that is kept */
 
+/* So many addresses go into one question that the longest answer to it fits into a frame:
+ * next hops and addresses come from tables, as long as they like. */
+#define TEXT(max)        (4 + (max))
+#define REWRITE_TOGETHER ((WIRE_PAYLOAD_MAX - 4) / TEXT(ADDRESS_MAX))
+#define RESOLVE_TOGETHER \
+	((WIRE_PAYLOAD_MAX - 4) / (4 + TEXT(256) + TEXT(2048) + TEXT(ADDRESS_MAX)))
+
 struct answer {
 	struct buf question, payload; /* as they go over the wire */
 	int64_t until;                /* monotonic ms */
@@ -41,6 +48,11 @@ void rewrite_client_free(struct rewrite_client *c)
 		buf_free(&c->answers[i].payload);
 	}
 	free(c);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
 }
 
 /* Where the answer to this question is, if it is known. */
@@ -101,7 +113,7 @@ static int call(struct rewrite_client *c, uint16_t type, struct buf *request,
 	return payload_r->p != NULL ? 0 : -ENOMEM;
 }
 
-int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
+static int rewrite_some(struct rewrite_client *c, enum rewrite_context context,
     const struct str *addresses, size_t count, struct arena *a, struct str *out)
 {
 	struct rewrite_request request = {
@@ -126,7 +138,18 @@ int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
 	return 0;
 }
 
-int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
+int rewrite_addresses(struct rewrite_client *c, enum rewrite_context context,
+    const struct str *addresses, size_t count, struct arena *a, struct str *out)
+{
+	int error = 0;
+	for (size_t at = 0, size; error == 0 && at < count; at += size) {
+		size = smaller(count - at, REWRITE_TOGETHER);
+		error = rewrite_some(c, context, addresses + at, size, a, out + at);
+	}
+	return error;
+}
+
+static int resolve_some(struct rewrite_client *c, struct resolve_question q,
     const struct str *addresses, size_t count, struct arena *a, struct resolved *out)
 {
 	struct resolve_request request = {
@@ -156,4 +179,15 @@ int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
 	for (size_t i = 0; i < count; i++)
 		out[i] = reply.results[i];
 	return 0;
+}
+
+int rewrite_resolve(struct rewrite_client *c, struct resolve_question q,
+    const struct str *addresses, size_t count, struct arena *a, struct resolved *out)
+{
+	int error = 0;
+	for (size_t at = 0, size; error == 0 && at < count; at += size) {
+		size = smaller(count - at, RESOLVE_TOGETHER);
+		error = resolve_some(c, q, addresses + at, size, a, out + at);
+	}
+	return error;
 }

@@ -2,7 +2,11 @@
 
 #include "ipc/ipc_fake.h"
 
+#define MANY  1000
+#define ARENA (16 * 1024 * 1024)
+
 static unsigned asked;
+static char nexthop[2049] = "host.test";
 static uint32_t flags;
 static struct rewrite_client *client;
 
@@ -12,7 +16,7 @@ static void answer(struct ipc_exchange *x)
 	uint16_t type = 0;
 	struct str payload;
 	struct resolve_request request;
-	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(100000);
+	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(ARENA);
 	CLEANUP(buf_free) struct buf out = BUF_INIT(WIRE_PAYLOAD_MAX);
 	if (ipc_receive(x, &type, &payload, SOON) != 0 ||
 	    !resolve_request_read(payload, a, &request))
@@ -23,7 +27,7 @@ static void answer(struct ipc_exchange *x)
 	for (uint32_t i = 0; i < request.addresses_count; i++)
 		results[i] = (struct resolved){.flags = flags,
 		    .transport = STR("smtp"),
-		    .nexthop = STR("host.test"),
+		    .nexthop = str_of(nexthop),
 		    .recipient = request.addresses[i].address};
 	const struct resolve_reply reply = {results, request.addresses_count};
 	resolve_reply_write(&out, &reply);
@@ -34,14 +38,14 @@ static void answer(struct ipc_exchange *x)
 static unsigned resolve(
     struct str sender, enum resolve_how how, const struct str *addresses, size_t count)
 {
-	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(100000);
-	struct resolved results[3];
+	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(ARENA);
+	static struct resolved results[MANY];
 	struct resolve_question q = {.sender = sender, .how = (uint8_t)how};
 	asked = 0;
 	ENSURE(rewrite_resolve(client, q, addresses, count, a, results) == 0);
 	for (size_t i = 0; i < count; i++)
 		ENSURE(str_equal(results[i].recipient, addresses[i]) &&
-		    str_is(results[i].nexthop, "host.test") && results[i].flags == flags);
+		    str_is(results[i].nexthop, nexthop) && results[i].flags == flags);
 	return asked;
 }
 
@@ -141,4 +145,25 @@ TEST(memory_of_answers_is_bounded)
 	assert_int_equal(seen[0], 1000);
 	assert_int_equal(seen[1], 2);
 	assert_int_equal(seen[2], 3);
+}
+
+/* As long as an address and a next hop may be: no frame holds all of it. */
+static void ask_of_many(void *argument)
+{
+	unsigned *seen = argument;
+	static char text[ADDRESS_MAX + 1];
+	static struct str addresses[MANY];
+	memset(text, 'x', ADDRESS_MAX);
+	for (size_t i = 0; i < MANY; i++)
+		addresses[i] = str_of(text);
+	memset(nexthop, 'y', sizeof(nexthop) - 1);
+	*seen = resolve(STR("a@b.test"), RESOLVE_COMPLETE, addresses, MANY);
+	(void)snprintf(nexthop, sizeof(nexthop), "host.test");
+}
+
+TEST(many_long_addresses_are_asked_about_in_several_questions)
+{
+	unsigned seen = 0;
+	with_service(ask_of_many, &seen);
+	assert_int_equal(seen, MANY);
 }

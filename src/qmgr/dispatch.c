@@ -6,6 +6,7 @@
 #include "qmgr/qmgr.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,11 @@
 #include "client/delivery_client.h"
 #include "mail/verp.h"
 #include "run/loop.h"
+
+/* Of the recipients of one delivery. The rest of a frame is for what else a request says,
+ * and for what an agent adds to it that passes it on. */
+#define ENTRY_BYTES (WIRE_PAYLOAD_MAX / 2)
+#define ENTRY_FIRST 4 /* recipients that a new entry has memory for */
 
 static void entry_free(struct entry *e)
 {
@@ -43,15 +49,41 @@ static struct job *job_of(struct message *m, struct transport *t)
 	return j;
 }
 
+/* What a recipient adds to a delivery request (message/delivery.h), or more. */
+static size_t bytes_of(const struct delivery_recipient *r)
+{
+	return sizeof(*r) + r->address.len + r->original.len + r->dsn_orcpt.len;
+}
+
 /* The entry that was made last, when it has room for one more recipient. */
-static struct entry *entry_with_room(
-    const struct message *m, const struct portion *p, const struct destination *d)
+static struct entry *entry_with_room(const struct message *m, const struct portion *p,
+    const struct destination *d, size_t bytes)
 {
 	struct entry *last = d->last;
 	return last != NULL && last->message == m && last->portion == p &&
-		last->count < last->room
+		last->count < last->room && last->bytes + bytes <= ENTRY_BYTES
 	    ? last
 	    : NULL;
+}
+
+/* Memory for one more recipient. A limit may be high, or none: who took as much as that
+ * for each destination would use up the portion's memory where there are many. */
+static bool entry_grow(struct entry *e)
+{
+	uint32_t wanted = e->allocated == 0 ? ENTRY_FIRST : 2 * e->allocated;
+	struct delivery_recipient *more;
+	if (e->count < e->allocated)
+		return true;
+	if (wanted > e->room)
+		wanted = e->room;
+	more = arena_alloc_array(e->portion->arena, wanted, sizeof(*more));
+	if (more == NULL)
+		return false;
+	if (e->count > 0)
+		memcpy(more, e->recipients, e->count * sizeof(*more));
+	e->recipients = more;
+	e->allocated = wanted;
+	return true;
 }
 
 /* With VERP each recipient has a sender address of its own. */
@@ -72,8 +104,7 @@ static struct entry *entry_new(
 	e->portion = p;
 	e->destination = d;
 	e->room = room_of(m, p, d->transport);
-	e->recipients = arena_alloc_array(p->arena, e->room, sizeof(*e->recipients));
-	if (e->recipients == NULL || j == NULL) {
+	if (!entry_grow(e) || j == NULL) {
 		free(e);
 		return NULL;
 	}
@@ -88,21 +119,24 @@ static struct entry *entry_new(
 void dispatch_add(struct message *m, struct portion *p, struct destination *d,
     const struct queue_recipient *r, struct str address)
 {
-	struct entry *e = entry_with_room(m, p, d);
+	const struct delivery_recipient recipient = {.offset = r->offset,
+	    .address = address,
+	    .original = r->original,
+	    .dsn_orcpt = r->dsn_orcpt,
+	    .notify = r->notify};
+	size_t bytes = bytes_of(&recipient);
+	struct entry *e = entry_with_room(m, p, d, bytes);
 	if (e == NULL)
 		e = entry_new(m, p, d);
-	if (e == NULL) { /* the portion's memory is used up: the rest waits for the next
-			    attempt */
+	if (e == NULL || !entry_grow(e)) { /* the portion's memory is used up: the rest
+					      waits for the next attempt */
 		m->left = true;
 		portion_recipients_done(m, p, 1);
 		return;
 	}
 	d->transport->in_memory++;
-	e->recipients[e->count++] = (struct delivery_recipient){.offset = r->offset,
-	    .address = address,
-	    .original = r->original,
-	    .dsn_orcpt = r->dsn_orcpt,
-	    .notify = r->notify};
+	e->bytes += bytes;
+	e->recipients[e->count++] = recipient;
 }
 
 /* The message's sender, or, where it asks for VERP, one of this recipient's own, which
@@ -150,6 +184,13 @@ static int deliver(struct entry *e, struct transport *via, struct str nexthop,
 	return error;
 }
 
+/* Nothing can be said of the transport when one delivery took too long, or its request or
+ * answer was no good: others may go through. */
+static bool is_of_transport(int error)
+{
+	return error != -ETIMEDOUT && error != -EMSGSIZE && error != -EBADMSG;
+}
+
 /* Has the reason recorded for every recipient; without that they just stay. */
 static void suspend(struct entry *e, const char *reason)
 {
@@ -159,8 +200,29 @@ static void suspend(struct entry *e, const char *reason)
 	if (retry == e->destination->transport || retry->dead_until > clock_ms())
 		return;
 	int error = deliver(e, retry, str_of(reason), &outcome);
-	if (error != 0)
+	if (error != 0 && is_of_transport(error))
 		transport_failed(retry, error);
+	else if (error != 0)
+		log_warning("%s: cannot record why it waits: %s", e->message->id,
+		    strerror(-error));
+}
+
+/* One delivery without a result. What is too large for a request was never sent. */
+static enum schedule_outcome no_result(
+    struct entry *e, int error, struct delivery_outcome *outcome_r)
+{
+	const struct destination *d = e->destination;
+	struct delivery_outcome outcome = {
+	    .left = true, .bounced = true, .hop_status = "4.3.0"};
+	char reason[sizeof(outcome.hop_status) + sizeof(outcome.hop_text)];
+	(void)snprintf(outcome.hop_text, sizeof(outcome.hop_text),
+	    "delivery via %s gave no result: %s", d->transport->name, strerror(-error));
+	(void)snprintf(
+	    reason, sizeof(reason), "%s %s", outcome.hop_status, outcome.hop_text);
+	log_warning("%s: to %s: %s", e->message->id, d->nexthop, outcome.hop_text);
+	suspend(e, reason);
+	*outcome_r = outcome;
+	return error == -EMSGSIZE ? SCHEDULE_UNTRIED : SCHEDULE_UNREACHED;
 }
 
 /* What the delivery said about its destination; reasons in `outcome`. */
@@ -175,6 +237,8 @@ static enum schedule_outcome attempt(struct entry *e, struct delivery_outcome *o
 		return SCHEDULE_UNTRIED;
 	}
 	int error = deliver(e, d->transport, str_of(d->nexthop), outcome);
+	if (error != 0 && !is_of_transport(error))
+		return no_result(e, error, outcome);
 	if (error != 0) {
 		transport_failed(d->transport, error);
 		suspend(e, "4.3.0 mail transport unavailable");
