@@ -34,6 +34,7 @@ static struct {
 	bool scan_incoming, scan_deferred; /* wanted after the one under way */
 	bool started;
 	int64_t name_after; /* monotonic ms: no names are given before */
+	int64_t scan_after; /* the same: no scan starts before */
 	bool second_look;   /* for orphans */
 	bool whatever_time; /* SCAN_ALL: deferred mail that is not due too */
 	bool left_lying;    /* a file could not be moved, removed or read */
@@ -205,15 +206,19 @@ static void deferred_is_due(UNUSED void *argument)
 	    intake.deferred_timer, deadline_after_seconds(qmgr.params.queue_run_delay));
 }
 
-/* A wanted scan starts when the one before is through. */
+/* A wanted scan starts when the one before is through. One that cannot start (no
+ * descriptor is free) stays wanted: nobody would look for its mail otherwise. */
 static struct queue_scan *scan_under_way(
     struct queue_scan **scan, bool *wanted, const char *queue)
 {
-	if (*scan == NULL && *wanted) {
-		*wanted = false;
-		*scan = queue_scan_new(queue);
-		if (*scan == NULL)
-			log_warning("open directory %s: %s", queue, strerror(errno));
+	if (*scan != NULL || !*wanted || clock_ms() < intake.scan_after)
+		return *scan;
+	*scan = queue_scan_new(queue);
+	*wanted = *scan == NULL;
+	if (*wanted) {
+		log_warning("open directory %s: %s", queue, strerror(errno));
+		intake.scan_after = deadline_after_ms(AGAIN_SOON_MS);
+		intake_again_soon();
 	}
 	return *scan;
 }
