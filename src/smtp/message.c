@@ -342,7 +342,8 @@ void message_send(struct session *s, struct delivery *d, struct why *why)
 	    .session = s, .delivery = d, .why = why, .extent = extent_of(d)};
 	t.sent = arena_alloc_array(d->arena, d->count, sizeof(*t.sent));
 	d->reused = ++s->uses;
-	d->peer = s->host.name;
+	/* The session may be closed before what it delivered is told. */
+	d->peer = arena_str(d->arena, s->host.name);
 	d->passes_notify = (s->capabilities & CAPABILITY_DSN) != 0;
 	d->success = flags_final() && !d->passes_notify ? "delivered" : NULL;
 	if (t.sent == NULL)
