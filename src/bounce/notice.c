@@ -118,7 +118,7 @@ static void add_text_recipient(struct buf *out, const struct bounce_entry *e)
 	add_folded(out, buf_str(&line));
 }
 
-/* Calls for each entry of the log that is spoken of; how many there are. */
+/* Calls for each entry of the log that is told; how many it might have been. */
 static size_t each_entry(
     struct notice *n, void (*add)(struct notice *, const struct bounce_entry *))
 {
@@ -130,7 +130,7 @@ static size_t each_entry(
 		if (!is_wanted(n, &e))
 			continue;
 		count++;
-		if (add != NULL)
+		if (add != NULL && count <= n->most)
 			add(n, &e);
 	}
 	bounce_log_reader_free(&reader);
@@ -155,7 +155,13 @@ static void add_text_part(struct notice *n)
 	    STR_ARG(charset));
 	if (!n->to_postmaster)
 		buf_add_str(n->out, n->text);
-	(void)each_entry(n, text_entry);
+	size_t count = each_entry(n, text_entry);
+	size_t more = count > n->most ? count - n->most : 0;
+	if (more > 0)
+		buf_printf(n->out,
+		    "\nand %zu more recipient%s: what is to be said is too long for one\n"
+		    "message.\n",
+		    more, more > 1 ? "s" : "");
 }
 
 /* Entries of the defer log end as failures when a message expires. */
@@ -279,6 +285,20 @@ size_t notice_write(struct notice *n)
 	add_report_part(n);
 	add_message_part(n);
 	return count;
+}
+
+bool notice_shorten(struct notice *n, size_t told)
+{
+	if (!notice_headers_only(n))
+		n->headers_only = true;
+	else if (told > (n->no_message ? 0 : 1))
+		n->most = told / 2;
+	else if (!n->no_message) {
+		n->no_message = true;
+		n->most = SIZE_MAX;
+	} else
+		return false;
+	return true;
 }
 
 void notice_write_end(const struct notice *n, struct buf *out)

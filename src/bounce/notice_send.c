@@ -21,13 +21,15 @@ static bool class_is_on(const char *name)
 	return str_list_has(str_of(bounce.params.notify_classes), name);
 }
 
-static bool submit_text(struct notice *n, struct cleanup_message *m, struct why *why)
+/* False with *status_r as cleanup has it, CLEANUP_OK when it did not say. */
+static bool submit_text(struct notice *n, struct cleanup_message *m,
+    enum cleanup_status *status_r, struct why *why)
 {
 	CLEANUP(buf_free) struct buf end = BUF_INIT(4096);
 	int64_t deadline = service_client_deadline(service_common());
 	struct cleanup_result result;
 	int error = cleanup_message_add(m, buf_str(n->out), deadline);
-	if (error == 0)
+	if (error == 0 && !n->no_message)
 		error = cleanup_message_copy(
 		    m, n->file, n->envelope, notice_headers_only(n), deadline);
 	notice_write_end(n, &end);
@@ -37,6 +39,7 @@ static bool submit_text(struct notice *n, struct cleanup_message *m, struct why 
 		error = cleanup_message_finish(m, deadline, &result);
 	if (error != 0)
 		return why_system(why, -error, "send notice to cleanup");
+	*status_r = result.status;
 	if (result.status != CLEANUP_OK)
 		return why_later(why, "4.3.0", "notice was refused by cleanup: %s",
 		    cleanup_status_text(result.status));
@@ -55,9 +58,11 @@ static void add_received(struct buf *out, const char *id)
 		.uid = -1});
 }
 
-static bool submit(struct notice *n, struct str sender, struct why *why)
+static bool submit(
+    struct notice *n, struct str sender, enum cleanup_status *status_r, struct why *why)
 {
 	int error;
+	*status_r = CLEANUP_OK;
 	struct cleanup_message *m = cleanup_message_new(
 	    bounce.cleanup, service_client_deadline(service_common()), &error);
 	if (m == NULL)
@@ -89,9 +94,34 @@ static bool submit(struct notice *n, struct str sender, struct why *why)
 	};
 	error = cleanup_message_begin(
 	    m, &envelope, service_client_deadline(service_common()));
-	bool done = error == 0 ? submit_text(n, m, why)
+	bool done = error == 0 ? submit_text(n, m, status_r, why)
 			       : why_system(why, -error, "send notice to cleanup");
 	cleanup_message_free(m);
+	return done;
+}
+
+/* Writes it and hands it over, shorter each time that cleanup finds it too big: no later
+ * attempt would find it smaller. */
+static bool write_and_submit(struct notice *n, struct str sender, struct why *why)
+{
+	enum cleanup_status status = CLEANUP_TOO_BIG;
+	size_t count, told;
+	bool done = false;
+	n->most = SIZE_MAX;
+	do {
+		buf_clear(n->out);
+		count = notice_write(n);
+		if (count == 0)
+			return true;
+		told = count < n->most ? count : n->most;
+		if (buf_ok(n->out))
+			done = submit(n, sender, &status, why);
+		else
+			(void)why_later(why, "4.3.0", "notice is too big");
+	} while (!done && status == CLEANUP_TOO_BIG && notice_shorten(n, told));
+	if (done && told < count)
+		log_warning("%.*s: only %zu of %zu recipients fit into a notice",
+		    STR_ARG(n->request->id), told, count);
 	return done;
 }
 
@@ -113,7 +143,7 @@ static bool notify(
 	if (postmaster)
 		buf_printf(
 		    &sender, "%s@%s", common->double_bounce_sender, common->myhostname);
-	return notice_write(&n) == 0 || submit(&n, buf_str(&sender), why);
+	return write_and_submit(&n, buf_str(&sender), why);
 }
 
 static bool is_double_bounce(struct str sender)
