@@ -49,6 +49,8 @@ static uint32_t keywords_to_discard(const struct session *s)
 	return discard;
 }
 
+/* Only the best exchanger shows that mail goes in circles for good: behind another that
+ * is not to be reached now it waits. */
 static bool is_myself(struct session *s, struct str name, struct why *why)
 {
 	if (s->host.other_port || smtp.dialect->local_store ||
@@ -56,7 +58,8 @@ static bool is_myself(struct session *s, struct str name, struct why *why)
 		return false;
 	log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay,
 	    service_common()->myhostname);
-	(void)why_never(why, "5.4.6", "mail for %s loops back to myself", s->key);
+	(void)(s->host.best ? why_never : why_later)(
+	    why, "5.4.6", "mail for %s loops back to myself", s->key);
 	return true;
 }
 

@@ -8,12 +8,6 @@
 #define LOOKUP_SECONDS 120 /* for all lookups of a destination together */
 #define DEFAULT_PORT   25
 
-/* The address type that is asked for last is the one that a failure names. */
-static const char *address_type(void)
-{
-	return lookup_wants_family(AF_INET6) ? "AAAA" : "A";
-}
-
 /* One search for the addresses of a destination. */
 struct search {
 	const struct destination *destination;
@@ -23,6 +17,7 @@ struct search {
 	int64_t deadline;
 	uint16_t port; /* of the hosts that are added */
 	bool other_port;
+	unsigned best; /* preference of the first that the records name, found or not */
 };
 
 /* What is asked for the hosts of a domain. */
@@ -45,30 +40,41 @@ static void add_host(struct search *s, struct str name, const struct net_address
 	struct host *h = &list->hosts[list->count++];
 	*h = (struct host){.name = name, .address = *address, .preference = preference};
 	h->other_port = s->other_port;
+	h->best = preference == s->best;
 	net_address_set_port(&h->address, s->port);
 }
 
-/* Of two that are not FOUND, what is told. */
-static enum dns_status worse(enum dns_status a, enum dns_status b)
+/* A host without an address, and the question that told so; status FOUND: it has one. */
+struct absence {
+	enum dns_status status;
+	const char *type;
+	struct str name;
+};
+
+/* May be otherwise at another time: the mail waits. */
+static bool is_later(enum dns_status status)
 {
-	if (a == DNS_FILTERED || a == DNS_FILTER_BROKEN || b == DNS_FOUND)
-		return a;
-	return a == DNS_TRY_LATER || b == DNS_TRY_LATER ? DNS_TRY_LATER : a;
+	return status == DNS_TRY_LATER || status == DNS_MALFORMED ||
+	    status == DNS_FILTERED || status == DNS_FILTER_BROKEN;
 }
 
-/* All addresses of one host; DNS_FOUND when there is any. */
-static enum dns_status add_addresses(
+/* All addresses of one host. What may change later outweighs what is final; of equals
+ * the last is told. */
+static struct absence add_addresses(
     struct search *s, struct str name, unsigned preference)
 {
 	static const int families[] = {AF_INET, AF_INET6};
-	enum dns_status status = DNS_NO_NAME;
+	struct absence absence = {DNS_NO_NAME, "A", name};
 	bool found = false;
 	for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
 		if (!lookup_wants_family(families[f]))
 			continue;
 		struct dns_answer answer =
 		    lookup_host(name, families[f], s->arena, s->deadline);
-		status = worse(answer.status, status);
+		if (!is_later(absence.status) || is_later(answer.status)) {
+			absence.status = answer.status;
+			absence.type = families[f] == AF_INET ? "A" : "AAAA";
+		}
 		for (size_t i = 0; i < answer.count; i++) {
 			const struct net_address *a = &answer.records[i].address;
 			if (net_address_family(a) != families[f])
@@ -77,7 +83,9 @@ static enum dns_status add_addresses(
 			found = true;
 		}
 	}
-	return found ? DNS_FOUND : status;
+	if (found)
+		absence.status = DNS_FOUND;
+	return absence;
 }
 
 static bool native_failure(struct why *why, struct str name, enum dns_status status)
@@ -123,7 +131,9 @@ static bool is_own(const struct host *h)
 	return false;
 }
 
-/* An exchanger that is ourselves, and all behind it, are left out (RFC 5321 5.1). */
+/* An exchanger that is ourselves, and all behind it, are left out (RFC 5321 5.1). With
+ * nobody before us the mail loops; but when one before us has no address today, we are
+ * where its mail waits for it. */
 static bool cut_at_myself(struct search *s)
 {
 	struct host_list *list = s->list;
@@ -139,9 +149,13 @@ static bool cut_at_myself(struct search *s)
 	while (kept < list->count && list->hosts[kept].preference < preference)
 		kept++;
 	list->count = kept;
-	return kept > 0 ||
-	    why_never(s->why, "5.4.6", "mail for %.*s loops back to myself",
-		STR_ARG(s->destination->name));
+	if (kept > 0)
+		return true;
+	if (!list->hosts[own].best)
+		return why_later(s->why, "4.4.4", "unable to find primary relay for %.*s",
+		    STR_ARG(s->destination->name));
+	return why_never(s->why, "5.4.6", "mail for %.*s loops back to myself",
+	    STR_ARG(s->destination->name));
 }
 
 /* Shown with our own name, as it is a place on this machine. */
@@ -172,6 +186,7 @@ static bool find_by_host(struct search *s)
 {
 	const struct destination *d = s->destination;
 	struct net_address literal;
+	s->best = 0;
 	if (net_address_parse(d->name, d->port, &literal)) {
 		add_host(s, d->name, &literal, 0);
 		return s->list->count > 0
@@ -179,13 +194,13 @@ static bool find_by_host(struct search *s)
 		    : why_never(s->why, "5.4.4", "address family of %.*s is switched off",
 			  STR_ARG(d->name));
 	}
-	enum dns_status status = add_addresses(s, d->name, 0);
-	if (status != DNS_FOUND)
-		return name_failure(s->why, d->name, address_type(), status);
+	struct absence absence = add_addresses(s, d->name, 0);
+	if (absence.status != DNS_FOUND)
+		return name_failure(s->why, absence.name, absence.type, absence.status);
 	return found(s);
 }
 
-static enum dns_status add_target(struct search *s, const struct question *q,
+static struct absence add_target(struct search *s, const struct question *q,
     const struct dns_record *record, unsigned preference)
 {
 	struct net_address numeric;
@@ -194,13 +209,13 @@ static enum dns_status add_target(struct search *s, const struct question *q,
 		s->other_port = record->port != DEFAULT_PORT;
 	}
 	if (record->target.len == 0)
-		return DNS_NO_NAME;
+		return (struct absence){DNS_NO_NAME, "A", record->target};
 	if (!net_address_parse(record->target, 0, &numeric))
 		return add_addresses(s, record->target, preference);
 	log_warning("numeric domain name in resource data of %s record for %.*s: %.*s",
 	    q->type_name, STR_ARG(q->name), STR_ARG(record->target));
 	add_host(s, record->target, &numeric, preference);
-	return DNS_FOUND;
+	return (struct absence){.status = DNS_FOUND};
 }
 
 /* RFC 7505; RFC 2782: a root for a name means that there is no such service. */
@@ -220,11 +235,11 @@ static bool null_failure(struct why *why, const struct question *q)
 /* No host has an address: the failure names one that may have one later, else the last.
  */
 static bool no_address(
-    struct search *s, const struct question *q, struct str name, enum dns_status status)
+    struct search *s, const struct question *q, const struct absence *absence)
 {
 	log_warning("no %s host for %.*s has a valid address record", q->type_name,
 	    STR_ARG(q->name));
-	(void)name_failure(s->why, name, address_type(), status);
+	(void)name_failure(s->why, absence->name, absence->type, absence->status);
 	if (q->type == DNS_MX && smtp.params.smtp_defer_if_no_mx_address_found)
 		why_soften(s->why);
 	return false;
@@ -252,25 +267,23 @@ static bool is_enough(const struct host_list *list)
 static bool find_by_answer(
     struct search *s, const struct question *q, const struct dns_answer *answer)
 {
-	enum dns_status status = DNS_NO_NAME;
-	struct str failed = STR_EMPTY;
+	struct absence absence = {DNS_NO_NAME, "A", STR_EMPTY};
 	if (is_null(answer))
 		return null_failure(s->why, q);
 	hosts_sort_records(answer->records, answer->count);
+	s->best = q->type == DNS_SRV ? 0 : answer->records[0].preference;
 	for (size_t i = 0; i < answer->count; i++) {
 		const struct dns_record *record = &answer->records[i];
 		if (i > 0 && record->preference > record[-1].preference &&
 		    is_enough(s->list))
 			break;
-		enum dns_status one = add_target(
+		struct absence one = add_target(
 		    s, q, record, q->type == DNS_SRV ? (unsigned)i : record->preference);
-		if (one != DNS_FOUND && status != DNS_TRY_LATER) {
-			status = one;
-			failed = record->target;
-		}
+		if (one.status != DNS_FOUND && !is_later(absence.status))
+			absence = one;
 	}
 	if (s->list->count == 0)
-		return no_address(s, q, failed, status);
+		return no_address(s, q, &absence);
 	return found(s);
 }
 
@@ -314,7 +327,8 @@ static bool find_by_service(struct search *s, bool *fall_back_r)
 	CLEANUP(buf_free) struct buf name = BUF_INIT(DNS_NAME_MAX + 1);
 	buf_printf(&name, "_%.*s._tcp.%.*s", STR_ARG(d->service), STR_ARG(d->name));
 	struct question q = {DNS_SRV, "SRV", arena_str(s->arena, buf_str(&name))};
-	struct dns_answer answer = {.status = DNS_BAD_NAME};
+	struct dns_answer answer = {
+	    .status = buf_ok(&name) ? DNS_TRY_LATER : DNS_BAD_NAME};
 	if (buf_ok(&name) && q.name.p != NULL)
 		answer = lookup_records(q.name, q.type, s->arena, s->deadline);
 	bool good = answer.status == DNS_FOUND

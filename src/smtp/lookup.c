@@ -107,8 +107,9 @@ static struct dns_answer lookup_completed(
 		const char *whole = arena_printf(arena, "%.*s.%s", STR_ARG(name), domain);
 		if (i > 0 && !how.search)
 			break;
-		if (whole != NULL)
-			answer = lookup_records(str_of(whole), type, arena, deadline);
+		if (whole == NULL)
+			return (struct dns_answer){.status = DNS_TRY_LATER};
+		answer = lookup_records(str_of(whole), type, arena, deadline);
 		if (!is_absent(&answer))
 			return answer;
 	}

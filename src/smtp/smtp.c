@@ -46,7 +46,8 @@ struct course {
 	bool talked;      /* with some server to the end, whatever it said */
 	bool looped;      /* we are among the exchangers: no fallback relay */
 	bool needs_utf8;  /* the envelope or the header: only for servers that take it */
-	bool missed;      /* some server that might have taken it did not talk to us */
+	bool missed;      /* some server that might have taken it did not talk to us, or
+			   * did not take it now */
 	struct buf relay; /* of the last server that lacked something, "" when none */
 };
 
@@ -76,6 +77,7 @@ static bool run_session(struct course *c, struct session *s)
 	message_send(s, d, &c->why);
 	bool whole = !s->lost && !s->closing;
 	c->talked = c->talked || !s->lost;
+	c->missed = c->missed || anybody_left(d);
 	session_close(s, c->keep);
 	return whole;
 }
@@ -192,7 +194,7 @@ static void nowhere_to_go(struct course *c, struct str nexthop, bool looped, boo
 	else if (!why_is_later(&c->why) &&
 	    str_equal_nocase(nexthop, str_of(smtp.params.smtp_fallback_relay)))
 		blame_parameter(c, "smtp_fallback_relay");
-	else if (looped && pass(c))
+	else if (looped && !why_is_later(&c->why) && pass(c))
 		return;
 	else if (!last && strcmp(c->why.status, "5.4.4") == 0)
 		why_soften(&c->why);

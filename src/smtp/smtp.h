@@ -54,6 +54,7 @@ struct host {
 	struct str name;            /* as in the log */
 	struct net_address address; /* with port */
 	unsigned preference;
+	bool best;       /* no record of the domain names one that is preferred */
 	bool other_port; /* not the one of all mail exchangers: no sign of a loop */
 };
 
