@@ -185,7 +185,8 @@ static bool pass(struct course *c)
 	return true;
 }
 
-/* No host is known. A name that does not exist ends it only when no next hop is left. */
+/* No host is known. That the name does not exist, has no address or takes no mail ends it
+ * only when no next hop is left. */
 static void nowhere_to_go(struct course *c, struct str nexthop, bool looped, bool last)
 {
 	if (!why_is_later(&c->why) &&
@@ -196,7 +197,7 @@ static void nowhere_to_go(struct course *c, struct str nexthop, bool looped, boo
 		blame_parameter(c, "smtp_fallback_relay");
 	else if (looped && !why_is_later(&c->why) && pass(c))
 		return;
-	else if (!last && strcmp(c->why.status, "5.4.4") == 0)
+	else if (!last)
 		why_soften(&c->why);
 	if (delivery_retry(c->delivery))
 		host_failed(c, STR("none"));

@@ -106,6 +106,21 @@ def test_server_with_our_name_is_a_loop_only_when_it_is_the_best(relay, preferen
     assert outcome(relay, domain) == (*expected, LOOPS.format(domain))
 
 
+# --- next hops ---
+
+
+@pytest.mark.parametrize("lookup", ["dns", "native"])
+def test_next_hop_that_takes_no_mail_or_has_no_address_leads_to_the_next(tmp_path, lookup):
+    """With native, "null.test" is just a name that is not there."""
+    relay = Relay(str(tmp_path / "i"), [f"smtp_host_lookup = {lookup}"], transport=lambda port: [f"x.test smtp:null.test,[127.3.3.9]:{port}"])
+    server = relay.host("unused.test", "127.3.3.9")
+    try:
+        relay.dns.mx("null.test", (0, ""))
+        assert outcome(relay, "x.test")[1] == "sent" and len(server.texts) == 1
+    finally:
+        relay.close()
+
+
 # --- SMTPUTF8 ---
 
 
