@@ -46,7 +46,7 @@ def mail_in_slots(queue):
     return found
 
 
-def wait_until(condition, seconds=20, what="condition"):
+def wait_until(condition, seconds=60, what="condition"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         result = condition()
@@ -54,6 +54,22 @@ def wait_until(condition, seconds=20, what="condition"):
             return result
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class Stopped:
+    """Processes that stand still meanwhile."""
+
+    def __init__(self, server, name):
+        self.pids = wait_until(lambda: server.processes(name), what=f"a process of {name}")
+
+    def __enter__(self):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    def __exit__(self, *unused):
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 class MailSystem:
@@ -68,7 +84,7 @@ class MailSystem:
         except FileNotFoundError:
             return ""
 
-    def wait_log(self, pattern, seconds=20, count=1):
+    def wait_log(self, pattern, seconds=60, count=1):
         def found():
             matches = list(re.finditer(pattern, self.log(), re.M))
             return matches[count - 1] if len(matches) >= count else None
@@ -89,7 +105,7 @@ class MailSystem:
                 messages.append(file.read())
         return messages
 
-    def wait_mail(self, count=1, user=USER, seconds=20):
+    def wait_mail(self, count=1, user=USER, seconds=60):
         try:
             wait_until(lambda: len(self.mailbox(user)) >= count, seconds, f"{count} messages for {user}")
         except AssertionError as error:

@@ -83,7 +83,7 @@ class PackageRoot(PrivateRoot):
     def run(self, *argv, check=True, user=None, **options):
         """argv, or one string for sh. `output` of the result is all that was said."""
         command = ["sh", "-c", argv[0]] if len(argv) == 1 else list(argv)
-        options.setdefault("timeout", 120)
+        options.setdefault("timeout", 600)
         if "input" not in options:
             options["stdin"] = subprocess.DEVNULL
         with tempfile.TemporaryFile("w+") as out:

@@ -148,7 +148,7 @@ class PrivateRoot:
             argv = ["sh", "-c", argv]
         if "stdout" not in options and "stderr" not in options:
             options.setdefault("capture_output", True)
-        options.setdefault("timeout", 120)
+        options.setdefault("timeout", 600)
         options.setdefault("text", True)
         if "input" not in options:
             options.setdefault("stdin", subprocess.DEVNULL)

@@ -17,7 +17,7 @@ from private_root import CACHE
 from reference import Ours
 
 PLACE = os.path.join(CACHE, "programs")
-WAIT = 20  # seconds
+WAIT = 90  # seconds
 
 # Bodies that a program on the way is known to harm. All are what a mailbox holds: lines end in LF.
 TORTURE = {

@@ -1,5 +1,4 @@
 """New mail lies in a slot of its cleanup process until it is settled (src/queue/commit_slots.h): whatever becomes of it there, none is lost and none is taken for another."""
-import contextlib
 import json
 import os
 import pathlib
@@ -9,7 +8,7 @@ import struct
 import threading
 import time
 
-from instance import USER, mail_in_slots, wait_until
+from instance import USER, Stopped, mail_in_slots, wait_until
 from wire import Wire, text
 
 DISCARD = "transport_maps = inline:{discard.test=discard:silently}"
@@ -36,23 +35,6 @@ def slots(server):
 
 def numbers(mails):
     return sorted(int(re.search(rb"^Subject: (\d+)", mail, re.M)[1]) for mail in mails)
-
-
-class Stopped:
-    """Processes that stand still meanwhile."""
-
-    def __init__(self, server, name):
-        self.pids = server.processes(name)
-        assert self.pids, name
-
-    def __enter__(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *unused):
-        for pid in self.pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 def test_a_slot_whose_file_got_a_name_is_not_used_again(make_instance):
