@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fake_smtp import CLOSE, HANG, FakeSMTP, Then
-from instance import USER, free_port, wait_until
+from instance import USER, Stopped, free_port, wait_until
 
 MAIN = ["myhostname = mx.lab.test", "mydestination = localhost", "mynetworks = 127.0.0.0/8", "smtpd_peername_lookup = no",
         "relay_domains = store.test", "minimal_backoff_time = 300s", "service_throttle_time = 1s"] \
@@ -167,8 +167,9 @@ def test_100_recipients_with_mixed_replies(store):
 def test_connection_is_used_again(store):
     server, fake = store("lmtp_destination_concurrency_limit = 1", "initial_destination_concurrency = 1",
                          data_end=lambda text, c: time.sleep(0.3) or "250 2.0.0 Saved")
-    for i in range(4):
-        submit(server, f"r{i}")
+    with Stopped(server, "qmgr"):
+        for i in range(4):
+            submit(server, f"r{i}")
     server.wait_log("status=sent", count=4)
     server.wait_log("conn_use=2")
     assert len(fake.connections) < 4

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from instance import USER, Instance, Wire, free_port, wait_until
+from instance import USER, Instance, Stopped, Wire, free_port, wait_until
 
 dnslib = pytest.importorskip("dnslib")
 
@@ -492,8 +492,9 @@ def farewell(side):
 
 
 def connections(side):
-    for number in range(20):
-        side.queue_id(b"\r\nx\r\n", f"x{number}@{side.domain}")
+    with Stopped(side.server, "qmgr"):
+        for number in range(20):
+            side.queue_id(b"\r\nx\r\n", f"x{number}@{side.domain}")
     wait_until(lambda: side.server.log().count(f"@{side.domain}>, relay=") >= 20, what="twenty deliveries")
     return "few" if side.peer.connections < 20 else "many"
 
@@ -809,7 +810,9 @@ def test_failures_suspend_a_destination(make_instance):
 
 
 def most_open(server, peer, domain, count=4):
-    submit(server, f"x@{domain}", count=count)
+    """How many deliveries there were at a time, of mail that is all there before the first."""
+    with Stopped(server, "qmgr"):
+        submit(server, f"x@{domain}", count=count)
     server.wait_log(rf"to=<x@{domain}>,.*status=sent", count=count)
     return peer.most_open
 
