@@ -18,7 +18,7 @@ from fake_smtp import CLOSE, HANG, FakeSMTP
 from instance import free_port, wait_until
 
 MAIN = ["smtpd_peername_lookup = no", "relay_domains = store.test", "minimal_backoff_time = 1s", "maximal_backoff_time = 2s", "queue_run_delay = 1s",
-        "lmtp_destination_concurrency_failed_cohort_limit = 10000", "lmtp_destination_concurrency_limit = 4", "lmtp_data_done_timeout = 1s",
+        "lmtp_destination_concurrency_failed_cohort_limit = 10000", "lmtp_destination_concurrency_limit = 4", "lmtp_data_done_timeout = 6s",
         "lmtp_lhlo_timeout = 2s", "lmtp_mail_timeout = 2s", "lmtp_rcpt_timeout = 2s", "lmtp_data_init_timeout = 2s"]
 ROW = "lmtp unix - - n - - lmtp"
 FATES = ["takes"] * 60 + ["later"] * 8 + ["leaves"] * 6 + ["hangs"] * 2 + ["babbles"] * 3 + ["closes"] * 3

@@ -56,16 +56,16 @@ class Storm(threading.Thread):
         self.server.start()
 
 
-def load(world, seed, deadline):
-    """Threads that send until the deadline; a client that is refused comes again."""
+def load(world, seed, goes_on):
+    """Threads that send as long as it goes on; a client that is refused comes again."""
     def sessions(number):
         rng = random.Random(seed * 100 + number)
-        while time.monotonic() < deadline:
+        while goes_on():
             if world.session(rng.choice(SIZES)) == 0:
                 time.sleep(0.05)
 
     def submissions():
-        while time.monotonic() < deadline:
+        while goes_on():
             world.submit()
             time.sleep(0.02)
     threads = [threading.Thread(target=sessions, args=(number,)) for number in range(5)] + [threading.Thread(target=submissions)]
@@ -80,7 +80,13 @@ def storm(make_instance, engine, seed, seconds, pause=0.4):
     world.server.start()
     world.works_again()
     killer = Storm(world.server, seed, pause)
-    threads = load(world, seed, time.monotonic() + seconds)
+    deadline = time.monotonic() + seconds
+
+    def goes_on():
+        """Also until each of those at work was killed, but not for ever."""
+        now = time.monotonic()
+        return now < deadline or now < deadline + 90 and not all(killer.kills[daemon] for daemon in AT_WORK)
+    threads = load(world, seed, goes_on)
     killer.start()
     for thread in threads:
         thread.join()
