@@ -7,7 +7,7 @@ from instance import free_port
 
 ROW = ["verify unix - - n - 1 verify"]
 MAIN = ["smtpd_recipient_restrictions = reject_unverified_recipient", "smtpd_relay_restrictions = permit_mynetworks, reject",
-        "address_verify_poll_delay = 1s", "unverified_recipient_reject_code = 550"]
+        "address_verify_poll_delay = 1s", "address_verify_poll_count = 20", "unverified_recipient_reject_code = 550"]
 
 
 def started(make_instance, server, *main):
