@@ -1,4 +1,5 @@
 """What clients see since the comparison with Postfix (tests/compat): SMTPUTF8, access actions, classes, early refusals."""
+import contextlib
 import os
 import re
 
@@ -27,7 +28,7 @@ def queue_file(server, queue_id):
         for folder in ("deferred", "active", "incoming"):
             for directory, _, names in os.walk(f"{server.queue}/{folder}"):
                 if queue_id in names:
-                    with open(f"{directory}/{queue_id}", "rb") as file:
+                    with contextlib.suppress(FileNotFoundError), open(f"{directory}/{queue_id}", "rb") as file:
                         return file.read()
         return None
     return wait_until(read, what=queue_id)

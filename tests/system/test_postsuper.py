@@ -83,7 +83,7 @@ def test_beside_a_live_queue_manager_nothing_is_lost(make_instance):
     assert all(child.wait() == 0 for child in children)
     postsuper(mail, "-H", "ALL")
     mail.command("postqueue", "-f")
-    wait_until(lambda: not files(mail, "maildrop", "incoming", "active", "deferred", "hold"), 30, "an empty queue")
+    wait_until(lambda: not files(mail, "maildrop", "incoming", "active", "deferred", "hold") and not mail.queued(), 60, "an empty queue")
     sent = re.findall(r"to=<(x\d+)@later.test>.*status=sent", mail.log())
     assert sorted(sent) == sorted(f"x{n}" for n in range(count))
 
