@@ -11,7 +11,7 @@ import time
 import pytest
 
 from fault_control import FAIL_ONCE, KILL, KINDS, SHORT, FaultControl, why_not
-from fault_cycle import World
+from fault_cycle import World, wait_quietly
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -29,6 +29,8 @@ REMOVED = 300_000
 MASTER = [kind for kind in KINDS if kind not in ("malloc", "map")]
 # A sweep that does not reach these has shown nothing.
 MUST_COME = [("cleanup", "write"), ("cleanup", "fsync"), ("qmgr", "rename"), ("local", "write"), ("postdrop", "write"), ("master", "fork")]
+
+EXACT = 15  # seconds, where every fault must come
 
 
 class Tally:
@@ -54,8 +56,8 @@ def kill_programs(server, programs):
                 pass
 
 
-def one(world, tally, program, kind, n, action, prepare, **session):
-    """One cycle with one fault; whether it came."""
+def one(world, tally, program, kind, n, action, prepare, patience=2, **session):
+    """One cycle with one fault; whether it came, for which there are `patience` seconds."""
     control = world.control
     world.what = f"{program} {kind}:{n} action {action}"
     prepare(world, program)
@@ -63,6 +65,7 @@ def one(world, tally, program, kind, n, action, prepare, **session):
     if program not in COMMANDS:
         world.session(**session)
     world.submit(program in COMMANDS)
+    wait_quietly(lambda: control.done(program, kind) > 0, patience)
     world.wait_quiet(0.3)
     came = control.done(program, kind) > 0
     control.disarm()
@@ -176,14 +179,14 @@ def test_what_qmgr_could_not_move_or_remove_is_not_forgotten(make_world):
     world, tally = make_world("commit_engine = log"), Tally()
     for n in range(1, 6):
         # The first: most mail has no name, so few are renamed at all.
-        one(world, tally, "qmgr", "rename", 1, FAIL_ONCE, nothing)
-        one(world, tally, "qmgr", "open", n, FAIL_ONCE, nothing)
+        one(world, tally, "qmgr", "rename", 1, FAIL_ONCE, nothing, EXACT)
+        one(world, tally, "qmgr", "open", n, FAIL_ONCE, nothing, EXACT)
     for _ in range(3):
-        one(world, tally, "qmgr", "unlink", 1, FAIL_ONCE, nothing, size=REMOVED)
+        one(world, tally, "qmgr", "unlink", 1, FAIL_ONCE, nothing, EXACT, size=REMOVED)
     world.settle()
     for folder in glob.glob(f"{world.server.queue}/deferred/?"):
         os.rmdir(folder)
-    one(world, tally, "qmgr", "mkdir", 1, FAIL_ONCE, nothing)
+    one(world, tally, "qmgr", "mkdir", 1, FAIL_ONCE, nothing, EXACT)
     assert tally.faults == {("qmgr", "rename"): 5, ("qmgr", "unlink"): 3, ("qmgr", "open"): 5, ("qmgr", "mkdir"): 1}
     judge(world, tally, "left in active")
 
@@ -192,7 +195,7 @@ def test_a_maildir_that_was_half_made_is_completed(make_world):
     world, tally = make_world(), Tally()
     for n in range(1, 4):
         shutil.rmtree(f"{world.server.directory}/vmail/v1", ignore_errors=True)
-        assert one(world, tally, "virtual", "mkdir", n, FAIL_ONCE, nothing)
+        assert one(world, tally, "virtual", "mkdir", n, FAIL_ONCE, nothing, EXACT)
         world.settle()
     judge(world, tally, "half made")
 
