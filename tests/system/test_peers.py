@@ -144,14 +144,14 @@ class Exchange:
         with smtplib.SMTP("127.0.0.1", self.server.port, timeout=60) as client:
             client.sendmail(sender, recipients, text, mail, rcpt)
 
-    def arrived(self, subject, count=1):
+    def arrived(self, subject, count=1, seconds=60):
         pattern = f"\nSubject: {subject}\n".encode()
 
         def found():
             mail = [m for m in self.server.mailbox() if pattern in m and b"multipart/report" not in m.split(b"\n\n")[0]]
             return len(mail) >= count and mail
         try:
-            return wait_until(found, 20, f"{count} of {subject!r}")
+            return wait_until(found, seconds, f"{count} of {subject!r}")
         except AssertionError as error:
             with open(self.log_file, encoding="utf-8", errors="replace") as file:
                 said = file.read() + self.root.run("cat /tmp/log/*log", check=False).stdout

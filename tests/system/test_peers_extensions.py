@@ -29,7 +29,7 @@ def again(exchange, *main):
     before = readers()
     exchange.server.command("postconf", "-e", *main)
     exchange.server.reload()
-    wait_until(lambda: not before & readers(), 20, "the processes of before to end")
+    wait_until(lambda: not before & readers(), 60, "the processes of before to end")
 
 
 def report(exchange, subject):
@@ -117,7 +117,7 @@ def thousand(exchange):
     """In one transaction to the peer; each of them once."""
     again(exchange, "smtp_destination_recipient_limit = 1000")
     exchange.send("s@a.test", [f"{alias}@peer.test" for alias in ALIASES], "Subject: thousand\r\n\r\nx\r\n")
-    mails = exchange.arrived("thousand", len(ALIASES))
+    mails = exchange.arrived("thousand", len(ALIASES), 180)
     assert sorted(re.search(rb"X-Original-To: (\S+)@back\.test", m)[1].decode() for m in mails) == sorted(ALIASES)
 
 
