@@ -29,7 +29,7 @@ def bench(folder, *options):
     if not any(package_file("postfix", suite) for suite in ("bookworm-backports", "")):
         pytest.skip("Debian's postfix cannot be had here")
     done = subprocess.run([f"{ROOT}/bench/run.py", "--on", "plain", "--pairs", "2", "--seconds", "0.3", "--output", str(folder), *options],
-                          capture_output=True, text=True, timeout=200)
+                          capture_output=True, text=True, timeout=1200)
     if "another run of the suite" in done.stderr:
         pytest.skip(done.stderr.strip())
     return done
