@@ -155,20 +155,19 @@ def test_jailed_processes_log_to_syslog_in_local_time(package_root, debian_files
     root.write("/etc/postfix/master.cf", debian_files[1])
     fake_syslog(root, "/dev/log", "/var/log/one")
     start_and_deliver(root)
-    log = root.read("/var/log/one")
-    line = re.search(r"^<22>(\w{3} [ \d]\d \d\d:\d\d):\d\d postfix/smtpd\[\d+\]: connect from localhost", log, re.M)
-    assert line, log
+    connect = r"^<22>(\w{3} [ \d]\d \d\d:\d\d):\d\d postfix/smtpd\[\d+\]: connect from localhost"
+    line = wait_until(lambda: re.search(connect, root.read("/var/log/one"), re.M), what="the line of a connection")
     wanted = {root.run("date", f"--date=@{time.time() - ago}", "+%b %e %H:%M").output.strip() for ago in (0, 30, 60)}
     assert line.group(1) in wanted
     assert "(+0545)" in mailbox(root)[0] or "+0545" in mailbox(root)[0]
     root.run("echo 'syslog_facility = local3' >>/etc/postfix/main.cf")
     root.run("postlog", "by another facility")
-    assert re.search(r"(?m)^<158>.* postfix/postlog\[\d+\]: by another facility$", root.read("/var/log/one"))
+    wait_until(lambda: re.search(r"(?m)^<158>.* postfix/postlog\[\d+\]: by another facility$", root.read("/var/log/one")), what="the line of postlog")
     # rsyslog starts anew, with a second socket in the jail.
     root.run("kill $(cat /tmp/syslog.pid); rm -f /dev/log; mkdir -p /var/spool/postfix/dev")
     fake_syslog(root, "/var/spool/postfix/dev/log", "/var/log/two")
     root.run("/usr/bin/python3", "-c", "import smtplib; smtplib.SMTP('127.0.0.1', 25, timeout=20).noop()")
-    wait_until(lambda: "postfix/smtpd[" in root.read("/var/log/two"), 5, "lines by the socket in the jail")
+    wait_until(lambda: "postfix/smtpd[" in root.read("/var/log/two"), 60, "lines by the socket in the jail")
     root.run("postfix", "stop")
     assert root.daemons() == {}
 
