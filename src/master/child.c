@@ -192,6 +192,7 @@ static void ended(void *argument, UNUSED pid_t pid, int status)
 	}
 	share_again(r);
 	children_watch(r);
+	row_drop_if_gone(r);
 }
 
 /* --- what a process says --- */

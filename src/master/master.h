@@ -107,6 +107,8 @@ void master_child_gone(void);
 /* Reads master.cf and makes the rows so. False: nothing was changed, the reason is
  * logged. */
 bool rows_load(void);
+/* Frees a row that is in master.cf no more, once its last process has ended. */
+void row_drop_if_gone(struct row *r);
 
 /* --- recovery.c --- */
 /* Run recover, before any daemon and after all, and wait for its end; in between the

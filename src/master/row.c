@@ -234,6 +234,12 @@ static void row_free(struct row *r)
 	free(r);
 }
 
+void row_drop_if_gone(struct row *r)
+{
+	if (r->stale && list_empty(&r->children))
+		row_free(r);
+}
+
 static bool is_disabled(const struct master_row *source)
 {
 	struct str names = str_of(master.params.master_service_disable), name;
@@ -248,7 +254,9 @@ static bool is_disabled(const struct master_row *source)
 	return false;
 }
 
-static void apply(const struct master_row *source, const char *key, bool shared)
+/* Where a row shall listen. What listens elsewhere closes, here and in the processes that
+ * have it too. */
+static void claim(const struct master_row *source, const char *key, bool shared)
 {
 	CLEANUP(buf_free) struct buf endpoints = BUF_INIT(65536);
 	if (is_disabled(source) || !sockets_describe(source, &endpoints))
@@ -266,6 +274,14 @@ static void apply(const struct master_row *source, const char *key, bool shared)
 	r->stale = false;
 	if (shared && !r->shared)
 		sockets_share(r);
+}
+
+/* Its settings, and its sockets unless they are open. */
+static void apply(const struct master_row *source, const char *key)
+{
+	struct row *r = find(key);
+	if (r == NULL || r->stale) /* disabled, or nobody knows where it is */
+		return;
 	take_settings(r, source);
 	if (r->listener_count == 0 && !sockets_open(r) && master.starting)
 		exit(1); /* the reason is logged */
@@ -337,14 +353,21 @@ static bool shares_port(const struct rows *rows, size_t i)
 	return false;
 }
 
-static void apply_all(const struct rows *rows)
+static void claim_all(const struct rows *rows)
 {
 	for (size_t i = 0; i < rows->cf->count; i++) {
 		const struct master_row *row = &rows->cf->rows[i];
 		if (is_last(rows, i))
-			apply(row, rows->keys[i],
+			claim(row, rows->keys[i],
 			    row->type == MASTER_INET && shares_port(rows, i));
 	}
+}
+
+static void apply_all(const struct rows *rows)
+{
+	for (size_t i = 0; i < rows->cf->count; i++)
+		if (is_last(rows, i))
+			apply(&rows->cf->rows[i], rows->keys[i]);
 }
 
 /* Rows that are gone: their sockets close at once, their processes end. */
@@ -357,8 +380,7 @@ static void drop_stale(void)
 		children_signal(r, SIGTERM);
 		sockets_close(r);
 		run_timer_set(r->wakeup_timer, CLOCK_NEVER);
-		if (list_empty(&r->children))
-			row_free(r);
+		row_drop_if_gone(r);
 	}
 }
 
@@ -367,14 +389,14 @@ static bool has_row(const struct master_cf *cf, const struct master_row *row)
 	return master_cf_find(cf, str_of(row->name), str_of(row->type_name)) != NULL;
 }
 
-static void apply_new(const struct master_row *row, struct arena *a)
-{
-	const char *key = row_key(row, a);
-	if (key != NULL)
-		apply(row, key, false);
-}
+/* Those of built_in_rows that are wanted and that the file lacks. */
+struct built_in {
+	struct master_cf cf; /* without the others */
+	const char **keys;
+};
 
-static void apply_built_in(const struct master_cf *cf, struct arena *a)
+static void find_built_in(
+    const struct master_cf *cf, struct arena *a, struct built_in *found_r)
 {
 	struct master_cf own;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
@@ -382,10 +404,37 @@ static void apply_built_in(const struct master_cf *cf, struct arena *a)
 		log_error("%s", buf_cstr(&error));
 		return;
 	}
-	for (size_t i = 0; i < own.count; i++)
-		if (!has_row(cf, &own.rows[i]) && is_wanted(&own.rows[i]) &&
-		    has_program(&own.rows[i]))
-			apply_new(&own.rows[i], a);
+	const char **keys = arena_alloc_array(a, own.count + 1, sizeof(*keys));
+	size_t count = 0;
+	for (size_t i = 0; keys != NULL && i < own.count; i++) {
+		if (has_row(cf, &own.rows[i]) || !is_wanted(&own.rows[i]) ||
+		    !has_program(&own.rows[i]))
+			continue;
+		own.rows[count] = own.rows[i];
+		keys[count] = row_key(&own.rows[count], a);
+		count += keys[count] != NULL;
+	}
+	own.count = count;
+	*found_r = (struct built_in){.cf = own, .keys = keys};
+}
+
+/*
+ * First all that shall not listen any more closes, then what is new opens: a port or a
+ * path may go from one row to another. Rows that stay keep their sockets, with the
+ * clients that wait in them.
+ */
+static void replace_rows(const struct rows *rows, const struct built_in *own)
+{
+	struct row *r;
+	LIST_FOREACH (r, &master.rows, struct row, link)
+		r->stale = true;
+	claim_all(rows);
+	for (size_t i = 0; i < own->cf.count; i++)
+		claim(&own->cf.rows[i], own->keys[i], false);
+	drop_stale();
+	apply_all(rows);
+	for (size_t i = 0; i < own->cf.count; i++)
+		apply(&own->cf.rows[i], own->keys[i]);
 }
 
 /* One line for all, and again only when it is another one. */
@@ -412,7 +461,6 @@ bool rows_load(void)
 {
 	char path[PATH_ROOM];
 	struct master_cf cf;
-	struct row *r;
 	CLEANUP(buf_free) struct buf error = BUF_INIT(4096);
 	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(FILE_ARENA);
 	CLEANUP(map_free_cleanup) struct map *last = map_new();
@@ -426,11 +474,9 @@ bool rows_load(void)
 		log_error("%s: file is too long", path);
 		return false;
 	}
-	LIST_FOREACH (r, &master.rows, struct row, link)
-		r->stale = true;
-	apply_all(&rows);
-	apply_built_in(&cf, a);
-	drop_stale();
+	struct built_in own = {.keys = NULL};
+	find_built_in(&cf, a, &own);
+	replace_rows(&rows, &own);
 	report_missing();
 	return true;
 }

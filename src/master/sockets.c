@@ -255,6 +255,10 @@ void sockets_close(struct row *r)
 {
 	for (size_t i = 0; i < r->listener_count; i++) {
 		run_watch_free(r->listeners[i].watch);
+		/* Processes that have not ended yet have it too: the port must be free
+		 * now. */
+		if (r->kind == MASTER_INET)
+			(void)shutdown(r->listeners[i].fd, SHUT_RDWR);
 		file_close(&r->listeners[i].fd);
 	}
 	if (r->listener_count > 0 && r->path != NULL)

@@ -1,0 +1,90 @@
+"""master where it is hard: ports and paths that go from row to row, many addresses, processes that all leave at once."""
+import os
+import signal
+import socket
+
+import pytest
+
+from instance import wait_until
+from master_helpers import Master, settle
+
+
+@pytest.fixture
+def make(tmp_path_factory):
+    made = []
+
+    def start(rows, main=(), started=True):
+        master = Master(tmp_path_factory.mktemp("h"), rows, main)
+        made.append(master)
+        return master.start() if started else master
+
+    yield start
+    for master in made:
+        master.destroy()
+
+
+def row(address="", arguments="", maxproc="-"):
+    return f"{address}PORT inet n - n - {maxproc} test-stream {arguments}"
+
+
+def reload_rows(master, rows, main=None):
+    before = master.log().count("reload -- version")
+    master.write_rows(rows)
+    if main is not None:
+        master.write_main(main)
+    master.signal(signal.SIGHUP)
+    master.wait_log("reload -- version", count=before + 1)
+    settle(0.3)
+
+
+def pid_at(master, host):
+    with socket.create_connection((host, master.port), 10) as s:
+        s.sendall(b"pid\n")
+        return int(s.recv(100))
+
+
+# --- a port or a path goes from one row to another ---
+
+def test_a_port_for_all_addresses_may_become_one_for_a_single_address(make):
+    """And back. Each time a process has the old socket too, and is slow to end."""
+    master = make([row()], ["inet_interfaces = 0.0.0.0"])
+    for rows in ([row("127.0.0.1:")], [row()], [row("127.0.0.1:")]):
+        old = pid_at(master, "127.0.0.1")
+        os.kill(old, signal.SIGSTOP)
+        reload_rows(master, rows)
+        assert pid_at(master, "127.0.0.1") != old
+        os.kill(old, signal.SIGCONT)
+    assert "bind" not in master.log()
+    with pytest.raises(OSError):
+        pid_at(master, "127.0.0.2")
+
+
+def test_a_port_for_all_addresses_may_shrink_and_leave_the_rest_to_a_new_row_before_it(make):
+    master = make([row()], ["inet_interfaces = 0.0.0.0"])
+    old = pid_at(master, "127.0.0.2")
+    reload_rows(master, [row("127.0.0.2:"), row()], ["inet_interfaces = 127.0.0.1"])
+    assert pid_at(master, "127.0.0.2") not in (old, pid_at(master, "127.0.0.1"))
+    assert "bind" not in master.log()
+
+
+@pytest.mark.parametrize("old, new", [("fifo", "unix"), ("unix", "fifo"), ("unix", "pass"), ("unix-dgram", "unix")])
+def test_a_service_may_become_one_of_another_type(make, old, new):
+    master = make([row(), f"pickup {old} n - n - - test-stream"])
+    if old != "unix-dgram":
+        with master.client("public/pickup") as client:
+            assert client.pid() > 0
+    reload_rows(master, [row(), f"pickup {new} n - n - - test-stream"])
+    assert os.path.exists(f"{master.queue}/public/pickup")
+    with master.client("public/pickup") as client:
+        assert client.pid() > 0 if new != "pass" else client.socket.send(b"x") == 1
+
+
+def test_a_client_that_waits_at_a_row_that_stays_is_served_after_the_reload(make):
+    master = make([row(maxproc="1")])
+    with master.client() as first:
+        assert first.pid() > 0
+        with master.client() as waiting:
+            assert not waiting.is_served()
+            reload_rows(master, [row(maxproc="1"), "other unix n - n - - test-stream"])
+            first.close()
+            assert waiting.receive().isdigit()
