@@ -24,6 +24,9 @@
 #define RESTART_MS    1000
 #define STRESS_MS     1000000 /* as long as Postfix calls it stress */
 
+_Static_assert(MASTER_LISTEN_FD + LISTENERS_MAX <= CHILD_FDS_MAX,
+    "a process gets all listeners of its row");
+
 static bool is_live(const struct child *c)
 {
 	return c->state != MASTER_CHILD_RETIRED && !c->told_to_end;

@@ -29,7 +29,7 @@
 #include "service/master_status.h"
 #include "service/owner.h"
 
-#define LISTENERS_MAX 64
+#define LISTENERS_MAX 100 /* of a row; a daemon takes no more (its option -s) */
 
 struct listener {
 	int fd;

@@ -221,12 +221,24 @@ static void report(const struct row *r, struct str endpoint, int error)
 		    STR_ARG(str_skip(endpoint, (size_t)colon + 1)), strerror(-error));
 }
 
+static void report_too_many(const struct row *r, struct str endpoint)
+{
+	log_line(master.starting ? LOG_LEVEL_FATAL : LOG_LEVEL_ERROR,
+	    "service %s: more than %d addresses: it does not listen at %.*s and those after "
+	    "it",
+	    r->name, LISTENERS_MAX, STR_ARG(endpoint));
+}
+
 bool sockets_open(struct row *r)
 {
 	struct str rest = str_of(r->endpoints), endpoint;
 	int backlog = r->clients > LEAST_BACKLOG ? (int)r->clients : LEAST_BACKLOG;
 	bool good = true;
-	while (r->listener_count < LISTENERS_MAX && str_next(&rest, " ", &endpoint)) {
+	while (str_next(&rest, " ", &endpoint)) {
+		if (r->listener_count == LISTENERS_MAX) {
+			report_too_many(r, endpoint);
+			return false;
+		}
 		int fd = r->kind == MASTER_INET ? bind_inet(endpoint, backlog, r->shared)
 						: bind_unix(r, backlog);
 		if (fd >= 0) {

@@ -17,7 +17,6 @@
 #include "run/signals.h"
 
 #define EXIT_NOT_STARTED 127
-#define MOST_FDS         64
 
 struct child {
 	struct list_link link;
@@ -31,7 +30,7 @@ static struct list_link children = LIST_INIT(children);
 /* First all out of the way of the low numbers, then to their places. */
 static bool place_fds(const struct child_plan *plan)
 {
-	int high[MOST_FDS], count = (int)plan->fd_count;
+	int high[CHILD_FDS_MAX], count = (int)plan->fd_count;
 
 	for (int i = 0; i < count; i++) {
 		int fd = plan->fds[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -84,7 +83,7 @@ pid_t child_start(const struct child_plan *plan)
 	int error = fault_hit(FAULT_FORK);
 	pid_t pid;
 
-	ENSURE(plan->fd_count >= 3 && plan->fd_count <= MOST_FDS);
+	ENSURE(plan->fd_count >= 3 && plan->fd_count <= CHILD_FDS_MAX);
 	if (error != 0)
 		return -error;
 	run_signals_look();

@@ -13,12 +13,14 @@
 #include "base/attributes.h"
 #include "base/buf.h"
 
+#define CHILD_FDS_MAX 128
+
 struct child_plan {
 	const char *path;  /* executable; NULL: run `function` in the child instead */
 	char *const *argv; /* NULL-terminated */
 	char *const *environment; /* NULL-terminated; NULL keeps ours */
 	const int *fds;  /* fds[i] becomes descriptor i in the child, -1 = /dev/null */
-	size_t fd_count; /* at least 3 */
+	size_t fd_count; /* 3 .. CHILD_FDS_MAX */
 	int (*function)(void *argument); /* its result is the exit status */
 	void *argument;
 	const char *directory; /* chdir there, or NULL */

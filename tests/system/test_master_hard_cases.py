@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -88,3 +89,31 @@ def test_a_client_that_waits_at_a_row_that_stays_is_served_after_the_reload(make
             reload_rows(master, [row(maxproc="1"), "other unix n - n - - test-stream"])
             first.close()
             assert waiting.receive().isdigit()
+
+
+# --- many addresses ---
+
+def interfaces(count):
+    return ["inet_interfaces = " + " ".join(f"127.0.1.{i + 1}" for i in range(count))]
+
+
+@pytest.mark.parametrize("count", [58, 59, 64, 65, 100])
+def test_a_row_serves_each_of_many_addresses(make, count):
+    master = make([row()], interfaces(count))
+    for last in (1, count // 2, count):
+        assert pid_at(master, f"127.0.1.{last}") > 0
+    assert "killed by signal" not in master.log() and "error" not in master.log()
+
+
+def test_more_addresses_than_a_row_can_have_are_said(make):
+    """At the start that is the end, as for any row that cannot be opened; at a reload the first ones work."""
+    said = "service {port}: more than 100 addresses: it does not listen at 127.0.1.101:{port} and those after it"
+    master = make([row()], interfaces(102), started=False)
+    done = subprocess.run(master.command("-w"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True, timeout=30, check=False)
+    assert done.returncode != 0 and "fatal: " + said.format(port=master.port) in done.stderr
+    assert master.processes() == []
+    master = make([row()], interfaces(3))
+    reload_rows(master, [row()], interfaces(102))
+    assert "error: " + said.format(port=master.port) in master.log()
+    assert pid_at(master, "127.0.1.100") > 0
