@@ -37,13 +37,13 @@ static bool is_live(const struct child *c)
 static uint32_t clients_left(const struct row *r)
 {
 	const struct child *c;
-	uint64_t taken = 0, live = 0;
+	uint64_t taken = 0, staying = 0;
 	LIST_FOREACH (c, &r->children, struct child, link) {
 		taken += is_live(c) ? c->share : c->clients;
-		live += is_live(c);
+		staying += is_live(c) && c->state != MASTER_CHILD_LEAVING;
 	}
 	if (r->clients == 0) /* no limit: as many processes as cores keep busy */
-		return live < master.cores || r->limit == 1 ? r->limit : 0;
+		return staying < master.cores || r->limit == 1 ? r->limit : 0;
 	return taken < r->clients ? (uint32_t)(r->clients - taken) : 0;
 }
 
@@ -368,11 +368,11 @@ static void raise_shares(struct row *r)
 {
 	struct child *c;
 	LIST_FOREACH (c, &r->children, struct child, link) {
-		if (!is_live(c) || c->share > WIRE_EXCHANGES_MAX - r->limit)
+		if (!is_live(c) || c->state == MASTER_CHILD_LEAVING ||
+		    c->share > WIRE_EXCHANGES_MAX - r->limit)
 			continue;
 		c->share += r->limit;
-		if (c->state != MASTER_CHILD_LEAVING)
-			c->state = MASTER_CHILD_FREE; /* until it says otherwise */
+		c->state = MASTER_CHILD_FREE; /* until it says otherwise */
 		child_send_order(c);
 	}
 }

@@ -117,3 +117,26 @@ def test_more_addresses_than_a_row_can_have_are_said(make):
     reload_rows(master, [row()], interfaces(102))
     assert "error: " + said.format(port=master.port) in master.log()
     assert pid_at(master, "127.0.1.100") > 0
+
+
+# --- processes that leave ---
+
+def test_without_a_limit_of_clients_the_next_process_starts_when_all_are_about_to_leave(make):
+    """As many processes as cores are full and near max_use: one more is there, and serves even while they do not answer."""
+    cores = os.cpu_count()
+    if cores > 16:
+        pytest.skip("too many clients for a short test")
+    master = make([row(arguments="-m 8", maxproc="0")], ["service_client_limit = 2"])
+    clients = [master.client() for _ in range(14 * cores)]
+    pids = [client.pid() for client in clients]
+    old = set(pids)
+    assert [pids.count(pid) for pid in old] == [14] * cores
+    wait_until(lambda: len(master.processes("test-stream")) == cores + 1, 10, "the next process")
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    with master.client() as client:
+        assert client.pid() not in old
+    for pid in old:
+        os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        client.close()
