@@ -225,6 +225,7 @@ int ipc_send(struct ipc_exchange *x, uint16_t type, struct str payload, bool las
 	if (x->error == 0 && x->connection->dead) {
 		x->unseen = true;
 		exchange_over(x, -ECONNRESET);
+		return -ECONNRESET;
 	}
 	if (x->error != 0)
 		return x->error;

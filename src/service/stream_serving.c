@@ -84,16 +84,16 @@ static void learn_addresses(struct service_client *client)
 static bool take_passed(struct service_client *client)
 {
 	stream_set_deadline(client->stream, deadline_after_ms(DESCRIPTOR_WAIT_MS));
-	CLEANUP(file_close) int fd = stream_receive_fd(client->stream);
+	int fd = stream_receive_fd(client->stream);
 	int error = fd < 0 ? fd : file_set_nonblocking(fd, true);
 	if (error < 0) {
 		log_warning(
 		    "%s: no descriptor was passed: %s", service_name(), strerror(-error));
+		file_close(&fd);
 		return false;
 	}
 	stream_free(client->stream);
 	client->stream = stream_new(fd);
-	fd = -1;
 	return true;
 }
 
