@@ -118,7 +118,7 @@ static void add_text_recipient(struct buf *out, const struct bounce_entry *e)
 	add_folded(out, buf_str(&line));
 }
 
-/* Calls for each entry of the log that is told; how many it might have been. */
+/* Calls for each entry of the log that is due, up to n->most; how many are due. */
 static size_t each_entry(
     struct notice *n, void (*add)(struct notice *, const struct bounce_entry *))
 {

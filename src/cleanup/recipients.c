@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "cleanup/mapping.h"
 #include "mail/address_list.h"
+#include "queue/queue_file.h"
 
 #define ALIAS_TOKENS_MAX 100000
 
@@ -114,7 +115,7 @@ static void add_orcpt(const struct expansion *x, struct buf *orcpt)
 /* No reader of the file would take a recipient that a table spoiled. */
 static bool is_usable(struct message *m, struct str address)
 {
-	if (address.len <= ADDRESS_MAX && !str_has_control(address))
+	if (queue_recipient_valid(address))
 		return true;
 	log_warning("%s: unusable recipient \"%.*s\" -- message not accepted, try again "
 		    "later",

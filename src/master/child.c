@@ -24,7 +24,7 @@
 #define RESTART_MS    1000
 #define STRESS_MS     1000000 /* as long as Postfix calls it stress */
 
-_Static_assert(MASTER_LISTEN_FD + LISTENERS_MAX <= CHILD_FDS_MAX,
+_Static_assert(MASTER_LISTEN_FD + MASTER_LISTENERS_MAX <= CHILD_FDS_MAX,
     "a process gets all listeners of its row");
 
 static bool is_live(const struct child *c)
@@ -295,7 +295,7 @@ static void build_command(struct row *r, uint32_t share, struct command_line *l)
 
 static pid_t spawn(struct row *r, uint32_t share, int status_fd)
 {
-	int fds[MASTER_LISTEN_FD + LISTENERS_MAX] = {-1, -1, -1, -1};
+	int fds[MASTER_LISTEN_FD + MASTER_LISTENERS_MAX] = {-1, -1, -1, -1};
 	struct command_line line = {.count = 0};
 	if (master.keep_stdout)
 		fds[1] = STDOUT_FILENO, fds[2] = STDERR_FILENO;

@@ -29,8 +29,6 @@
 #include "service/master_status.h"
 #include "service/owner.h"
 
-#define LISTENERS_MAX 100 /* of a row; a daemon takes no more (its option -s) */
-
 struct listener {
 	int fd;
 	struct run_watch *watch;
@@ -49,7 +47,7 @@ struct row {
 	bool wakeup_if_used, used;
 	uint32_t clients; /* maxproc: clients in total; 0 = no limit */
 	uint32_t limit;   /* clients a process */
-	struct listener listeners[LISTENERS_MAX];
+	struct listener listeners[MASTER_LISTENERS_MAX];
 	size_t listener_count;
 	bool shared;     /* another row listens at this port, maybe at another address */
 	char *endpoints; /* what the listeners are bound to, as text, for comparison */

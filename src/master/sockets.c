@@ -226,7 +226,7 @@ static void report_too_many(const struct row *r, struct str endpoint)
 	log_line(master.starting ? LOG_LEVEL_FATAL : LOG_LEVEL_ERROR,
 	    "service %s: more than %d addresses: it does not listen at %.*s and those after "
 	    "it",
-	    r->name, LISTENERS_MAX, STR_ARG(endpoint));
+	    r->name, MASTER_LISTENERS_MAX, STR_ARG(endpoint));
 }
 
 bool sockets_open(struct row *r)
@@ -235,7 +235,7 @@ bool sockets_open(struct row *r)
 	int backlog = r->clients > LEAST_BACKLOG ? (int)r->clients : LEAST_BACKLOG;
 	bool good = true;
 	while (str_next(&rest, " ", &endpoint)) {
-		if (r->listener_count == LISTENERS_MAX) {
+		if (r->listener_count == MASTER_LISTENERS_MAX) {
 			report_too_many(r, endpoint);
 			return false;
 		}

@@ -231,7 +231,7 @@ static bool take_attribute(struct pending *p, struct str data)
 	return true;
 }
 
-static bool address_ok(struct str data)
+bool queue_recipient_valid(struct str data)
 {
 	return data.len <= ADDRESS_MAX && !str_has_control(data);
 }
@@ -244,7 +244,7 @@ static int take_record(
 	case RECORD_ATTRIBUTE:
 		return take_attribute(p, data) ? 0 : -EBADMSG;
 	case RECORD_ORIGINAL:
-		if (!address_ok(data))
+		if (!queue_recipient_valid(data))
 			return -EBADMSG;
 		p->original = keep(p, data);
 		return 0;
@@ -253,7 +253,7 @@ static int take_record(
 		forget(p);
 		return 0;
 	case RECORD_RECIPIENT:
-		if (!address_ok(data))
+		if (!queue_recipient_valid(data))
 			return -EBADMSG;
 		*r_r = (struct queue_recipient){.address = keep(p, data),
 		    .original = p->original,

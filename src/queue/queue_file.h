@@ -114,6 +114,8 @@ MUST_USE int queue_file_glance(struct queue_file *f, struct arena *a,
 MUST_USE int queue_file_head(struct queue_file *f, struct arena *a,
     struct queue_envelope *e_r, struct buf *reason);
 
+/* An address that readers take: at most ADDRESS_MAX bytes, none of them a control. */
+bool queue_recipient_valid(struct str address);
 /* Up to `max` recipients that are not done, from *offset on (0: from the start); *offset
  * moves on, and is -1 after the last one (extracted segment included). Count or -EBADMSG,
  * -errno. */

@@ -11,7 +11,7 @@
 
 static struct {
 	int first, count;
-	struct run_watch *watches[SERVICE_LISTENERS_MAX];
+	struct run_watch *watches[MASTER_LISTENERS_MAX];
 	char *room; /* one byte more than the longest, which shows what is too long */
 	bool retired;
 } dgram;

@@ -9,9 +9,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define MASTER_LIFE_FD   4 /* a pipe; end of file: master is gone */
-#define MASTER_STATUS_FD 5
-#define MASTER_LISTEN_FD 6 /* the first listening socket */
+#define MASTER_LIFE_FD       4 /* a pipe; end of file: master is gone */
+#define MASTER_STATUS_FD     5
+#define MASTER_LISTEN_FD     6   /* the first listening socket */
+#define MASTER_LISTENERS_MAX 100 /* of a row */
 
 enum master_child_state {
 	MASTER_CHILD_FREE = 1, /* takes clients */

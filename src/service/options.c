@@ -60,7 +60,7 @@ static void take(struct parsing *p, int option)
 		o->limit = number(p, 'L', WIRE_EXCHANGES_MAX);
 		break;
 	case 's':
-		o->listeners = number(p, 's', SERVICE_LISTENERS_MAX);
+		o->listeners = number(p, 's', MASTER_LISTENERS_MAX);
 		break;
 	case 'c':
 		o->chroot = true;

@@ -7,7 +7,6 @@
 #include "service/service.h"
 
 #define SERVICE_OVERRIDES_MAX 200
-#define SERVICE_LISTENERS_MAX 100
 
 struct service_options {
 	const char *name; /* -n, or the program's name */

@@ -8,6 +8,8 @@ import struct
 import subprocess
 import time
 
+import pytest
+
 from instance import ROOT, USER, free_port, wait_until
 
 LIBEXEC = os.environ.get("POSTHOUSE_LIBEXEC", os.path.join(ROOT, "build/libexec"))
@@ -229,3 +231,18 @@ def send_datagram(path, payload):
 def settle(seconds):
     """For things that must NOT happen: time for them to happen."""
     time.sleep(seconds)
+
+
+@pytest.fixture
+def make(tmp_path_factory):
+    """make(rows, main.cf lines) gives a started Master, which ends with the test."""
+    made = []
+
+    def start(rows, main=(), started=True):
+        master = Master(tmp_path_factory.mktemp("m"), rows, main)
+        made.append(master)
+        return master.start() if started else master
+
+    yield start
+    for master in made:
+        master.destroy()

@@ -72,6 +72,17 @@ def test_extra_recipients_for_who_overtakes(make_instance, prefix, extra, order)
     assert order_of(server) == order
 
 
+def write_queue_file(server, head, content, count):
+    """Into incoming, as cleanup leaves it: the envelope up to M, and the content, of that many recipients."""
+    size = b" ".join(b"%15d" % n for n in (len(content), 97 + len(head), count, 0, len(content), 0))
+    os.makedirs(f"{server.queue}/incoming", 0o700, exist_ok=True)
+    temporary = f"{server.queue}/incoming/tmp"
+    with open(temporary, "wb") as file:
+        file.write(b"C\x5f" + size + head + content + record(b"X") + record(b"E"))
+    os.chmod(temporary, 0o700)
+    os.rename(temporary, f"{server.queue}/incoming/12345{os.stat(temporary).st_ino:X}")
+
+
 def put_list(server, count, domains):
     """A message as cleanup leaves it, with so many recipients."""
     content = record(b"N", b"Subject: list") + record(b"N") + record(b"N", b"x" * 70)
@@ -80,13 +91,7 @@ def put_list(server, count, domains):
         address = b"r%d@d%d.test" % (number, number % domains)
         head += [record(b"O", address), record(b"R", address)]
     head = b"".join(head) + record(b"M")
-    size = b" ".join(b"%15d" % n for n in (len(content), 97 + len(head), count, 0, len(content), 0))
-    os.makedirs(f"{server.queue}/incoming", 0o700, exist_ok=True)
-    temporary = f"{server.queue}/incoming/tmp"
-    with open(temporary, "wb") as file:
-        file.write(b"C\x5f" + size + head + content + record(b"X") + record(b"E"))
-    os.chmod(temporary, 0o700)
-    os.rename(temporary, f"{server.queue}/incoming/12345{os.stat(temporary).st_ino:X}")
+    write_queue_file(server, head, content, count)
 
 
 def log_from(server, offset):

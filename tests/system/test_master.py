@@ -12,24 +12,10 @@ import tempfile
 import pytest
 
 from instance import wait_until
-from master_helpers import END, GOAWAY, HELLO, MESSAGE, Inner, Master, alive, send_datagram, settle
+from master_helpers import END, GOAWAY, HELLO, MESSAGE, Inner, Master, alive, make, send_datagram, settle  # noqa: F401
 
 STREAM = "PORT inet n - n - {maxproc} test-stream"
 INNER = "inner unix - - n {wakeup} {maxproc} test-inner"
-
-
-@pytest.fixture
-def make(tmp_path_factory):
-    made = []
-
-    def start(rows, main=(), started=True):
-        master = Master(tmp_path_factory.mktemp("m"), rows, main)
-        made.append(master)
-        return master.start() if started else master
-
-    yield start
-    for master in made:
-        master.destroy()
 
 
 def stream(maxproc="-", options=""):

@@ -7,21 +7,7 @@ import subprocess
 import pytest
 
 from instance import wait_until
-from master_helpers import Master, settle
-
-
-@pytest.fixture
-def make(tmp_path_factory):
-    made = []
-
-    def start(rows, main=(), started=True):
-        master = Master(tmp_path_factory.mktemp("h"), rows, main)
-        made.append(master)
-        return master.start() if started else master
-
-    yield start
-    for master in made:
-        master.destroy()
+from master_helpers import make, settle  # noqa: F401
 
 
 def row(address="", arguments="", maxproc="-"):

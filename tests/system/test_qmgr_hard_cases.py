@@ -11,6 +11,7 @@ from fault_control import FaultControl
 from fault_control import why_not as why_no_faults
 from instance import USER, free_port, wait_until
 from test_backlog import record
+from test_large_messages import write_queue_file
 from test_parameters import BASE, ME, deferred_files, maps, submit, wait_deferred
 
 # One attempt, unless a test asks for more.
@@ -24,13 +25,7 @@ def put_message(server, recipients, age=0):
     for address in recipients:
         head += [long_record(b"O", address.encode()), long_record(b"R", address.encode())]
     head = b"".join(head) + record(b"M")
-    size = b" ".join(b"%15d" % n for n in (len(content), 97 + len(head), len(recipients), 0, len(content), 0))
-    os.makedirs(f"{server.queue}/incoming", 0o700, exist_ok=True)
-    temporary = f"{server.queue}/incoming/tmp"
-    with open(temporary, "wb") as file:
-        file.write(b"C\x5f" + size + head + content + record(b"X") + record(b"E"))
-    os.chmod(temporary, 0o700)
-    os.rename(temporary, f"{server.queue}/incoming/12345{os.stat(temporary).st_ino:X}")
+    write_queue_file(server, head, content, len(recipients))
 
 
 def hand_in(server, recipients, age=0):
