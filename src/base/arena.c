@@ -7,6 +7,18 @@
 #define FIRST_BLOCK ((size_t)1024)
 #define LAST_BLOCK  ((size_t)65536)
 
+/*
+ * Blocks of the usual sizes wait here for the next arena of their thread: the allocator
+ * of libc joins and splits chunks of these sizes each time. Sanitizers see each block
+ * come and go.
+ */
+#ifdef UNDER_ADDRESS_SANITIZER
+#define KEPT_MAX 0
+#else
+#define KEPT_MAX 16 /* of each size */
+#endif
+#define KEPT_SIZES 3 /* 1, 4 and 16 KB */
+
 struct block {
 	struct block *older;
 	size_t size, used;
@@ -20,6 +32,52 @@ struct arena {
 	size_t used; /* bytes handed out */
 	size_t next_size;
 };
+
+static _Thread_local struct {
+	struct block *first;
+	size_t count;
+} kept[KEPT_SIZES];
+
+/* KEPT_SIZES: such blocks are not kept. */
+static size_t kept_index(size_t size)
+{
+	size_t i = 0;
+	for (size_t usual = FIRST_BLOCK; i < KEPT_SIZES && size != usual; usual *= 4)
+		i++;
+	return i;
+}
+
+static struct block *block_new(size_t size)
+{
+	size_t i = kept_index(size);
+	struct block *b;
+
+	if (i == KEPT_SIZES || kept[i].count == 0) {
+		b = memory_alloc(sizeof(*b) + size);
+		b->size = size;
+		return b;
+	}
+	b = kept[i].first;
+	kept[i].first = b->older;
+	kept[i].count--;
+	memset(b->bytes, 0, b->used);
+	b->older = NULL;
+	b->used = 0;
+	return b;
+}
+
+static void block_free(struct block *b)
+{
+	size_t i = kept_index(b->size);
+
+	if (i == KEPT_SIZES || kept[i].count >= KEPT_MAX) {
+		free(b);
+		return;
+	}
+	b->older = kept[i].first;
+	kept[i].first = b;
+	kept[i].count++;
+}
 
 struct arena *arena_new(size_t ceiling)
 {
@@ -36,7 +94,7 @@ void arena_free(struct arena *a)
 		return;
 	for (struct block *b = a->newest, *older; b != NULL; b = older) {
 		older = b->older;
-		free(b);
+		block_free(b);
 	}
 	free(a);
 }
@@ -58,8 +116,7 @@ static struct block *add_block(struct arena *a, size_t need)
 		size = left;
 	if (size < need)
 		size = need;
-	b = memory_alloc(sizeof(*b) + size);
-	b->size = size;
+	b = block_new(size);
 	a->held += size;
 	if (a->next_size < LAST_BLOCK)
 		a->next_size *= 4;

@@ -76,3 +76,16 @@ TEST(arena_free_takes_null)
 	CLEANUP(arena_free_cleanup) struct arena *a = arena_new(0);
 	assert_null(arena_alloc(a, 0));
 }
+
+TEST(a_block_that_another_arena_used_is_zeroed)
+{
+	for (int round = 0; round < 3; round++) {
+		CLEANUP(arena_free_cleanup) struct arena *a = arena_new((size_t)1 << 20);
+		for (size_t size = 100; size <= 20000; size *= 2) {
+			unsigned char *p = arena_alloc(a, size);
+			for (size_t i = 0; i < size; i++)
+				assert_int_equal(p[i], 0);
+			memset(p, 0xAA, size);
+		}
+	}
+}

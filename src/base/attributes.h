@@ -26,6 +26,15 @@
 		function(*local);                                 \
 	}
 
+/* Memory is not kept for reuse, so that each wrong use of it is seen. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define UNDER_ADDRESS_SANITIZER
+#endif
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The object that contains `member` at address `pointer`. */

@@ -121,29 +121,21 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 void buf_add_u64(struct buf *b, uint64_t value)
 {
-	char digits[20];
-	size_t at = sizeof(digits);
+	char digits[STR_U64_MAX];
 
-	do {
-		digits[--at] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value != 0);
-	buf_add(b, digits + at, sizeof(digits) - at);
+	buf_add(b, digits, (size_t)(str_put_u64(digits, value, 0) - digits));
 }
 
 void buf_add_i64(struct buf *b, int64_t value)
 {
-	char digits[21];
-	size_t at = sizeof(digits);
-	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	char text[1 + STR_U64_MAX] = "-";
+	char *start = text + 1;
+	char *end =
+	    str_put_u64(start, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 0);
 
-	do {
-		digits[--at] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest != 0);
 	if (value < 0)
-		digits[--at] = '-';
-	buf_add(b, digits + at, sizeof(digits) - at);
+		start--;
+	buf_add(b, start, (size_t)(end - start));
 }
 
 const char *buf_cstr(const struct buf *b)

@@ -93,9 +93,12 @@ ptrdiff_t str_find_str(struct str s, struct str needle)
 	return s.len == 0 ? -1 : index_in(s, memmem(s.p, s.len, needle.p, needle.len));
 }
 
+/* Sets are short: a loop is over before a call of strchr is. */
 static bool is_one_of(char c, const char *set)
 {
-	return c != '\0' && strchr(set, c) != NULL;
+	while (*set != '\0' && *set != c)
+		set++;
+	return *set != '\0';
 }
 
 ptrdiff_t str_find_any(struct str s, const char *set)
@@ -184,6 +187,22 @@ bool str_to_i64(struct str s, int64_t *value_r)
 		return false;
 	*value_r = negative ? (int64_t)(0 - value) : (int64_t)value;
 	return true;
+}
+
+char *str_put_u64(char *out, uint64_t value, size_t width)
+{
+	char text[STR_U64_MAX];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	size_t len = sizeof(text) - at;
+	for (; width > len; width--)
+		*out++ = ' ';
+	memcpy(out, text + at, len);
+	return out + len;
 }
 
 bool str_to_range(struct str s, int64_t min, int64_t max, int64_t *value_r)

@@ -70,6 +70,11 @@ bool str_is_digits(struct str s); /* as many as there are, but one at least */
 /* Value between min and max inclusive. */
 MUST_USE bool str_to_range(struct str s, int64_t min, int64_t max, int64_t *value_r);
 
+/* Writes `value` in decimal, blanks before it to at least `width` bytes: at most `width`
+ * or STR_U64_MAX, no NUL. Returns what is behind it. Faster than printf. */
+#define STR_U64_MAX 20
+char *str_put_u64(char *out, uint64_t value, size_t width);
+
 /* Copies to `out` (NUL-terminated). False when it does not fit or holds a NUL. */
 MUST_USE bool str_to_cstr(struct str s, char *out, size_t size);
 

@@ -214,3 +214,14 @@ TEST(ascii_classes_do_not_depend_on_sign_or_locale)
 		assert_int_equal(ascii_upper(c), (char)(lower ? i - 32 : i));
 	}
 }
+
+TEST(numbers_are_written_to_a_width_or_as_long_as_they_are)
+{
+	char out[64];
+	assert_str(((struct str){out, (size_t)(str_put_u64(out, 0, 0) - out)}), "0");
+	assert_str(((struct str){out, (size_t)(str_put_u64(out, 12, 5) - out)}), "   12");
+	assert_str(
+	    ((struct str){out, (size_t)(str_put_u64(out, 12345, 3) - out)}), "12345");
+	assert_str(((struct str){out, (size_t)(str_put_u64(out, UINT64_MAX, 0) - out)}),
+	    "18446744073709551615");
+}

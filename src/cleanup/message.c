@@ -319,6 +319,13 @@ static enum header_rewriting header_rewriting(const struct message *m)
 	    : HEADER_AS_IT_IS;
 }
 
+/* What the records of a message need: most grow into their buffer without a copy. */
+static size_t usual_size(size_t content)
+{
+	size_t size = 1024 + content + content / 16;
+	return size < OUT_FLUSH ? size : OUT_FLUSH;
+}
+
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
 	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
@@ -328,6 +335,7 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		log_warning("malformed submission");
 		return false;
 	}
+	(void)buf_reserve(&m->out, usual_size(m->envelope.content.len));
 	m->slot = slot_take(x, m->envelope.id);
 	if (m->slot == NULL) {
 		message_fail(m, CLEANUP_WRITE_ERROR, "");

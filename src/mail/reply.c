@@ -70,9 +70,10 @@ void reply_write(struct buf *out, int code, const char *status, struct str text)
 {
 	size_t length = dsn_status_at(text);
 	struct str chosen = length > 0 ? str_slice(text, 0, length) : str_of(status);
-	buf_printf(out, "%d", code);
+	buf_add_i64(out, code);
 	if (chosen.len > 0) {
-		buf_printf(out, " %d", code / 100);
+		buf_add_char(out, ' ');
+		buf_add_i64(out, code / 100);
 		buf_add_str(out, str_skip(chosen, 1));
 	}
 	text = str_trim(str_skip(text, length));

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <zlib.h>
+#include <libdeflate.h>
 #include "base/file.h"
 #include "ipc/little_endian.h"
 #include "queue/commit_segment.h"
@@ -27,7 +27,7 @@ static bool decode(const char *p, struct slot *s_r)
 {
 	if (get_le32(p) != MAGIC ||
 	    get_le32(p + SLOT_SUMMED) !=
-		(uint32_t)crc32_z(0, (const Bytef *)p, SLOT_SUMMED))
+		libdeflate_crc32(0, p, SLOT_SUMMED))
 		return false;
 	*s_r = (struct slot){.failed = get_le32(p + 4),
 	    .turn = get_le64(p + 8),
@@ -42,7 +42,7 @@ static void encode(char *p, const struct slot *s)
 	put_le32(p + 4, s->failed);
 	put_le64(p + 8, s->turn);
 	put_le64(p + 16, (uint64_t)s->stamp);
-	put_le32(p + SLOT_SUMMED, (uint32_t)crc32_z(0, (const Bytef *)p, SLOT_SUMMED));
+	put_le32(p + SLOT_SUMMED, libdeflate_crc32(0, p, SLOT_SUMMED));
 }
 
 /* The newer of the two; all zero when none is good. */

@@ -3,10 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libdeflate.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 #include "base/file.h"
 #include "base/memory.h"
 #include "ipc/little_endian.h"
@@ -65,7 +65,7 @@ static int64_t round_down(int64_t size)
 
 static uint32_t checksum(const char *p, size_t len)
 {
-	return (uint32_t)crc32_z(0, (const Bytef *)p, len);
+	return libdeflate_crc32(0, p, len);
 }
 
 static int header_write(int fd, uint64_t generation)

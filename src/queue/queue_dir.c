@@ -92,8 +92,11 @@ uint32_t queue_place_number(uint64_t place)
 
 void queue_place_path(char path[QUEUE_PLACE_MAX], uint64_t place)
 {
-	(void)snprintf(path, QUEUE_PLACE_MAX, QUEUE_SLOTS "/%u/%u",
-	    (unsigned)(uint16_t)((place - 1) >> 32), (unsigned)queue_place_number(place));
+	static const char slots[] = QUEUE_SLOTS "/";
+	memcpy(path, slots, sizeof(slots) - 1);
+	path = str_put_u64(path + sizeof(slots) - 1, (uint16_t)((place - 1) >> 32), 0);
+	*path++ = '/';
+	*str_put_u64(path, queue_place_number(place), 0) = '\0';
 }
 
 uint64_t queue_place_of(struct str path)

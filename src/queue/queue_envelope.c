@@ -150,8 +150,11 @@ static int take_record(struct reading *r, int type, struct str data)
 {
 	if (memchr(data.p, '\0', data.len) != NULL || str_find(data, '\n') >= 0)
 		return corrupt(r, "control byte in an envelope record");
-	if (is_recipients(type, data))
+	if (is_recipients(type, data)) {
+		if (r->e.first_recipient_offset == 0)
+			r->e.first_recipient_offset = r->file->reader.last_offset;
 		return 0;
+	}
 	switch (type) {
 	case RECORD_TIME:
 		return take_time(r, data);
@@ -223,10 +226,9 @@ static int read_envelope(struct reading *r)
 		int result = next_record(r, &type, &data);
 		if (result < 0)
 			return result;
-		int64_t at = r->file->reader.last_offset;
 		if (type == RECORD_MESSAGE)
 			return 0;
-		if (type == RECORD_SIZE && at == 0)
+		if (type == RECORD_SIZE && r->file->reader.last_offset == 0)
 			result = take_size(r, data);
 		else if (!allowed(type, envelope_types))
 			return corrupt(r, "unexpected record type in the envelope");
@@ -234,8 +236,6 @@ static int read_envelope(struct reading *r)
 			result = take_record(r, type, data);
 		if (result < 0)
 			return result;
-		if (r->e.first_recipient_offset == 0 && is_recipients(type, data))
-			r->e.first_recipient_offset = at;
 		if (r->extent == TO_RECIPIENTS && r->e.first_recipient_offset != 0 &&
 		    r->has_size && r->has_time && r->has_sender)
 			return jump_to_content(r);
@@ -291,12 +291,9 @@ static int read_extracted(struct reading *r)
 			return 0;
 		if (!allowed(type, extracted_types))
 			return corrupt(r, "unexpected record type in the extracted part");
-		int64_t at = r->file->reader.last_offset;
 		result = take_record(r, type, data);
 		if (result < 0)
 			return result;
-		if (r->e.first_recipient_offset == 0 && is_recipients(type, data))
-			r->e.first_recipient_offset = at;
 	}
 }
 

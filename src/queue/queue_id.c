@@ -2,6 +2,7 @@
 
 /* No vowels, so that no id spells a word. */
 static const char alphabet[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
+static const char hex[] = "0123456789ABCDEF";
 #define LONG_BASE          52
 #define LONG_INODE_BASE    51 /* without 'z', which marks the inode's start */
 #define LONG_SECONDS_MIN   6
@@ -9,12 +10,13 @@ static const char alphabet[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstv
 #define SHORT_MICROSECONDS 5
 
 /* Writes `value` with at least `width` digits; returns behind the last one. */
-static char *put_digits(char *out, uint64_t value, unsigned base, int width)
+static char *put_digits(
+    char *out, const char *set, uint64_t value, unsigned base, int width)
 {
 	char digits[64];
 	int count = 0;
 	for (; value > 0 || count < width; value /= base)
-		digits[count++] = alphabet[value % base];
+		digits[count++] = set[value % base];
 	while (count > 0)
 		*out++ = digits[--count];
 	return out;
@@ -24,15 +26,16 @@ void queue_id_make(
     char id[QUEUE_ID_MAX], struct timeval when, uint64_t inode, bool long_form)
 {
 	if (!long_form) {
-		(void)snprintf(id, QUEUE_ID_MAX, "%05lX%llX", (unsigned long)when.tv_usec,
-		    (unsigned long long)inode);
+		char *end =
+		    put_digits(id, hex, (uint64_t)when.tv_usec, 16, SHORT_MICROSECONDS);
+		*put_digits(end, hex, inode, 16, 1) = '\0';
 		return;
 	}
-	char *p = put_digits(id, (uint64_t)when.tv_sec, LONG_BASE, LONG_SECONDS_MIN);
-	p = put_digits(p, (uint64_t)when.tv_usec, LONG_BASE, LONG_MICROSECONDS);
+	char *p =
+	    put_digits(id, alphabet, (uint64_t)when.tv_sec, LONG_BASE, LONG_SECONDS_MIN);
+	p = put_digits(p, alphabet, (uint64_t)when.tv_usec, LONG_BASE, LONG_MICROSECONDS);
 	*p++ = 'z';
-	p = put_digits(p, inode, LONG_INODE_BASE, 1);
-	*p = '\0';
+	*put_digits(p, alphabet, inode, LONG_INODE_BASE, 1) = '\0';
 }
 
 bool queue_id_valid(struct str id)

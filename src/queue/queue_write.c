@@ -1,21 +1,33 @@
 #include "queue/queue_write.h"
 
+#include "base/panic.h"
+
+#define SIZE_COLUMN 15 /* bytes of a number */
+
 void queue_size_record(char out[QUEUE_SIZE_RECORD], const struct queue_size *s)
 {
-	char text[256];
+	const int64_t values[] = {s->content_size, s->content_offset, s->recipients,
+	    s->flags, s->message_size, s->sendopts};
+	char text[ARRAY_SIZE(values) * (1 + STR_U64_MAX)];
+	char *end = text;
 	/* Fixed columns, so that the record can be rewritten in place. */
-	int len =
-	    snprintf(text, sizeof(text), "%c%c%15lld %15lld %15lld %15lld %15lld %15lld",
-		RECORD_SIZE, QUEUE_SIZE_RECORD - 2, (long long)s->content_size,
-		(long long)s->content_offset, (long long)s->recipients,
-		(long long)s->flags, (long long)s->message_size, (long long)s->sendopts);
-	memcpy(out, text, len == QUEUE_SIZE_RECORD ? (size_t)len : 0);
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		*end++ = ' ';
+		end = str_put_u64(end, (uint64_t)values[i], SIZE_COLUMN);
+	}
+	ENSURE(end == text + 1 + QUEUE_SIZE_RECORD - 2);
+	out[0] = RECORD_SIZE;
+	out[1] = QUEUE_SIZE_RECORD - 2;
+	memcpy(out + 2, text + 1, QUEUE_SIZE_RECORD - 2);
 }
 
 void queue_time_record(struct buf *out, struct timeval when)
 {
-	record_printf(
-	    out, RECORD_TIME, "%lld %ld", (long long)when.tv_sec, (long)when.tv_usec);
+	char text[2 * STR_U64_MAX + 1];
+	char *end = str_put_u64(text, (uint64_t)when.tv_sec, 0);
+	*end++ = ' ';
+	end = str_put_u64(end, (uint64_t)when.tv_usec, 0);
+	record_write(out, RECORD_TIME, (struct str){text, (size_t)(end - text)});
 }
 
 void queue_recipient_records(struct buf *out, const struct queue_write_recipient *r)

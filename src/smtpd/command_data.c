@@ -136,6 +136,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(STREAM_BUFFER * 2);
 	int64_t limit = service_common()->message_size_limit;
+	(void)buf_reserve(&text, len);
 	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
 	stream_skip(u->session->stream, used);
 	u->size += (int64_t)text.len;

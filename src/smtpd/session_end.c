@@ -59,9 +59,15 @@ bool session_has_too_many_errors(struct session *s)
 
 static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
 {
-	buf_printf(out, " %s=%u", name, good);
-	if (good != all || all == 0)
-		buf_printf(out, "/%u", all);
+	buf_add_char(out, ' ');
+	for (; *name != '\0'; name++)
+		buf_add_char(out, ascii_lower(*name));
+	buf_add_char(out, '=');
+	buf_add_u64(out, good);
+	if (good != all || all == 0) {
+		buf_add_char(out, '/');
+		buf_add_u64(out, all);
+	}
 }
 
 void session_log_disconnect(const struct session *s)
@@ -71,10 +77,8 @@ void session_log_disconnect(const struct session *s)
 	for (size_t i = 0; i < command_count; i++) {
 		if (s->counts[i].all == 0)
 			continue;
-		CLEANUP(buf_free) struct buf name = BUF_INIT(32);
-		for (const char *p = command_rows[i].log_name; *p != '\0'; p++)
-			buf_add_char(&name, ascii_lower(*p));
-		add_count(&counts, buf_cstr(&name), s->counts[i].good, s->counts[i].all);
+		add_count(&counts, command_rows[i].log_name, s->counts[i].good,
+		    s->counts[i].all);
 		good += s->counts[i].good;
 		all += s->counts[i].all;
 	}
