@@ -26,8 +26,7 @@ struct slot {
 static bool decode(const char *p, struct slot *s_r)
 {
 	if (get_le32(p) != MAGIC ||
-	    get_le32(p + SLOT_SUMMED) !=
-		libdeflate_crc32(0, p, SLOT_SUMMED))
+	    get_le32(p + SLOT_SUMMED) != libdeflate_crc32(0, p, SLOT_SUMMED))
 		return false;
 	*s_r = (struct slot){.failed = get_le32(p + 4),
 	    .turn = get_le64(p + 8),
