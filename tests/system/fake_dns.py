@@ -98,7 +98,8 @@ class FakeDNS:
         rcode = self.rcodes.get((name, kind), self.rcodes.get(name))
         if rcode is not None:
             return rcode
-        exists = any(known == name or known.endswith("." + name) for known, _ in self.records)
+        known_names = [known for known, _ in list(self.records)]  # the test may be adding some
+        exists = any(known == name or known.endswith("." + name) for known in known_names)
         return NOERROR if exists else NXDOMAIN
 
     def answer(self, query):
