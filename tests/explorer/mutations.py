@@ -26,7 +26,7 @@ DROPPED = [
     Dropped("the sync of notes", REDUCED, ("qmgr", "data", r"commit/\d+\.log"), ORDERED),
     Dropped("the sync of a queue file", REDUCED, ("cleanup", "file", r"incoming/\w+"), ORDERED),
     Dropped("the sync of a held queue file", REDUCED, ("cleanup", "file", r"hold/.*"), ORDERED),
-    Dropped("the sync of the queue before a checkpoint", REDUCED, ("cleanup|qmgr", "system", r"commit/checkpoint"), ORDERED),
+    Dropped("the sync of the queue before a checkpoint", REDUCED, ("cleanup|qmgr", "system", r"commit"), ORDERED),
     Dropped("the sync of a deferred message with marks", REDUCED, ("qmgr", "file", r"(active|incoming|commit/slots/\d+)/\w+"), ORDERED),
     Dropped("the sync of the queue before recovery forgets", REDUCED, ("recover", "system", r"commit"), ORDERED),
     Dropped("the sync of segments that recovery gives up", REDUCED, ("recover", "data", r"commit/\d+\.log"), ORDERED),
