@@ -2,6 +2,8 @@
 
 #include "base/panic.h"
 
+#define RFC5322_MAX 64
+
 static struct {
 	bool on;
 	int64_t monotonic_ms;
@@ -85,7 +87,7 @@ static struct tm broken_down(int64_t wall_seconds)
 	return tm;
 }
 
-void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
+static void make_rfc5322(struct buf *out, int64_t wall_seconds)
 {
 	struct tm tm = broken_down(wall_seconds);
 	long minutes = tm.tm_gmtoff / 60;
@@ -95,6 +97,23 @@ void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
 	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
 	    tm.tm_hour, tm.tm_min, tm.tm_sec, minutes < 0 ? '-' : '+', absolute / 60,
 	    absolute % 60, tm.tm_zone);
+}
+
+/* All messages of a second ask for the same date. */
+void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
+{
+	static _Thread_local char text[RFC5322_MAX];
+	static _Thread_local size_t len;
+	static _Thread_local int64_t second;
+
+	if (len == 0 || wall_seconds != second) {
+		struct buf made = {
+		    .p = text, .size = sizeof(text), .ceiling = sizeof(text) - 1};
+		make_rfc5322(&made, wall_seconds);
+		len = made.len;
+		second = wall_seconds;
+	}
+	buf_add(out, text, len);
 }
 
 void clock_add_syslog(struct buf *out, int64_t wall_seconds)
