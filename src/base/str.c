@@ -318,8 +318,11 @@ static bool all_printable(uint64_t bytes)
 bool str_has_control(struct str s)
 {
 	size_t i = 0;
-	while (s.len - i >= 8 && !any_control(eight_bytes(s.p + i)))
-		i += 8;
+	for (; s.len - i > 8; i += 8)
+		if (any_control(eight_bytes(s.p + i)))
+			return true;
+	if (s.len >= 8) /* the last eight, some of them again */
+		return any_control(eight_bytes(s.p + s.len - 8));
 	for (; i < s.len; i++)
 		if ((unsigned char)s.p[i] < 32 || s.p[i] == 127)
 			return true;
