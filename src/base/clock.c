@@ -14,19 +14,24 @@ static const char *const months[] = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
-int64_t clock_us(void)
+static int64_t monotonic_us(clockid_t clock)
 {
 	struct timespec now;
 
 	if (fake.on)
 		return fake.monotonic_ms * 1000;
-	ENSURE(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	ENSURE(clock_gettime(clock, &now) == 0);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_us(void)
+{
+	return monotonic_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_ms(void)
 {
-	return clock_us() / 1000;
+	return monotonic_us(CLOCK_MONOTONIC_COARSE) / 1000;
 }
 
 struct timeval clock_wall(void)

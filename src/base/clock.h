@@ -13,8 +13,10 @@
 
 #define CLOCK_NEVER INT64_MAX
 
-int64_t clock_ms(void);          /* monotonic, milliseconds */
-int64_t clock_us(void);          /* the same, microseconds: how long something took */
+/* Monotonic milliseconds, for deadlines: as of the kernel's last tick (1 to 10 ms apart),
+ * which is much cheaper to ask for. */
+int64_t clock_ms(void);
+int64_t clock_us(void); /* microseconds, exact: how long something took */
 struct timeval clock_wall(void); /* seconds and microseconds since 1970 */
 int64_t clock_wall_seconds(void);
 
