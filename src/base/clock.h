@@ -16,7 +16,7 @@
 /* Monotonic milliseconds, for deadlines: as of the kernel's last tick (1 to 10 ms apart),
  * which is much cheaper to ask for. */
 int64_t clock_ms(void);
-int64_t clock_us(void); /* microseconds, exact: how long something took */
+int64_t clock_us(void);          /* microseconds, exact: how long something took */
 struct timeval clock_wall(void); /* seconds and microseconds since 1970 */
 int64_t clock_wall_seconds(void);
 
