@@ -109,13 +109,39 @@ ptrdiff_t str_find_any(struct str s, const char *set)
 	return -1;
 }
 
+/* Of ASCII characters, a bit each. */
+struct set {
+	uint64_t low, high;
+};
+
+static struct set set_of(const char *members)
+{
+	struct set set = {0};
+
+	for (; *members != '\0'; members++) {
+		uint64_t bit = UINT64_C(1) << (*members & 63);
+		if (*members < 64)
+			set.low |= bit;
+		else
+			set.high |= bit;
+	}
+	return set;
+}
+
+static bool set_has(struct set set, char c)
+{
+	unsigned char code = (unsigned char)c;
+	return code < 128 && ((code < 64 ? set.low : set.high) >> (code & 63) & 1) != 0;
+}
+
 static bool next_word(
     struct str *rest, const char *separators, bool braced, struct str *word_r)
 {
+	struct set parting = set_of(separators);
 	struct str s = *rest;
 	size_t depth = 0, end = 0;
 
-	while (end < s.len && is_one_of(s.p[end], separators))
+	while (end < s.len && set_has(parting, s.p[end]))
 		end++;
 	s = str_skip(s, end);
 	if (s.len == 0) {
@@ -124,7 +150,7 @@ static bool next_word(
 	}
 	end = 0;
 	for (; end < s.len; end++) {
-		if (depth == 0 && is_one_of(s.p[end], separators))
+		if (depth == 0 && set_has(parting, s.p[end]))
 			break;
 		if (braced && s.p[end] == '{')
 			depth++;
