@@ -336,6 +336,8 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		return false;
 	}
 	(void)buf_reserve(&m->out, usual_size(m->envelope.content.len));
+	if (cleanup.params.in_flow_delay > 0)
+		commit_await_room(cleanup.commit);
 	m->slot = slot_take(x, m->envelope.id);
 	if (m->slot == NULL) {
 		message_fail(m, CLEANUP_WRITE_ERROR, "");
