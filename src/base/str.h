@@ -25,15 +25,15 @@ struct str {
 int str_print_length(struct str s);
 
 /* NULL gives the empty str. */
-static inline struct str str_of(const char *cstring);
+ALWAYS_INLINE struct str str_of(const char *cstring);
 static inline struct str str_slice(
     struct str s, size_t from, size_t to);                     /* clamped to s */
 static inline struct str str_skip(struct str s, size_t count); /* clamped to s */
 struct str str_trim(struct str s); /* without ASCII blanks at both ends */
 
-static inline bool str_equal(struct str a, struct str b);
+ALWAYS_INLINE bool str_equal(struct str a, struct str b);
 bool str_equal_nocase(struct str a, struct str b); /* ASCII letters only */
-static inline bool str_is(struct str s, const char *cstring);
+ALWAYS_INLINE bool str_is(struct str s, const char *cstring);
 bool str_is_nocase(struct str s, const char *cstring);
 static inline bool str_starts(struct str s, struct str prefix);
 bool str_starts_nocase(struct str s, struct str prefix);
@@ -99,12 +99,12 @@ static inline char ascii_upper(char c);
 /* --- small enough to become part of their callers, where constants are known --- */
 
 /* memcmp must not see a null pointer, which an empty str may hold. */
-static inline bool str_same_bytes(const char *a, const char *b, size_t len)
+ALWAYS_INLINE bool str_same_bytes(const char *a, const char *b, size_t len)
 {
 	return len == 0 || memcmp(a, b, len) == 0;
 }
 
-static inline struct str str_of(const char *cstring)
+ALWAYS_INLINE struct str str_of(const char *cstring)
 {
 	if (cstring == NULL)
 		return STR_EMPTY;
@@ -129,12 +129,12 @@ static inline struct str str_slice(struct str s, size_t from, size_t to)
 	return str_skip(s, from);
 }
 
-static inline bool str_equal(struct str a, struct str b)
+ALWAYS_INLINE bool str_equal(struct str a, struct str b)
 {
 	return a.len == b.len && str_same_bytes(a.p, b.p, a.len);
 }
 
-static inline bool str_is(struct str s, const char *cstring)
+ALWAYS_INLINE bool str_is(struct str s, const char *cstring)
 {
 	return str_equal(s, str_of(cstring));
 }

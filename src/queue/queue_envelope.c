@@ -5,6 +5,8 @@
 #include <errno.h>
 #include "queue/queue_walk.h"
 
+#define ATTRIBUTES_USUAL 24 /* room for more is made when they come */
+
 /* How far a file is read. */
 enum extent {
 	TO_RECIPIENTS, /* and the content is found by the size record */
@@ -18,6 +20,7 @@ struct reading {
 	struct arena *arena;
 	struct queue_envelope e;
 	struct buf *reason;
+	size_t attribute_room;
 	bool has_size, has_time, has_sender, out_of_memory;
 };
 
@@ -104,11 +107,45 @@ static int take_ret(struct reading *r, struct str data)
 	return error;
 }
 
+/* What belongs to a recipient starts here: it is read by queue_file_recipients. */
+static int at_recipients(struct reading *r)
+{
+	if (r->e.first_recipient_offset == 0)
+		r->e.first_recipient_offset = r->file->reader.last_offset;
+	return 0;
+}
+
+static bool make_room(struct reading *r, size_t count)
+{
+	struct queue_attribute *more = arena_alloc_array(r->arena, count, sizeof(*more));
+	if (more == NULL)
+		return false;
+	if (r->e.attribute_count > 0)
+		memcpy(more, r->e.attributes, r->e.attribute_count * sizeof(*more));
+	r->e.attributes = more;
+	r->attribute_room = count;
+	return true;
+}
+
+static int add_attribute(struct reading *r, const struct queue_attribute *a)
+{
+	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
+		return corrupt(r, "too many attributes");
+	if (r->e.attribute_count == r->attribute_room &&
+	    !make_room(r, QUEUE_ATTRIBUTES_MAX))
+		return -ENOMEM;
+	r->e.attributes[r->e.attribute_count++] =
+	    (struct queue_attribute){keep(r, a->name), keep(r, a->value)};
+	return 0;
+}
+
 static int take_attribute(struct reading *r, struct str data)
 {
 	struct queue_attribute a;
 	if (!queue_attribute_parse(data, &a))
 		return corrupt(r, "malformed attribute record");
+	if (queue_attribute_is_recipients(a.name))
+		return at_recipients(r);
 	if (str_is(a.name, "create_time"))
 		return take_number(r, a.value, INT64_MAX, &r->e.created);
 	if (str_is(a.name, "ret_flags"))
@@ -121,23 +158,7 @@ static int take_attribute(struct reading *r, struct str data)
 	}
 	if (str_is(a.name, "message_id"))
 		r->e.message_id = keep(r, a.value);
-	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
-		return corrupt(r, "too many attributes");
-	r->e.attributes[r->e.attribute_count++] =
-	    (struct queue_attribute){keep(r, a.name), keep(r, a.value)};
-	return 0;
-}
-
-/* Does this record start what belongs to a recipient? */
-static bool is_recipients(int type, struct str data)
-{
-	struct queue_attribute a;
-	if (type == RECORD_ATTRIBUTE)
-		return queue_attribute_parse(data, &a) &&
-		    queue_attribute_is_recipients(a.name);
-	return type == RECORD_RECIPIENT || type == RECORD_DONE ||
-	    type == RECORD_ORIGINAL || type == RECORD_CANCELLED ||
-	    type == RECORD_DSN_NOTIFY || type == RECORD_DSN_ORCPT;
+	return add_attribute(r, &a);
 }
 
 static int take_text(struct reading *r, struct str data, struct str *text_r)
@@ -150,12 +171,14 @@ static int take_record(struct reading *r, int type, struct str data)
 {
 	if (memchr(data.p, '\0', data.len) != NULL || str_find(data, '\n') >= 0)
 		return corrupt(r, "control byte in an envelope record");
-	if (is_recipients(type, data)) {
-		if (r->e.first_recipient_offset == 0)
-			r->e.first_recipient_offset = r->file->reader.last_offset;
-		return 0;
-	}
 	switch (type) {
+	case RECORD_RECIPIENT:
+	case RECORD_DONE:
+	case RECORD_ORIGINAL:
+	case RECORD_CANCELLED:
+	case RECORD_DSN_NOTIFY:
+	case RECORD_DSN_ORCPT:
+		return at_recipients(r);
 	case RECORD_TIME:
 		return take_time(r, data);
 	case RECORD_CREATED:
@@ -314,9 +337,7 @@ static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
 	struct reading r = {.extent = extent, .file = f, .arena = a, .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
 	r.e.envelope_id = r.e.message_id = STR_EMPTY;
-	r.e.attributes =
-	    arena_alloc_array(a, QUEUE_ATTRIBUTES_MAX, sizeof(struct queue_attribute));
-	if (r.e.attributes == NULL)
+	if (!make_room(&r, ATTRIBUTES_USUAL))
 		return -ENOMEM;
 	queue_walk_start(f, 0);
 	int result = read_envelope(&r);
@@ -352,8 +373,9 @@ int queue_file_head(
 
 const char *queue_attribute(const struct queue_envelope *e, const char *name)
 {
+	struct str wanted = str_of(name);
 	for (size_t i = 0; i < e->attribute_count; i++)
-		if (str_is(e->attributes[i].name, name))
+		if (str_equal(e->attributes[i].name, wanted))
 			return e->attributes[i].value.p;
 	return NULL;
 }

@@ -127,18 +127,38 @@ int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r)
 	}
 }
 
+/* Takes blanks and a number behind them off the front. 1, 0 at the end, -EBADMSG. */
+static int take_number(struct str *rest, int64_t *number_r)
+{
+	const char *p = rest->p, *end = p + rest->len;
+	int64_t number = 0;
+	while (p < end && *p == ' ')
+		p++;
+	if (p == end)
+		return 0;
+	for (; p < end && *p != ' '; p++) {
+		if (!ascii_is_digit(*p) || number > (INT64_MAX - 9) / 10)
+			return -EBADMSG;
+		number = number * 10 + (*p - '0');
+	}
+	*rest = (struct str){p, (size_t)(end - p)};
+	*number_r = number;
+	return 1;
+}
+
 bool queue_size_parse(struct str data, int64_t numbers[QUEUE_SIZE_NUMBERS])
 {
+	int result;
+	int64_t number;
 	size_t count = 0;
-	struct str word;
 	for (size_t i = 0; i < QUEUE_SIZE_NUMBERS; i++)
 		numbers[i] = 0;
-	while (str_next(&data, " ", &word)) {
-		if (count == QUEUE_SIZE_NUMBERS ||
-		    !str_to_range(word, 0, INT64_MAX, &numbers[count++]))
+	while ((result = take_number(&data, &number)) > 0) {
+		if (count == QUEUE_SIZE_NUMBERS)
 			return false;
+		numbers[count++] = number;
 	}
-	return count >= 3;
+	return result == 0 && count >= 3;
 }
 
 bool queue_attribute_parse(struct str data, struct queue_attribute *r)

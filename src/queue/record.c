@@ -65,6 +65,11 @@ void record_attribute(struct buf *out, const char *name, struct str value)
 static int header_read(struct str in, int *type_r, size_t *len_r)
 {
 	size_t len = 0;
+	if (in.len >= 2 && (in.p[1] & 128) == 0) { /* most are short */
+		*type_r = (unsigned char)in.p[0];
+		*len_r = (size_t)in.p[1];
+		return 2;
+	}
 	for (size_t i = 1; i < in.len && i < HEADER_MAX; i++) {
 		size_t byte = (unsigned char)in.p[i];
 		len |= (byte & 127) << (7 * (i - 1));
@@ -167,27 +172,46 @@ int record_reader_peek(struct record_reader *r, char *type_r)
 	return error;
 }
 
-int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
+/* Makes the window hold the whole record. 1, 0 at the end of the file, -EBADMSG, -errno.
+ */
+static int fill_with_record(struct record_reader *r)
 {
-	int type = 0;
+	int type;
 	size_t len = 0;
 	struct str bytes = STR_EMPTY;
 	int error = fill(r, HEADER_MAX, &bytes);
-	if (error < 0)
+	if (error < 0 || bytes.len == 0)
 		return error;
-	if (bytes.len == 0)
-		return 0;
 	int header = header_read(bytes, &type, &len);
 	if (header <= 0)
 		return -EBADMSG;
 	error = fill(r, (size_t)header + len, &bytes);
 	if (error < 0)
 		return error;
-	if (bytes.len < (size_t)header + len)
+	return bytes.len < (size_t)header + len ? -EBADMSG : 1;
+}
+
+/* Of the window, from r->offset on; nothing when that lies elsewhere. */
+static struct str window_rest(const struct record_reader *r)
+{
+	off_t at = r->offset - r->window_at;
+	return at < 0 ? STR_EMPTY : str_skip(buf_str(&r->window), (size_t)at);
+}
+
+int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
+{
+	struct str rest = window_rest(r);
+	int result = record_read(&rest, type_r, data_r);
+	if (result == 0) {
+		result = fill_with_record(r);
+		if (result <= 0)
+			return result;
+		rest = window_rest(r);
+		result = record_read(&rest, type_r, data_r);
+	}
+	if (result <= 0)
 		return -EBADMSG;
-	*type_r = type;
-	*data_r = str_slice(bytes, (size_t)header, (size_t)header + len);
 	r->last_offset = r->offset;
-	r->offset += header + (off_t)len;
+	r->offset += data_r->p + data_r->len - window_rest(r).p;
 	return 1;
 }
