@@ -16,8 +16,8 @@ struct upload {
 	size_t bcc_count;
 	struct data_decoder decoder;
 	int64_t size;
-	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
-	int trouble;         /* cleanup's; what follows is only read to its end */
+	int64_t open; /* bytes of the last line, which is not complete */
+	int trouble;  /* cleanup's; what follows is only read to its end */
 	bool too_big;
 };
 
@@ -119,16 +119,11 @@ static int begin(struct session *s)
 }
 
 /* What the log tells of a text that broke off: only complete lines count. */
-static void count_lines(struct upload *u, struct str text)
+static void count_bytes(struct upload *u, struct str text)
 {
-	const char *end;
-	while (text.len > 0 && (end = memchr(text.p, '\n', text.len)) != NULL) {
-		u->lines++;
-		u->open = 0;
-		text = str_skip(text, (size_t)(end + 1 - text.p));
-	}
-	u->open += (int64_t)text.len;
-	u->session->transaction->bytes = u->size - u->open + u->lines;
+	ptrdiff_t last = str_find_last(text, '\n');
+	u->open = last < 0 ? u->open + (int64_t)text.len : (int64_t)text.len - (last + 1);
+	u->session->transaction->bytes = u->size - u->open + u->decoder.lines;
 }
 
 /* Decodes what has arrived and hands it on. */
@@ -140,7 +135,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
 	stream_skip(u->session->stream, used);
 	u->size += (int64_t)text.len;
-	count_lines(u, buf_str(&text));
+	count_bytes(u, buf_str(&text));
 	u->too_big = u->too_big || (limit > 0 && u->size > limit);
 	if (u->trouble == 0 && !u->too_big)
 		u->trouble = submission_add(u->message, buf_str(&text));
@@ -261,7 +256,7 @@ static bool upload(struct session *s)
 	    .bcc_count = t->bcc_count,
 	};
 	data_decoder_init(&u.decoder,
-	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline, false);
+	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline);
 	u.trouble = begin(s);
 	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
 	session_limit(s, STREAM_WHOLE);
