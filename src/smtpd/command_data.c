@@ -94,9 +94,7 @@ static int begin(struct session *s)
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | smtpd.receive_flags |
-		(origin_completes(s) ? CLEANUP_COMPLETE : 0) |
-		cleanup_detect_utf8(
-		    service_common()->smtputf8_autodetect_classes, "smtpd"),
+		(origin_completes(s) ? CLEANUP_COMPLETE : 0),
 	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
