@@ -180,7 +180,10 @@ static void reply_result(struct session *s, const struct cleanup_result *r)
 {
 	struct cleanup_reply reply = cleanup_result_reply(r);
 	if (r->status == CLEANUP_OK) {
-		session_reply(s, reply.code, reply.dsn, "Ok: queued as %s", r->id);
+		CLEANUP(buf_free) struct buf text = BUF_INIT(sizeof(r->id) + 32);
+		buf_add_cstr(&text, "Ok: queued as ");
+		buf_add_cstr(&text, r->id);
+		session_reply(s, reply.code, reply.dsn, buf_str(&text));
 		/* Who delivers mail is forgiven what went before. */
 		s->errors = s->junk = s->trouble = 0;
 	} else
@@ -256,7 +259,7 @@ static bool upload(struct session *s)
 	data_decoder_init(&u.decoder,
 	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline);
 	u.trouble = begin(s);
-	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
+	session_reply(s, 354, "", STR("End data with <CR><LF>.<CR><LF>"));
 	session_limit(s, STREAM_WHOLE);
 	s->transaction->receiving = true;
 	/* The command loop finds the error again. */

@@ -104,7 +104,7 @@ void session_greet(struct session *s)
 	}
 	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
 	if (!s->denied)
-		session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
+		session_reply(s, 220, "", str_of(smtpd.params.smtpd_banner));
 }
 
 void session_serve(struct service_client *client)
@@ -112,7 +112,8 @@ void session_serve(struct service_client *client)
 	struct session s = {.client = client,
 	    .stream = client->stream,
 	    .arena = arena_new(SESSION_ARENA),
-	    .line = BUF_INIT((size_t)service_common()->line_length_limit + 1)};
+	    .line = BUF_INIT((size_t)service_common()->line_length_limit + 1),
+	    .reply = BUF_INIT(SESSION_REPLY_MAX + 64)};
 	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
 	if (smtpd.notify != 0)
 		s.transcript = transcript_new();
@@ -128,5 +129,6 @@ void session_serve(struct service_client *client)
 	restriction_forget(&s);
 	free(s.counts);
 	buf_free(&s.line);
+	buf_free(&s.reply);
 	arena_free(s.arena);
 }

@@ -33,7 +33,7 @@ static void refuse_forbidden(struct session *s)
 {
 	log_warning(
 	    "non-SMTP command from %.*s: %.100s", STR_ARG(s->client_text), s->line.p);
-	session_reply(s, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
+	session_reply(s, 221, "2.7.0", STR("Error: I can break rules, too. Goodbye."));
 	s->command_failed = true;
 	s->end = SESSION_CLOSE;
 }

@@ -18,8 +18,9 @@ static void log_broken(const struct session *s, const char *what)
 
 static void say_last(struct session *s, int code, const char *status, const char *what)
 {
-	session_reply(
-	    s, code, status, "%s Error: %s", service_common()->myhostname, what);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(SESSION_REPLY_MAX);
+	buf_printf(&text, "%s Error: %s", service_common()->myhostname, what);
+	session_reply(s, code, status, buf_str(&text));
 	if (session_flush(s) != 0)
 		log_debug("the client did not take the last reply");
 	s->end = SESSION_CLOSE;

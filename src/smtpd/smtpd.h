@@ -130,8 +130,8 @@ struct command_count {
 struct session {
 	struct service_client *client;
 	struct stream *stream;
-	struct buf line;
-	struct arena *arena; /* helo and names */
+	struct buf line, reply; /* the last of each */
+	struct arena *arena;    /* helo and names */
 	/* By the connection or by XCLIENT: "unknown" where it is not known, or, of a
 	 * name, not verified. */
 	struct net_address peer; /* without one when its address is not known */
@@ -183,10 +183,9 @@ bool session_forbids_bare_newline(const struct session *s);
 void session_refuse_bare_newline(struct session *s);
 
 /* --- session_reply.c --- */
-/* One reply: "250 2.1.0 text"; status "" for none. Errors count against the client's
- * limits. */
-void session_reply(struct session *s, int code, const char *status, const char *format,
-    ...) PRINTF_LIKE(4, 5);
+/* One reply: "250 2.1.0 text"; status "" for none. */
+void session_reply(struct session *s, int code, const char *status, struct str text);
+/* The same that counts against the client's limits. */
 void session_error(struct session *s, int code, const char *status, const char *format,
     ...) PRINTF_LIKE(4, 5);
 /* The same, where it is no mistake in the protocol. */
