@@ -61,8 +61,10 @@ bool session_has_too_many_errors(struct session *s)
 static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
 {
 	buf_add_char(out, ' ');
-	for (; *name != '\0'; name++)
-		buf_add_char(out, ascii_lower(*name));
+	size_t at = out->len;
+	buf_add_cstr(out, name);
+	for (; at < out->len; at++)
+		out->p[at] = ascii_lower(out->p[at]);
 	buf_add_char(out, '=');
 	buf_add_u64(out, good);
 	if (good != all || all == 0) {
