@@ -79,6 +79,15 @@ static int read_command(struct session *s, struct smtp_command *c)
 	return error;
 }
 
+/* Behind QUIT nothing comes before the connection is closed, but a notice. */
+static int flush_last(struct session *s)
+{
+	if (s->end != SESSION_QUIT || (s->trouble & smtpd.notify) != 0)
+		return session_flush(s);
+	session_limit(s, STREAM_WHOLE);
+	return stream_flush_last(s->stream);
+}
+
 static void converse(struct session *s)
 {
 	struct smtp_command c;
@@ -91,7 +100,7 @@ static void converse(struct session *s)
 		session_run_command(s, &c);
 		punish(s);
 	}
-	if (stream_error(s->stream) == 0 && session_flush(s) != 0)
+	if (stream_error(s->stream) == 0 && flush_last(s) != 0)
 		log_debug("the client did not take the last reply");
 }
 
