@@ -408,7 +408,7 @@ struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r)
 	size_t length = dsn_status_at(reason);
 	struct str dsn =
 	    length > 0 ? str_slice(reason, 0, length) : str_of(rows[r->status].dsn);
-	(void)snprintf(reply.dsn, sizeof(reply.dsn), "%.*s", STR_ARG(dsn));
+	ENSURE(str_to_cstr(dsn, reply.dsn, sizeof(reply.dsn)));
 	if (length == 0)
 		return reply;
 	reply.text += length;

@@ -18,9 +18,8 @@ void data_decoder_init(struct data_decoder *d, enum bare_newline mode)
 	*d = (struct data_decoder){.mode = mode, .state = LINE_START_AFTER_CRLF};
 }
 
-static void end_line(struct data_decoder *d, struct buf *out, bool with_cr)
+static void end_line(struct data_decoder *d, bool with_cr)
 {
-	buf_add_char(out, '\n');
 	d->lines++;
 	d->saw_bare_lf = d->saw_bare_lf || !with_cr;
 	d->state = with_cr ? LINE_START_AFTER_CRLF : LINE_START_AFTER_LF;
@@ -32,13 +31,16 @@ static size_t take_line(struct data_decoder *d, struct str in, struct buf *out)
 	const char *lf = memchr(in.p, '\n', in.len);
 	size_t len = lf != NULL ? (size_t)(lf - in.p) : in.len;
 	bool cr = len > 0 && in.p[len - 1] == '\r';
-	buf_add(out, in.p, cr ? len - 1 : len);
-	if (lf != NULL) {
-		end_line(d, out, cr);
-		return len + 1;
+	if (lf == NULL) {
+		buf_add(out, in.p, cr ? len - 1 : len);
+		d->state = cr ? TEXT_CR : TEXT;
+		return len;
 	}
-	d->state = cr ? TEXT_CR : TEXT;
-	return len;
+	buf_add(out, in.p, cr ? len : len + 1);
+	if (cr && buf_ok(out))
+		out->p[out->len - 1] = '\n';
+	end_line(d, cr);
+	return len + 1;
 }
 
 /* After ".": the dot is dropped unless this ends the data. RFC 5321 4.5.2. */
@@ -64,9 +66,10 @@ static size_t take_after_cr(struct data_decoder *d, char c, struct buf *out)
 	    (d->state == DOT_CR_AFTER_LF && d->mode == BARE_NEWLINE_ALLOW);
 	if (c == '\n' && may_end)
 		d->ended = true;
-	else if (c == '\n')
-		end_line(d, out, true);
-	else {
+	else if (c == '\n') {
+		buf_add_char(out, '\n');
+		end_line(d, true);
+	} else {
 		buf_add_char(out, '\r');
 		d->state = TEXT;
 		return 0;

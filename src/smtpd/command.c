@@ -28,8 +28,10 @@ const size_t command_count = ARRAY_SIZE(command_rows);
 const struct command_row *command_find(struct str verb)
 {
 	size_t last = command_count - 1;
+	char first = verb.len > 0 ? ascii_upper(verb.p[0]) : '\0';
 	for (size_t i = 0; i < last; i++)
-		if (str_is_nocase(verb, command_rows[i].verb))
+		if (first == command_rows[i].verb[0] &&
+		    str_is_nocase(verb, command_rows[i].verb))
 			return &command_rows[i];
 	return &command_rows[last];
 }
