@@ -5,9 +5,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/panic.h"
+#include "ipc/little_endian.h"
 #include "run/fiber.h"
 
 #define RESERVE_TIMEOUT_MS 30000
+#define USUAL_FRAME        4096 /* bytes: most messages fit into twice as much */
 
 /* A reserved id, and the connection to the cleanup process that holds its file. */
 struct stock_entry {
@@ -29,8 +31,10 @@ struct cleanup_message {
 	struct stock_entry reserved; /* id "" when cleanup shall choose */
 	bool shown, submitted, stored;
 	struct ipc_exchange *exchange; /* NULL until the first frame goes out */
-	struct buf envelope;           /* the submit frame but for its content */
-	struct buf content;
+	/* The submit frame. The content, its last field, is empty there; behind it stands
+	 * what there is of it so far. */
+	struct buf frame;
+	size_t envelope; /* bytes of the frame before the content */
 };
 
 struct cleanup_client *cleanup_client_new(struct ipc_client *ipc, unsigned stock)
@@ -131,8 +135,7 @@ struct cleanup_message *cleanup_message_new(
 	struct cleanup_message *m = memory_alloc(sizeof(*m));
 	m->client = c;
 	m->reserved = reserved;
-	buf_init(&m->envelope, WIRE_PAYLOAD_MAX);
-	buf_init(&m->content, WIRE_SMALL_MESSAGE);
+	buf_init(&m->frame, WIRE_PAYLOAD_MAX);
 	return m;
 }
 
@@ -185,8 +188,10 @@ static uint32_t envelope_write(struct cleanup_message *m, struct cleanup_submit 
 	envelope->recipients_count = fit;
 	envelope->id = str_of(m->reserved.id);
 	envelope->content = STR_EMPTY;
-	buf_clear(&m->envelope);
-	cleanup_submit_write(&m->envelope, envelope);
+	buf_clear(&m->frame);
+	(void)buf_reserve(&m->frame, USUAL_FRAME);
+	cleanup_submit_write(&m->frame, envelope);
+	m->envelope = m->frame.len;
 	envelope->recipients_count = all;
 	return fit;
 }
@@ -217,9 +222,8 @@ static int stream_start(struct cleanup_message *m, int64_t deadline)
 {
 	int error = exchange_open(m, deadline);
 	if (error == 0)
-		error = ipc_send(m->exchange, cleanup_submit_type, buf_str(&m->envelope),
-		    IPC_MORE, deadline);
-	buf_free(&m->envelope);
+		error = ipc_send(m->exchange, cleanup_submit_type,
+		    str_slice(buf_str(&m->frame), 0, m->envelope), IPC_MORE, deadline);
 	return error;
 }
 
@@ -227,7 +231,7 @@ int cleanup_message_begin(
     struct cleanup_message *m, struct cleanup_submit *envelope, int64_t deadline)
 {
 	uint32_t sent = envelope_write(m, envelope);
-	if (!buf_ok(&m->envelope))
+	if (!buf_ok(&m->frame))
 		return -EMSGSIZE;
 	m->submitted = true;
 	if (sent == envelope->recipients_count)
@@ -252,18 +256,23 @@ static int send_content(
 	return error;
 }
 
+/* What was not sent yet. */
+static struct str content(const struct cleanup_message *m)
+{
+	return str_skip(buf_str(&m->frame), m->envelope);
+}
+
 int cleanup_message_add(struct cleanup_message *m, struct str bytes, int64_t deadline)
 {
 	ENSURE(m->submitted);
-	if (m->exchange == NULL && m->content.len + bytes.len <= WIRE_SMALL_MESSAGE) {
-		buf_add_str(&m->content, bytes);
+	if (m->exchange == NULL && content(m).len + bytes.len <= WIRE_SMALL_MESSAGE) {
+		buf_add_str(&m->frame, bytes);
 		return 0;
 	}
 	int error = m->exchange == NULL ? stream_start(m, deadline) : 0;
-	if (error == 0 && m->content.len > 0) {
-		error = send_content(m, buf_str(&m->content), false, deadline);
-		buf_free(&m->content);
-	}
+	if (error == 0 && content(m).len > 0)
+		error = send_content(m, content(m), false, deadline);
+	buf_free(&m->frame);
 	return error != 0 ? error : send_content(m, bytes, false, deadline);
 }
 
@@ -281,20 +290,17 @@ int cleanup_message_late(
 				IPC_MORE, deadline);
 }
 
-/* One frame for all of a small message: the content is the last field of the envelope's
- * frame, so it is put in place of the empty one. */
+/* One frame for all of a small message: its content gets its length. */
 static int send_small(struct cleanup_message *m, int64_t deadline)
 {
 	int error = exchange_open(m, deadline);
 	if (error != 0)
 		return error;
-	buf_truncate(&m->envelope, m->envelope.len - sizeof(uint32_t));
-	struct cleanup_content content = {.bytes = buf_str(&m->content)};
-	cleanup_content_write(&m->envelope, &content);
-	if (!buf_ok(&m->envelope))
+	if (!buf_ok(&m->frame))
 		return -EMSGSIZE;
+	put_le32(m->frame.p + m->envelope - sizeof(uint32_t), (uint32_t)content(m).len);
 	return ipc_send(
-	    m->exchange, cleanup_submit_type, buf_str(&m->envelope), IPC_LAST, deadline);
+	    m->exchange, cleanup_submit_type, buf_str(&m->frame), IPC_LAST, deadline);
 }
 
 static int read_result(struct str payload, struct cleanup_result *r)
@@ -320,7 +326,7 @@ int cleanup_message_finish(
 	if (m->exchange == NULL)
 		error = send_small(m, deadline);
 	else
-		error = send_content(m, buf_str(&m->content), true, deadline);
+		error = send_content(m, content(m), true, deadline);
 	uint16_t type;
 	struct str payload;
 	if (error == 0)
@@ -355,8 +361,7 @@ void cleanup_message_free(struct cleanup_message *m)
 	id_give_back(m);
 	if (m->exchange != NULL)
 		ipc_end(m->exchange);
-	buf_free(&m->envelope);
-	buf_free(&m->content);
+	buf_free(&m->frame);
 	free(m);
 }
 
@@ -403,7 +408,7 @@ struct cleanup_reply cleanup_result_reply(const struct cleanup_result *r)
 	size_t length = dsn_status_at(reason);
 	struct str dsn =
 	    length > 0 ? str_slice(reason, 0, length) : str_of(rows[r->status].dsn);
-	(void)snprintf(reply.dsn, sizeof(reply.dsn), "%.*s", STR_ARG(dsn));
+	ENSURE(str_to_cstr(dsn, reply.dsn, sizeof(reply.dsn)));
 	if (length == 0)
 		return reply;
 	reply.text += length;

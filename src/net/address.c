@@ -151,16 +151,35 @@ static size_t host_bytes(const struct net_address *a, unsigned char bytes[16])
 	return written_bytes(&copy, bytes);
 }
 
-void net_address_add_text(struct buf *out, const struct net_address *a)
+static void add_ipv4(struct buf *out, const unsigned char bytes[4])
+{
+	char text[4 * (STR_U64_MAX + 1)], *end = text;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (i > 0)
+			*end++ = '.';
+		end = str_put_u64(end, bytes[i], 0);
+	}
+	buf_add(out, text, (size_t)(end - text));
+}
+
+static void add_ipv6(struct buf *out, const unsigned char bytes[16])
 {
 	char text[INET6_ADDRSTRLEN];
+
+	ENSURE(inet_ntop(AF_INET6, bytes, text, sizeof(text)) != NULL);
+	buf_add_cstr(out, text);
+}
+
+void net_address_add_text(struct buf *out, const struct net_address *a)
+{
 	unsigned char bytes[16];
 	size_t len = host_bytes(a, bytes);
 
-	if (len > 0) {
-		ENSURE(inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, text,
-			   sizeof(text)) != NULL);
-		buf_add_cstr(out, text);
+	if (len == 4) {
+		add_ipv4(out, bytes);
+	} else if (len > 0) {
+		add_ipv6(out, bytes);
 	} else if (net_address_family(a) == AF_UNIX) {
 		size_t head = offsetof(struct sockaddr_un, sun_path);
 		size_t room = a->len > head ? a->len - head : 0;

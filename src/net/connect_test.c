@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "net/listen.h"
+#include "net/stream_private.h"
 #include "run/fiber.h"
 #include "run/loop.h"
 #include "unit.h"
@@ -186,4 +187,43 @@ TEST(connect_without_a_loop_blocks_at_most_its_timeout)
 	assert_true(first >= 0);
 	assert_int_equal(file_read_some(first, &c, 1), -EAGAIN);
 	assert_int_equal(net_connect_unix_blocking(buf_cstr(&path), 20), -ETIMEDOUT);
+}
+
+static void say_last(void *argument)
+{
+	struct scene *s = argument;
+	CLEANUP(buf_free) struct buf line = BUF_INIT(101);
+	bool cut;
+
+	assert_true(stream_read_line(s->stream, &line, 100, &cut) > 0);
+	assert_int_equal(stream_write_str(s->stream, STR("bye")), 0);
+	assert_int_equal(stream_flush_last(s->stream), 0);
+}
+
+/* What the peer sees before the close of a stream that had this to read. */
+static ssize_t seen_before_the_close(const char *said)
+{
+	struct scene s = {.timeout_ms = 1000, .result = -1};
+	CLEANUP(file_close) int listener = listen_somewhere("127.0.0.1", &s.to);
+	CLEANUP(file_close) int accepted = -1;
+	struct net_address peer;
+	char text[10];
+
+	run_main(do_connect, &s);
+	assert_int_equal(s.result, 0);
+	accepted = net_accept(listener, &peer);
+	assert_true(accepted >= 0);
+	assert_int_equal(write(accepted, said, strlen(said)), strlen(said));
+	run_main(say_last, &s);
+	ssize_t early = recv(accepted, text, sizeof(text), MSG_DONTWAIT);
+	stream_free(s.stream);
+	if (early < 0)
+		assert_int_equal(file_read_some(accepted, text, sizeof(text)), 3);
+	return early;
+}
+
+TEST(stream_last_bytes_leave_with_the_close_unless_that_would_be_a_reset)
+{
+	assert_int_equal(seen_before_the_close("quit\n"), MSG_MORE != 0 ? -1 : 3);
+	assert_int_equal(seen_before_the_close("quit\nmore"), 3);
 }

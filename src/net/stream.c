@@ -91,14 +91,14 @@ int stream_fail(struct stream *s, int error)
 /* Past the deadline nobody waits, however soon the peer would be ready. */
 static int wait_for(struct stream *s, int (*wait)(struct run_watch *w, int64_t deadline))
 {
-	int64_t began = clock_ms();
+	int64_t began = s->limit_ms > 0 ? clock_ms() : 0;
 	int result;
 
 	s->burst = 0;
 	if (stream_left_ms(s) == 0)
 		return stream_fail(s, -ETIMEDOUT);
 	if (s->limit_ms > 0)
-		s->deadline = deadline_after_ms(s->left_ms);
+		s->deadline = began + s->left_ms;
 	result = wait(s->watch, s->deadline);
 	if (s->limit_ms > 0)
 		s->left_ms = deadline_left_ms(began + s->left_ms);

@@ -77,6 +77,9 @@ MUST_USE int stream_write(struct stream *s, const void *bytes, size_t len);
 MUST_USE int stream_write_str(struct stream *s, struct str text);
 MUST_USE int stream_printf(struct stream *s, const char *format, ...) PRINTF_LIKE(2, 3);
 MUST_USE int stream_flush(struct stream *s);
+/* The same, where stream_free follows at once: the last bytes and the end of a TCP
+ * connection leave as one packet. */
+MUST_USE int stream_flush_last(struct stream *s);
 size_t stream_unflushed(const struct stream *s);
 
 /* Sends / receives one descriptor with one byte of data over a UNIX stream (SCM_RIGHTS).

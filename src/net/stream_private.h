@@ -5,6 +5,10 @@
 #include "net/stream.h"
 #include "run/wait.h"
 
+#ifndef MSG_MORE /* Linux has it; elsewhere the last bytes go ahead of the close */
+#define MSG_MORE 0
+#endif
+
 struct chunk {
 	struct chunk *next;
 	size_t at, end; /* the bytes in use */
@@ -25,6 +29,7 @@ struct stream {
 	void *filter_state;
 	unsigned burst;
 	bool not_a_socket;
+	bool closes;  /* nothing more is written: stream_flush_last */
 	bool no_wait; /* raw reads say -EAGAIN instead of waiting */
 	bool drained; /* the last read got all there was: wait before the next */
 };

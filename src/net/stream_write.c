@@ -11,7 +11,7 @@ static ssize_t write_once(struct stream *s, const void *bytes, size_t len)
 	ssize_t done;
 
 	if (!s->not_a_socket) {
-		done = send(s->fd, bytes, len, MSG_NOSIGNAL);
+		done = send(s->fd, bytes, len, MSG_NOSIGNAL | (s->closes ? MSG_MORE : 0));
 		if (done >= 0 || errno != ENOTSOCK)
 			return done;
 		s->not_a_socket = true;
@@ -71,6 +71,13 @@ int stream_flush(struct stream *s)
 	result = write_below(s, s->out->bytes, s->out->end);
 	stream_chunk_drop(&s->out);
 	return result;
+}
+
+int stream_flush_last(struct stream *s)
+{
+	/* With unread bytes the close would be a reset, which takes along what waits. */
+	s->closes = s->filter == NULL && s->drained && stream_pending(s, false) == 0;
+	return stream_flush(s);
 }
 
 int stream_write(struct stream *s, const void *bytes, size_t len)

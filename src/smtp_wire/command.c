@@ -36,6 +36,14 @@ static void replace_nuls(struct buf *line)
 			line->p[i] = '\177';
 }
 
+static bool drop_last(struct buf *line, char c)
+{
+	if (line->len == 0 || line->p[line->len - 1] != c)
+		return false;
+	buf_truncate(line, line->len - 1);
+	return true;
+}
+
 int smtp_command_read(
     struct stream *s, struct buf *line, size_t max, struct smtp_command *c_r)
 {
@@ -49,12 +57,8 @@ int smtp_command_read(
 			return error;
 	}
 	struct smtp_command c = {.too_long = cut};
-	struct str text = buf_str(line);
-	if (str_ends(text, STR("\n")))
-		buf_truncate(line, line->len - 1);
-	c.bare_lf = !cut && !str_ends(buf_str(line), STR("\r"));
-	if (str_ends(buf_str(line), STR("\r")))
-		buf_truncate(line, line->len - 1);
+	(void)drop_last(line, '\n');
+	c.bare_lf = !drop_last(line, '\r') && !cut;
 	replace_nuls(line);
 	smtp_command_split(buf_str(line), &c);
 	*c_r = c;

@@ -36,8 +36,8 @@ static void text(struct str in, enum bare_newline mode, size_t step)
 	CLEANUP(buf_free) struct buf whole = BUF_INIT(100000), pieces = BUF_INIT(100000);
 	struct data_decoder a, b;
 	size_t used = 0;
-	data_decoder_init(&a, mode, false);
-	data_decoder_init(&b, mode, false);
+	data_decoder_init(&a, mode);
+	data_decoder_init(&b, mode);
 	size_t end = data_decode(&a, in, &whole);
 	while (used < in.len && !b.ended)
 		used += data_decode(&b, str_slice(in, used, used + step), &pieces);

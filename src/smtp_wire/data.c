@@ -2,128 +2,109 @@
 
 /* Where in a line the decoder is. */
 enum {
-	LINE_START_AFTER_CRLF, /* the line before ended in CR LF: a dot may end the data
-				*/
+	/* The line before ended in CR LF: a dot may end the data. */
+	LINE_START_AFTER_CRLF,
 	LINE_START_AFTER_LF,
 	DOT_AFTER_CRLF, /* one dot at the start of a line */
 	DOT_AFTER_LF,
 	DOT_CR_AFTER_CRLF,
 	DOT_CR_AFTER_LF,
 	TEXT,
-	TEXT_CR, /* a CR: part of the line end, or stray */
+	TEXT_CR, /* a CR: part of the line end, or text */
 };
 
-void data_decoder_init(struct data_decoder *d, enum bare_newline mode, bool replace_cr)
+void data_decoder_init(struct data_decoder *d, enum bare_newline mode)
 {
-	*d = (struct data_decoder){
-	    .mode = mode, .replace_cr = replace_cr, .state = LINE_START_AFTER_CRLF};
+	*d = (struct data_decoder){.mode = mode, .state = LINE_START_AFTER_CRLF};
 }
 
-static void stray_cr(struct data_decoder *d, struct buf *out)
+static void end_line(struct data_decoder *d, bool with_cr)
 {
-	d->saw_bare_cr = true;
-	buf_add_char(out, d->replace_cr ? ' ' : '\r');
-}
-
-static void end_line(struct data_decoder *d, struct buf *out, bool with_cr)
-{
-	buf_add_char(out, '\n');
+	d->lines++;
 	d->saw_bare_lf = d->saw_bare_lf || !with_cr;
 	d->state = with_cr ? LINE_START_AFTER_CRLF : LINE_START_AFTER_LF;
 }
 
-/* A byte in the middle of a line. */
-static void text_byte(struct data_decoder *d, char c, struct buf *out)
+/* The rest of a line with its end, or what is there of it. */
+static size_t take_line(struct data_decoder *d, struct str in, struct buf *out)
 {
-	if (c == '\r') {
-		d->state = TEXT_CR;
-	} else if (c == '\n') {
-		end_line(d, out, false);
-	} else {
-		buf_add_char(out, c);
-		d->state = TEXT;
+	const char *lf = memchr(in.p, '\n', in.len);
+	size_t len = lf != NULL ? (size_t)(lf - in.p) : in.len;
+	bool cr = len > 0 && in.p[len - 1] == '\r';
+	if (lf == NULL) {
+		buf_add(out, in.p, cr ? len - 1 : len);
+		d->state = cr ? TEXT_CR : TEXT;
+		return len;
 	}
+	buf_add(out, in.p, cr ? len : len + 1);
+	if (cr && buf_ok(out))
+		out->p[out->len - 1] = '\n';
+	end_line(d, cr);
+	return len + 1;
 }
 
 /* After ".": the dot is dropped unless this ends the data. RFC 5321 4.5.2. */
-static void dot_byte(struct data_decoder *d, char c, struct buf *out)
+static size_t take_after_dot(struct data_decoder *d, char c)
 {
+	bool after_crlf = d->state == DOT_AFTER_CRLF;
 	if (c == '\r')
-		d->state =
-		    d->state == DOT_AFTER_CRLF ? DOT_CR_AFTER_CRLF : DOT_CR_AFTER_LF;
+		d->state = after_crlf ? DOT_CR_AFTER_CRLF : DOT_CR_AFTER_LF;
 	else if (c == '\n' && d->mode == BARE_NEWLINE_ALLOW)
 		d->ended = true;
-	else
-		text_byte(d, c, out);
-}
-
-/* After ".\r". */
-static void dot_cr_byte(struct data_decoder *d, char c, struct buf *out)
-{
-	bool may_end = d->state == DOT_CR_AFTER_CRLF || d->mode == BARE_NEWLINE_ALLOW;
-	if (c == '\n' && may_end) {
-		d->ended = true;
-	} else if (c == '\n') {
-		end_line(d, out, true);
-	} else {
-		stray_cr(d, out);
-		text_byte(d, c, out);
+	else {
+		d->state = TEXT;
+		return 0;
 	}
+	return 1;
 }
 
-static void decode_byte(struct data_decoder *d, char c, struct buf *out)
+/* After a CR that may be half of a line end: what else follows is text, and so is the CR.
+ */
+static size_t take_after_cr(struct data_decoder *d, char c, struct buf *out)
+{
+	bool may_end = d->state == DOT_CR_AFTER_CRLF ||
+	    (d->state == DOT_CR_AFTER_LF && d->mode == BARE_NEWLINE_ALLOW);
+	if (c == '\n' && may_end)
+		d->ended = true;
+	else if (c == '\n') {
+		buf_add_char(out, '\n');
+		end_line(d, true);
+	} else {
+		buf_add_char(out, '\r');
+		d->state = TEXT;
+		return 0;
+	}
+	return 1;
+}
+
+/* Goes one state on. Result: bytes used. */
+static size_t take(struct data_decoder *d, struct str in, struct buf *out)
 {
 	switch (d->state) {
 	case LINE_START_AFTER_CRLF:
 	case LINE_START_AFTER_LF:
-		if (c == '.')
-			d->state = d->state == LINE_START_AFTER_CRLF ? DOT_AFTER_CRLF
-								     : DOT_AFTER_LF;
-		else
-			text_byte(d, c, out);
-		break;
+		if (in.p[0] != '.')
+			return take_line(d, in, out);
+		d->state =
+		    d->state == LINE_START_AFTER_CRLF ? DOT_AFTER_CRLF : DOT_AFTER_LF;
+		return 1;
 	case DOT_AFTER_CRLF:
 	case DOT_AFTER_LF:
-		dot_byte(d, c, out);
-		break;
+		return take_after_dot(d, in.p[0]);
 	case DOT_CR_AFTER_CRLF:
 	case DOT_CR_AFTER_LF:
-		dot_cr_byte(d, c, out);
-		break;
 	case TEXT_CR:
-		if (c == '\n') {
-			end_line(d, out, true);
-			break;
-		}
-		stray_cr(d, out);
-		text_byte(d, c, out);
-		break;
+		return take_after_cr(d, in.p[0], out);
 	default:
-		text_byte(d, c, out);
+		return take_line(d, in, out);
 	}
-}
-
-/* Text up to the next CR or LF goes out in one piece. */
-static size_t text_run(struct str in, struct buf *out)
-{
-	const char *end = memchr(in.p, '\n', in.len);
-	size_t len = end != NULL ? (size_t)(end - in.p) : in.len;
-	const char *cr = memchr(in.p, '\r', len);
-	if (cr != NULL)
-		len = (size_t)(cr - in.p);
-	buf_add(out, in.p, len);
-	return len;
 }
 
 size_t data_decode(struct data_decoder *d, struct str in, struct buf *out)
 {
 	size_t at = 0;
-	while (at < in.len && !d->ended) {
-		if (d->state == TEXT)
-			at += text_run(str_skip(in, at), out);
-		if (at < in.len)
-			decode_byte(d, in.p[at++], out);
-	}
+	while (at < in.len && !d->ended)
+		at += take(d, str_skip(in, at), out);
 	return at;
 }
 

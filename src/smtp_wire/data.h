@@ -16,16 +16,16 @@ enum bare_newline {
 	BARE_NEWLINE_REJECT,    /* as normalize; the caller refuses at the end */
 };
 
-/* A decoder that is fed bytes as they come: dots removed, CRLF and bare LF become LF, a
- * stray CR a blank (when replace_cr). */
+/* A decoder that is fed bytes as they come: dots removed, CRLF and bare LF become LF. A
+ * CR elsewhere is text. */
 struct data_decoder {
 	enum bare_newline mode;
-	bool replace_cr;
 	uint8_t state; /* private */
-	bool saw_bare_lf, saw_bare_cr;
-	bool ended; /* the end of data was consumed */
+	bool saw_bare_lf;
+	bool ended;    /* the end of data was consumed */
+	int64_t lines; /* LFs that went out */
 };
-void data_decoder_init(struct data_decoder *d, enum bare_newline mode, bool replace_cr);
+void data_decoder_init(struct data_decoder *d, enum bare_newline mode);
 /*
  * Takes bytes of `in`, adds text to `out`, stops at the end of data. Result: bytes of
  * `in` used. When `out` is full (its ceiling), decoding goes on without storing and

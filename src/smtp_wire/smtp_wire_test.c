@@ -40,7 +40,7 @@ TEST(data_decodes_the_same_in_pieces_of_any_size)
 			struct data_decoder d;
 			struct buf out = BUF_INIT(1000);
 			size_t used = 0;
-			data_decoder_init(&d, decodings[i].mode, false);
+			data_decoder_init(&d, decodings[i].mode);
 			while (used < in.len && !d.ended)
 				used += data_decode(
 				    &d, str_slice(in, used, used + piece), &out);
@@ -55,22 +55,22 @@ TEST(data_over_its_ceiling_is_read_to_the_end)
 {
 	struct data_decoder d;
 	struct buf out = BUF_INIT(2);
-	data_decoder_init(&d, BARE_NEWLINE_NORMALIZE, false);
+	data_decoder_init(&d, BARE_NEWLINE_NORMALIZE);
 	assert_int_equal(data_decode(&d, STR("abc\r\ndef\r\n.\r\n"), &out), 13);
 	assert_true(d.ended);
 	assert_false(buf_ok(&out));
 	buf_free(&out);
 }
 
-TEST(data_notes_bare_line_ends)
+TEST(data_notes_bare_line_ends_and_counts_all)
 {
 	struct data_decoder d;
 	struct buf out = BUF_INIT(100);
-	data_decoder_init(&d, BARE_NEWLINE_REJECT, true);
+	data_decoder_init(&d, BARE_NEWLINE_REJECT);
 	(void)data_decode(&d, STR("a\nb\rc\r\n.\r\n"), &out);
 	assert_true(d.saw_bare_lf);
-	assert_true(d.saw_bare_cr);
-	assert_str(buf_str(&out), "a\nb c\n");
+	assert_int_equal(d.lines, 2);
+	assert_str(buf_str(&out), "a\nb\rc\n");
 	buf_free(&out);
 }
 

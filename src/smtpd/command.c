@@ -1,5 +1,6 @@
 /* The commands that the server knows (RFC 5321 4.1), in the order of the log's
  * statistics. */
+#include "base/memory.h"
 #include "smtpd/smtpd.h"
 
 const struct command_row command_rows[] = {
@@ -27,10 +28,32 @@ const size_t command_count = ARRAY_SIZE(command_rows);
 const struct command_row *command_find(struct str verb)
 {
 	size_t last = command_count - 1;
+	char first = verb.len > 0 ? ascii_upper(verb.p[0]) : '\0';
 	for (size_t i = 0; i < last; i++)
-		if (str_is_nocase(verb, command_rows[i].verb))
+		if (first == command_rows[i].verb[0] &&
+		    str_is_nocase(verb, command_rows[i].verb))
 			return &command_rows[i];
 	return &command_rows[last];
+}
+
+static bool is_listed(struct str verb)
+{
+	return match_list_string(smtpd.forbidden_commands, verb) == TABLE_FOUND;
+}
+
+void command_find_forbidden(void)
+{
+	if (!match_list_is_constant(smtpd.forbidden_commands))
+		return;
+	smtpd.forbidden = memory_alloc_array(command_count, sizeof(*smtpd.forbidden));
+	for (size_t i = 0; i < command_count - 1; i++)
+		smtpd.forbidden[i] = is_listed(str_of(command_rows[i].verb));
+}
+
+bool command_is_forbidden(const struct command_row *row, struct str verb)
+{
+	bool known = row->verb[0] != '\0' && smtpd.forbidden != NULL;
+	return known ? smtpd.forbidden[row - command_rows] : is_listed(verb);
 }
 
 bool command_refuse(struct session *s, int code, const char *status, const char *text)

@@ -16,8 +16,8 @@ struct upload {
 	size_t bcc_count;
 	struct data_decoder decoder;
 	int64_t size;
-	int64_t lines, open; /* complete lines; bytes of the last one, which is not */
-	int trouble;         /* cleanup's; what follows is only read to its end */
+	int64_t open; /* bytes of the last line, which is not complete */
+	int trouble;  /* cleanup's; what follows is only read to its end */
 	bool too_big;
 };
 
@@ -94,9 +94,7 @@ static int begin(struct session *s)
 	add_attributes(s, &attributes);
 	struct cleanup_submit envelope = {
 	    .flags = t->cleanup_flags | smtpd.receive_flags |
-		(origin_completes(s) ? CLEANUP_COMPLETE : 0) |
-		cleanup_detect_utf8(
-		    service_common()->smtputf8_autodetect_classes, "smtpd"),
+		(origin_completes(s) ? CLEANUP_COMPLETE : 0),
 	    .sendopts = t->smtputf8 ? CLEANUP_SENDOPT_SMTPUTF8 : 0,
 	    .arrival_seconds = t->arrival.tv_sec,
 	    .arrival_microseconds = (uint32_t)t->arrival.tv_usec,
@@ -119,16 +117,11 @@ static int begin(struct session *s)
 }
 
 /* What the log tells of a text that broke off: only complete lines count. */
-static void count_lines(struct upload *u, struct str text)
+static void count_bytes(struct upload *u, struct str text)
 {
-	const char *end;
-	while (text.len > 0 && (end = memchr(text.p, '\n', text.len)) != NULL) {
-		u->lines++;
-		u->open = 0;
-		text = str_skip(text, (size_t)(end + 1 - text.p));
-	}
-	u->open += (int64_t)text.len;
-	u->session->transaction->bytes = u->size - u->open + u->lines;
+	ptrdiff_t last = str_find_last(text, '\n');
+	u->open = last < 0 ? u->open + (int64_t)text.len : (int64_t)text.len - (last + 1);
+	u->session->transaction->bytes = u->size - u->open + u->decoder.lines;
 }
 
 /* Decodes what has arrived and hands it on. */
@@ -140,7 +133,7 @@ static void take(struct upload *u, const char *bytes, size_t len)
 	size_t used = data_decode(&u->decoder, (struct str){bytes, len}, &text);
 	stream_skip(u->session->stream, used);
 	u->size += (int64_t)text.len;
-	count_lines(u, buf_str(&text));
+	count_bytes(u, buf_str(&text));
 	u->too_big = u->too_big || (limit > 0 && u->size > limit);
 	if (u->trouble == 0 && !u->too_big)
 		u->trouble = submission_add(u->message, buf_str(&text));
@@ -187,7 +180,10 @@ static void reply_result(struct session *s, const struct cleanup_result *r)
 {
 	struct cleanup_reply reply = cleanup_result_reply(r);
 	if (r->status == CLEANUP_OK) {
-		session_reply(s, reply.code, reply.dsn, "Ok: queued as %s", r->id);
+		CLEANUP(buf_free) struct buf text = BUF_INIT(sizeof(r->id) + 32);
+		buf_add_cstr(&text, "Ok: queued as ");
+		buf_add_cstr(&text, r->id);
+		session_reply(s, reply.code, reply.dsn, buf_str(&text));
 		/* Who delivers mail is forgiven what went before. */
 		s->errors = s->junk = s->trouble = 0;
 	} else
@@ -261,9 +257,9 @@ static bool upload(struct session *s)
 	    .bcc_count = t->bcc_count,
 	};
 	data_decoder_init(&u.decoder,
-	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline, false);
+	    s->bare_newline_allowed ? BARE_NEWLINE_ALLOW : smtpd.bare_newline);
 	u.trouble = begin(s);
-	session_reply(s, 354, "", "End data with <CR><LF>.<CR><LF>");
+	session_reply(s, 354, "", STR("End data with <CR><LF>.<CR><LF>"));
 	session_limit(s, STREAM_WHOLE);
 	s->transaction->receiving = true;
 	/* The command loop finds the error again. */

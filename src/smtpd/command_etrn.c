@@ -37,7 +37,7 @@ static void flush(struct session *s, struct str domain)
 	if (error != 0)
 		log_warning("flush service: %s", strerror(-error));
 	if (error == 0 && status == FLUSH_OK) {
-		session_reply(s, 250, "", "Queuing started");
+		session_reply(s, 250, "", STR("Queuing started"));
 	} else if (error == 0 && status == FLUSH_DENIED) {
 		log_warning("reject: ETRN %.*s... from %.*s",
 		    STR_ARG(str_slice(domain, 0, 100)), STR_ARG(s->client_text));

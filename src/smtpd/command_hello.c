@@ -37,7 +37,7 @@ static bool set_helo(struct session *s, struct str arguments, const char *verb)
 void command_helo(struct session *s, struct str arguments)
 {
 	if (set_helo(s, arguments, "HELO"))
-		session_reply(s, 250, "", "%s", service_common()->myhostname);
+		session_reply(s, 250, "", str_of(service_common()->myhostname));
 }
 
 /* What is built and not switched off. */

@@ -188,7 +188,7 @@ void command_mail(struct session *s, struct str arguments)
 	    session_takes_address(
 		s, s->transaction->sender, s->transaction->smtputf8, "sender") &&
 	    !restriction_refuses_early(s, STAGE_SENDER))
-		session_reply(s, 250, "2.1.0", "Ok");
+		session_reply(s, 250, "2.1.0", STR("Ok"));
 	else
 		transaction_end(s);
 }

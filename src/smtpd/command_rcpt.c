@@ -85,7 +85,7 @@ static bool has_room(struct session *s)
 	struct transaction *t = s->transaction;
 	if (t->count < (uint32_t)smtpd.params.smtpd_recipient_limit)
 		return true;
-	session_reply(s, 452, "4.5.3", "Error: too many recipients");
+	session_reply(s, 452, "4.5.3", STR("Error: too many recipients"));
 	s->command_failed = true;
 	if (++t->overshoot > (uint32_t)smtpd.params.smtpd_recipient_overshoot_limit)
 		s->errors++;
@@ -155,5 +155,5 @@ void command_rcpt(struct session *s, struct str arguments)
 		return;
 	}
 	if (have_queue_id(s) && add(s, &r))
-		session_reply(s, 250, "2.1.5", "Ok");
+		session_reply(s, 250, "2.1.5", STR("Ok"));
 }

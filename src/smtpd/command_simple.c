@@ -9,12 +9,12 @@ void command_rset(struct session *s, struct str arguments)
 		return;
 	}
 	transaction_end(s);
-	session_reply(s, 250, "2.0.0", "Ok");
+	session_reply(s, 250, "2.0.0", STR("Ok"));
 }
 
 void command_noop(struct session *s, UNUSED struct str arguments)
 {
-	session_reply(s, 250, "2.0.0", "Ok");
+	session_reply(s, 250, "2.0.0", STR("Ok"));
 }
 
 /* RFC 5321 3.5.1 lets a name stand before the address: "Full Name <user@example.com>". */
@@ -43,7 +43,7 @@ static void verify(struct session *s, struct str arguments)
 	if (!session_takes_address(s, buf_str(&address), declared, "recipient"))
 		return;
 	if (!restriction_refuses_recipient(s, buf_str(&address)))
-		session_reply(s, 252, "2.0.0", "%.*s", STR_ARG(text));
+		session_reply(s, 252, "2.0.0", text);
 }
 
 /* RFC 5321 3.5: tables are asked, nobody is told who has a mailbox beyond that. */
@@ -63,13 +63,13 @@ void command_vrfy(struct session *s, struct str arguments)
 void command_help(struct session *s, UNUSED struct str arguments)
 {
 	session_reply(s, 214, "2.0.0",
-	    "Commands: AUTH BDAT DATA EHLO ETRN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY "
-	    "XCLIENT XFORWARD");
+	    STR("Commands: AUTH BDAT DATA EHLO ETRN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY "
+		"XCLIENT XFORWARD"));
 }
 
 void command_quit(struct session *s, UNUSED struct str arguments)
 {
-	session_reply(s, 221, "2.0.0", "Bye");
+	session_reply(s, 221, "2.0.0", STR("Bye"));
 	s->end = SESSION_QUIT;
 }
 

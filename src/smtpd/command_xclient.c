@@ -46,5 +46,5 @@ void command_xforward(struct session *s, struct str arguments)
 		s, &client_attribute_xforward, s->xforward_allowed, arguments, &said))
 		return;
 	origin_take(s, &said);
-	session_reply(s, 250, "2.0.0", "Ok");
+	session_reply(s, 250, "2.0.0", STR("Ok"));
 }

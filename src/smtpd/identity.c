@@ -16,11 +16,21 @@ static bool is_listed(const struct session *s, struct match_list *l)
 	return l != NULL && match_list_host(l, s->name, &s->peer) == TABLE_FOUND;
 }
 
+/* "host[addr]" */
+static struct str client_text(const struct session *s)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(SESSION_ARENA);
+	buf_add_str(&text, s->name);
+	buf_add_char(&text, '[');
+	buf_add_str(&text, s->address);
+	buf_add_char(&text, ']');
+	return arena_str(s->arena, buf_str(&text));
+}
+
 /* What follows from name and address. */
 static void classify(struct session *s)
 {
-	s->client_text = str_of(
-	    arena_printf(s->arena, "%.*s[%.*s]", STR_ARG(s->name), STR_ARG(s->address)));
+	s->client_text = client_text(s);
 	s->logged_address = s->address;
 	if (net_address_family(&s->peer) == AF_INET6) /* RFC 5321 4.1.3 */
 		s->logged_address =
@@ -49,7 +59,9 @@ static struct str address_text(struct session *s, const struct net_address *a)
 
 static struct str port_text(struct session *s, const struct net_address *a)
 {
-	return str_of(arena_printf(s->arena, "%u", net_address_port(a)));
+	char digits[STR_U64_MAX];
+	char *end = str_put_u64(digits, net_address_port(a), 0);
+	return arena_str(s->arena, (struct str){digits, (size_t)(end - digits)});
 }
 
 static struct client_name find_name(struct session *s)

@@ -249,10 +249,10 @@ static enum verdict check_unlisted(struct evaluation *e, enum verdict verdict)
 {
 	const struct smtpd_params *p = &smtpd.params;
 	if (verdict != VERDICT_REJECT && p->smtpd_reject_unlisted_sender)
-		verdict = restriction_run_text(e, STR("reject_unlisted_sender"));
+		verdict = restriction_run_list(e, smtpd.unlisted_sender);
 	if (verdict != VERDICT_REJECT && p->smtpd_reject_unlisted_recipient &&
 	    !smtpd.takes_unknown_recipients)
-		verdict = restriction_run_text(e, STR("reject_unlisted_recipient"));
+		verdict = restriction_run_list(e, smtpd.unlisted_recipient);
 	return verdict;
 }
 

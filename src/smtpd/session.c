@@ -79,6 +79,15 @@ static int read_command(struct session *s, struct smtp_command *c)
 	return error;
 }
 
+/* Behind QUIT nothing comes before the connection is closed, but a notice. */
+static int flush_last(struct session *s)
+{
+	if (s->end != SESSION_QUIT || (s->trouble & smtpd.notify) != 0)
+		return session_flush(s);
+	session_limit(s, STREAM_WHOLE);
+	return stream_flush_last(s->stream);
+}
+
 static void converse(struct session *s)
 {
 	struct smtp_command c;
@@ -91,7 +100,7 @@ static void converse(struct session *s)
 		session_run_command(s, &c);
 		punish(s);
 	}
-	if (stream_error(s->stream) == 0 && session_flush(s) != 0)
+	if (stream_error(s->stream) == 0 && flush_last(s) != 0)
 		log_debug("the client did not take the last reply");
 }
 
@@ -104,7 +113,7 @@ void session_greet(struct session *s)
 	}
 	s->denied = restriction_refuses_early(s, STAGE_CLIENT);
 	if (!s->denied)
-		session_reply(s, 220, "", "%s", smtpd.params.smtpd_banner);
+		session_reply(s, 220, "", str_of(smtpd.params.smtpd_banner));
 }
 
 void session_serve(struct service_client *client)
@@ -112,7 +121,8 @@ void session_serve(struct service_client *client)
 	struct session s = {.client = client,
 	    .stream = client->stream,
 	    .arena = arena_new(SESSION_ARENA),
-	    .line = BUF_INIT((size_t)service_common()->line_length_limit + 1)};
+	    .line = BUF_INIT((size_t)service_common()->line_length_limit + 1),
+	    .reply = BUF_INIT(SESSION_REPLY_MAX + 64)};
 	s.counts = memory_alloc_array(command_count, sizeof(*s.counts));
 	if (smtpd.notify != 0)
 		s.transcript = transcript_new();
@@ -128,5 +138,6 @@ void session_serve(struct service_client *client)
 	restriction_forget(&s);
 	free(s.counts);
 	buf_free(&s.line);
+	buf_free(&s.reply);
 	arena_free(s.arena);
 }

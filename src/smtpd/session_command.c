@@ -24,18 +24,16 @@ static void refuse_bare_newline_command(struct session *s)
 }
 
 /* Browsers, proxies and mail headers at the wrong door. */
-static bool is_forbidden(const struct smtp_command *c)
+static bool is_forbidden(const struct smtp_command *c, const struct command_row *row)
 {
-	if (c->verb.len > 0 && c->verb.p[c->verb.len - 1] == ':')
-		return true;
-	return match_list_string(smtpd.forbidden_commands, c->verb) == TABLE_FOUND;
+	return c->verb.p[c->verb.len - 1] == ':' || command_is_forbidden(row, c->verb);
 }
 
 static void refuse_forbidden(struct session *s)
 {
 	log_warning(
 	    "non-SMTP command from %.*s: %.100s", STR_ARG(s->client_text), s->line.p);
-	session_reply(s, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
+	session_reply(s, 221, "2.7.0", STR("Error: I can break rules, too. Goodbye."));
 	s->command_failed = true;
 	s->end = SESSION_CLOSE;
 }
@@ -104,7 +102,7 @@ void session_run_command(struct session *s, const struct smtp_command *c)
 	else if (s->denied && row->handle != command_quit)
 		session_error(s, 503, "5.7.0", "Error: access denied for %.*s",
 		    STR_ARG(s->client_text));
-	else if (is_forbidden(c))
+	else if (is_forbidden(c, row))
 		refuse_forbidden(s);
 	else if (!text)
 		session_error(s, 500, "5.5.2", "Error: bad UTF-8 syntax");

@@ -18,8 +18,9 @@ static void log_broken(const struct session *s, const char *what)
 
 static void say_last(struct session *s, int code, const char *status, const char *what)
 {
-	session_reply(
-	    s, code, status, "%s Error: %s", service_common()->myhostname, what);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(SESSION_REPLY_MAX);
+	buf_printf(&text, "%s Error: %s", service_common()->myhostname, what);
+	session_reply(s, code, status, buf_str(&text));
 	if (session_flush(s) != 0)
 		log_debug("the client did not take the last reply");
 	s->end = SESSION_CLOSE;
@@ -60,8 +61,10 @@ bool session_has_too_many_errors(struct session *s)
 static void add_count(struct buf *out, const char *name, unsigned good, unsigned all)
 {
 	buf_add_char(out, ' ');
-	for (; *name != '\0'; name++)
-		buf_add_char(out, ascii_lower(*name));
+	size_t at = out->len;
+	buf_add_cstr(out, name);
+	for (; at < out->len; at++)
+		out->p[at] = ascii_lower(out->p[at]);
 	buf_add_char(out, '=');
 	buf_add_u64(out, good);
 	if (good != all || all == 0) {

@@ -57,23 +57,13 @@ void session_line(struct session *s, struct str line)
 		s->end = SESSION_CLOSE;
 }
 
-static void reply_v(
-    struct session *s, int code, const char *status, const char *format, va_list args)
+void session_reply(struct session *s, int code, const char *status, struct str text)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(SESSION_REPLY_MAX);
-	CLEANUP(buf_free) struct buf line = BUF_INIT(SESSION_REPLY_MAX + 64);
-	buf_vprintf(&text, format, args);
-	reply_write(&line, code, status, buf_str(&text));
-	session_line(s, buf_str(&line));
-}
-
-void session_reply(
-    struct session *s, int code, const char *status, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	reply_v(s, code, status, format, args);
-	va_end(args);
+	if (text.len > SESSION_REPLY_MAX) /* left out as a whole: never cut */
+		text = STR_EMPTY;
+	buf_clear(&s->reply);
+	reply_write(&s->reply, code, status, text);
+	session_line(s, buf_str(&s->reply));
 }
 
 static void count_error(struct session *s)
@@ -87,7 +77,9 @@ static void error_v(struct session *s, enum notice_class class, int code,
 {
 	s->trouble |= (unsigned)class;
 	count_error(s);
-	reply_v(s, code, status, format, args);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(SESSION_REPLY_MAX);
+	buf_vprintf(&text, format, args);
+	session_reply(s, code, status, buf_str(&text));
 	if (code == 421 || code == 521)
 		s->end = SESSION_CLOSE;
 }

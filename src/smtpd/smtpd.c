@@ -53,6 +53,10 @@ static void open_restrictions(void)
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		smtpd.restrictions[lists[i].stage] =
 		    restriction_compile(lists[i].title, lists[i].text);
+	smtpd.unlisted_sender =
+	    restriction_compile("smtpd_reject_unlisted_sender", "reject_unlisted_sender");
+	smtpd.unlisted_recipient = restriction_compile(
+	    "smtpd_reject_unlisted_recipient", "reject_unlisted_recipient");
 	restriction_require_relay_control();
 	restriction_check_verify_actions();
 }
@@ -116,7 +120,9 @@ static void before_jail(void)
 	bool silent;
 	smtpd.forbidden_commands = match_list_open(
 	    "smtpd_forbidden_commands", p->smtpd_forbidden_commands, MATCH_STRINGS, 0);
-	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options);
+	command_find_forbidden();
+	smtpd.receive_flags = cleanup_receive_flags(p->receive_override_options) |
+	    cleanup_detect_utf8(common->smtputf8_autodetect_classes, "smtpd");
 	if (!service_stands_alone())
 		smtpd.notify = transcript_classes(p->notify_classes);
 	smtpd.takes_unknown_recipients = str_list_has(

@@ -73,10 +73,12 @@ struct smtpd_state {
 	struct match_list *mynetworks, *forbidden_commands, *bare_newline_exclusions;
 	struct match_list *verp_clients, *xclient_hosts,
 	    *xforward_hosts; /* NULL: nobody */
+	bool *forbidden;     /* as command_rows; NULL: the list may change its mind */
 	bool ipv6;           /* inet_protocols */
 	struct maps *local_recipients, *relay_recipients, *virtual_aliases,
 	    *virtual_mailboxes, *canonicals, *recipient_canonicals;
 	struct restriction_list *restrictions[STAGE_COUNT];
+	struct restriction_list *unlisted_sender, *unlisted_recipient;
 	struct header_rewriting *header_rewriting;
 	struct restriction_class *classes;
 	size_t class_count;
@@ -84,7 +86,7 @@ struct smtpd_state {
 	size_t own_address_count;
 	uint32_t discard_keywords;
 	unsigned notify; /* enum notice_class: what the postmaster wants to hear of */
-	uint32_t receive_flags;        /* of cleanup, by receive_override_options */
+	uint32_t receive_flags;        /* of cleanup, for every message */
 	bool takes_unknown_recipients; /* the same: no_unknown_recipient_checks */
 	enum bare_newline bare_newline;
 	int64_t space;       /* free in the queue, bytes, or -errno */
@@ -128,8 +130,8 @@ struct command_count {
 struct session {
 	struct service_client *client;
 	struct stream *stream;
-	struct buf line;
-	struct arena *arena; /* helo and names */
+	struct buf line, reply; /* the last of each */
+	struct arena *arena;    /* helo and names */
 	/* By the connection or by XCLIENT: "unknown" where it is not known, or, of a
 	 * name, not verified. */
 	struct net_address peer; /* without one when its address is not known */
@@ -181,10 +183,9 @@ bool session_forbids_bare_newline(const struct session *s);
 void session_refuse_bare_newline(struct session *s);
 
 /* --- session_reply.c --- */
-/* One reply: "250 2.1.0 text"; status "" for none. Errors count against the client's
- * limits. */
-void session_reply(struct session *s, int code, const char *status, const char *format,
-    ...) PRINTF_LIKE(4, 5);
+/* One reply: "250 2.1.0 text"; status "" for none. */
+void session_reply(struct session *s, int code, const char *status, struct str text);
+/* The same that counts against the client's limits. */
 void session_error(struct session *s, int code, const char *status, const char *format,
     ...) PRINTF_LIKE(4, 5);
 /* The same, where it is no mistake in the protocol. */
@@ -255,6 +256,10 @@ struct command_row {
 extern const struct command_row command_rows[];
 extern const size_t command_count;
 const struct command_row *command_find(struct str verb); /* the last row when unknown */
+/* Asks smtpd_forbidden_commands about those in the table, where that can be done once. */
+void command_find_forbidden(void);
+/* False also when it cannot be told. */
+bool command_is_forbidden(const struct command_row *row, struct str verb);
 /* An argument is wrong: says so, and gives false. */
 bool command_refuse(struct session *s, int code, const char *status, const char *text);
 /* The same of "NAME=value", or of "NAME" (value.p NULL), behind the address. */

@@ -10,7 +10,8 @@
 
 struct table_driver {
 	const char *type;
-	bool fixed; /* keys are fixed strings (folded, partial keys make sense) */
+	bool fixed;    /* keys are fixed strings (folded, partial keys make sense) */
+	bool constant; /* what it says of a key never changes while it is open */
 	/* In place of `fixed` where the name decides; such keys are not folded here. */
 	bool (*is_fixed)(const void *state);
 	/* `name` is what follows "type:". NULL on failure with the reason in `error`. */

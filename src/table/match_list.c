@@ -175,6 +175,15 @@ bool match_list_changed(struct match_list *l)
 	return false;
 }
 
+bool match_list_is_constant(const struct match_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->elements[i].table != NULL &&
+		    !table_is_constant(l->elements[i].table))
+			return false;
+	return true;
+}
+
 /* "dom" and ".dom" against a folded name. */
 static enum table_result match_text(
     const struct match_list *l, const char *pattern, struct str name)
@@ -236,12 +245,16 @@ static enum table_result match_name(
 }
 
 static enum table_result match_address(const struct match_list *l,
-    const struct element *e, const struct net_address *address, struct str text)
+    const struct element *e, const struct net_address *address)
 {
 	if (e->kind == ELEMENT_NETWORK)
 		return net_prefix_match(&e->network, address) ? TABLE_FOUND
 							      : TABLE_ABSENT;
-	return e->kind == ELEMENT_TABLE ? ask(l, e->table, text) : TABLE_ABSENT;
+	if (e->kind != ELEMENT_TABLE)
+		return TABLE_ABSENT;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(NET_ADDRESS_TEXT_MAX);
+	net_address_add_text(&text, address);
+	return ask(l, e->table, buf_str(&text));
 }
 
 static enum table_result verdict(const struct element *e, enum table_result result)
@@ -268,15 +281,13 @@ enum table_result match_list_host(
     struct match_list *l, struct str name, const struct net_address *address)
 {
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(NAME_MAX_BYTES);
-	CLEANUP(buf_free) struct buf text = BUF_INIT(NET_ADDRESS_TEXT_MAX);
 	if (name.len <= TABLE_KEY_MAX)
 		table_fold(&folded, name);
-	net_address_add_text(&text, address);
 	for (size_t i = 0; i < l->count; i++) {
 		const struct element *e = &l->elements[i];
 		enum table_result result = match_name(l, e, buf_str(&folded));
 		if (result == TABLE_ABSENT)
-			result = match_address(l, e, address, buf_str(&text));
+			result = match_address(l, e, address);
 		if (result != TABLE_ABSENT)
 			return verdict(e, result);
 	}

@@ -29,6 +29,8 @@ struct match_list *match_list_open_domains(
     const char *title, const char *list, const char *with_parents);
 void match_list_close(struct match_list *l);
 bool match_list_changed(struct match_list *l);
+/* Nothing in it ever says something else: table_is_constant. */
+bool match_list_is_constant(const struct match_list *l);
 /* FOUND: matches; ABSENT: not; trouble as tables have it. Case does not count. */
 MUST_USE enum table_result match_list_string(struct match_list *l, struct str s);
 MUST_USE enum table_result match_list_host(

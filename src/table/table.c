@@ -76,6 +76,11 @@ bool table_is_fixed(const struct table *t)
 	return t->driver != NULL && t->driver->fixed;
 }
 
+bool table_is_constant(const struct table *t)
+{
+	return t->state != NULL && t->driver->constant;
+}
+
 bool table_changed(struct table *t)
 {
 	return t->state != NULL && t->driver->changed != NULL &&

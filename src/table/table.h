@@ -43,6 +43,8 @@ void table_close(struct table *t);             /* NULL is fine */
 const char *table_name(const struct table *t); /* "hash:/etc/aliases" */
 /* Patterns, cidr, tcp, socketmap: only whole keys are asked, no partial ones. */
 bool table_is_fixed(const struct table *t);
+/* What it says of a key never changes: who asks about few keys may ask once. */
+bool table_is_constant(const struct table *t);
 /* The source on disk is newer than what is open: the process should end when idle. */
 bool table_changed(struct table *t);
 /* Why the table is broken (open or last lookup), or NULL. Valid until the next call. */

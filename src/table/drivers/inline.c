@@ -92,6 +92,7 @@ static enum table_result next(
 const struct table_driver table_driver_inline = {
     .type = "inline",
     .fixed = true,
+    .constant = true,
     .open = open_inline,
     .close = close_inline,
     .lookup = lookup,

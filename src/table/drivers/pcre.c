@@ -145,6 +145,7 @@ static void *open_pcre(struct str name, unsigned flags, struct buf *error)
 
 const struct table_driver table_driver_pcre = {
     .type = "pcre",
+    .constant = true,
     .open = open_pcre,
     .close = patterns_close,
     .lookup = patterns_lookup,

@@ -84,6 +84,7 @@ static void *open_regexp(struct str name, unsigned flags, struct buf *error)
 
 const struct table_driver table_driver_regexp = {
     .type = "regexp",
+    .constant = true,
     .open = open_regexp,
     .close = patterns_close,
     .lookup = patterns_lookup,

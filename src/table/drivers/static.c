@@ -36,6 +36,7 @@ static enum table_result lookup(
 const struct table_driver table_driver_static = {
     .type = "static",
     .fixed = true,
+    .constant = true,
     .open = open_static,
     .close = close_static,
     .lookup = lookup,
