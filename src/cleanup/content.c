@@ -8,7 +8,7 @@
 
 static void write_line(struct message *m, struct str line)
 {
-	record_write(&m->out, RECORD_LINE, line);
+	record_write(m->out, RECORD_LINE, line);
 	message_write_out(m);
 }
 
@@ -18,7 +18,7 @@ void content_write_lines(struct message *m, struct str text)
 	for (;;) {
 		ptrdiff_t end = str_find(text, '\n');
 		struct str line = end < 0 ? text : str_slice(text, 0, (size_t)end);
-		while (queue_text_record(&m->out, &line, limit))
+		while (queue_text_record(m->out, &line, limit))
 			message_write_out(m);
 		message_write_out(m);
 		if (end < 0)
@@ -83,7 +83,7 @@ static void on_text(void *context, const struct mime_text *text)
 		content_write_lines(m, line);
 		return;
 	}
-	record_write(&m->out, text->whole ? RECORD_LINE : RECORD_PART, line);
+	record_write(m->out, text->whole ? RECORD_LINE : RECORD_PART, line);
 	message_write_out(m);
 }
 
@@ -139,7 +139,7 @@ static bool is_mailbox_from(struct message *m, struct str line)
 static void give_line(struct message *m, struct str line, bool whole)
 {
 	if (m->plain) {
-		record_write(&m->out, whole ? RECORD_LINE : RECORD_PART, line);
+		record_write(m->out, whole ? RECORD_LINE : RECORD_PART, line);
 		message_write_out(m);
 		return;
 	}
@@ -170,11 +170,11 @@ static void add_piece(struct message *m, struct str piece)
 }
 
 /* A short line that came whole and has nothing to be cleaned is not copied. */
-static bool give_directly(struct message *m, struct str line)
+static bool give_directly(struct message *m, struct str line, bool text_has_cr)
 {
 	if (m->line.len > 0 || m->line_is_part || m->edits_bytes ||
 	    line.len >= (size_t)service_common()->line_length_limit ||
-	    memchr(line.p, '\r', line.len) != NULL)
+	    (text_has_cr && str_find(line, '\r') >= 0))
 		return false;
 	give_line(m, line, true);
 	return true;
@@ -182,6 +182,7 @@ static bool give_directly(struct message *m, struct str line)
 
 static void add_text(struct message *m, struct str text)
 {
+	bool has_cr = str_find(text, '\r') >= 0;
 	while (text.len > 0 && m->status == CLEANUP_OK) {
 		const char *end = memchr(text.p, '\n', text.len);
 		if (end == NULL) {
@@ -190,7 +191,7 @@ static void add_text(struct message *m, struct str text)
 		}
 		struct str line = {text.p, (size_t)(end - text.p)};
 		text = str_skip(text, line.len + 1);
-		if (give_directly(m, line))
+		if (give_directly(m, line, has_cr))
 			continue;
 		add_piece(m, line);
 		collected(m, true);

@@ -141,7 +141,7 @@ static void write_recipient(struct expansion *x, struct str address)
 	    .notify = x->notify,
 	};
 	message_detect_utf8(m, address);
-	queue_recipient_records(&m->out, &r);
+	queue_recipient_records(m->out, &r);
 	m->size.recipients++;
 	m->size.flags |= (int64_t)r.notify << 1;
 	message_write_out(m);
@@ -264,7 +264,7 @@ static void tell_of_alias(struct expansion *x, struct str address)
 		return;
 	add_orcpt(x, &orcpt);
 	expanded_add(m, x->source, address, x->original, buf_str(&orcpt),
-	    m->offset + (int64_t)m->out.len);
+	    message_position(m));
 	x->notify &= ~(uint32_t)DSN_NOTIFY_SUCCESS;
 	if (x->notify == 0)
 		x->notify = DSN_NOTIFY_NEVER;
@@ -296,13 +296,13 @@ static struct str recipient_address(struct message *m, struct str address)
  * is not waited for, and each of them is asked. */
 static void add_probed(struct message *m, struct expansion *x, struct str address)
 {
-	size_t len = m->out.len;
-	int64_t begin = m->offset;
+	size_t len = m->out->len;
+	int64_t written = commit_written(m->slot);
 	int64_t count = m->size.recipients;
 	add_expanded(x, address);
-	if (m->size.recipients - count < 2 || m->offset != begin)
+	if (m->size.recipients - count < 2 || commit_written(m->slot) != written)
 		return;
-	buf_truncate(&m->out, len);
+	buf_truncate(m->out, len);
 	m->size.recipients = count;
 	probe_answer(m, x->original);
 }

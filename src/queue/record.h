@@ -61,6 +61,8 @@ void record_write(struct buf *out, enum record_type type, struct str data);
 void record_printf(struct buf *out, enum record_type type, const char *format, ...)
     PRINTF_LIKE(3, 4);
 void record_attribute(struct buf *out, const char *name, struct str value);
+/* The same; there is no NUL in the name. */
+void record_named(struct buf *out, struct str name, struct str value);
 
 /* Takes a record off the front of `in`: 1, 0 (more bytes needed), -EBADMSG. */
 MUST_USE int record_read(struct str *in, int *type_r, struct str *data_r);
