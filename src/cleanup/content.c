@@ -180,21 +180,42 @@ static bool give_directly(struct message *m, struct str line, bool text_has_cr)
 	return true;
 }
 
+static void add_line(struct message *m, struct str line, bool text_has_cr)
+{
+	if (give_directly(m, line, text_has_cr))
+		return;
+	add_piece(m, line);
+	collected(m, true);
+}
+
+/* The whole lines that the text begins with, while they need nothing but to be written;
+ * returns the rest. */
+static struct str add_plain_lines(struct message *m, struct str text)
+{
+	size_t limit = (size_t)service_common()->line_length_limit;
+	while (text.len > 0 && m->status == CLEANUP_OK) {
+		const char *end = memchr(text.p, '\n', text.len);
+		if (end == NULL || (size_t)(end - text.p) >= limit)
+			break;
+		write_line(m, (struct str){text.p, (size_t)(end - text.p)});
+		text = str_skip(text, (size_t)(end - text.p) + 1);
+	}
+	return text;
+}
+
 static void add_text(struct message *m, struct str text)
 {
 	bool has_cr = str_find(text, '\r') >= 0;
 	while (text.len > 0 && m->status == CLEANUP_OK) {
-		const char *end = memchr(text.p, '\n', text.len);
-		if (end == NULL) {
+		if (m->plain && !has_cr && m->line.len == 0 && !m->line_is_part)
+			text = add_plain_lines(m, text);
+		ptrdiff_t end = str_find(text, '\n');
+		if (end < 0) {
 			add_piece(m, text);
 			return;
 		}
-		struct str line = {text.p, (size_t)(end - text.p)};
-		text = str_skip(text, line.len + 1);
-		if (give_directly(m, line, has_cr))
-			continue;
-		add_piece(m, line);
-		collected(m, true);
+		add_line(m, str_slice(text, 0, (size_t)end), has_cr);
+		text = str_skip(text, (size_t)end + 1);
 	}
 }
 
@@ -213,9 +234,11 @@ static struct str within_limit(struct message *m, struct str text)
 void content_add_received(struct message *m, struct str fields)
 {
 	m->first_line_done = true;
-	add_text(m, fields);
-	if (m->line.len > 0)
-		collected(m, true);
+	for (ptrdiff_t end; (end = str_find(fields, '\n')) >= 0;
+	     fields = str_skip(fields, (size_t)end + 1))
+		add_line(m, str_slice(fields, 0, (size_t)end), true);
+	if (fields.len > 0)
+		add_line(m, fields, true);
 	mime_end_field(m->mime);
 	m->first_line_done = false;
 }

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/panic.h"
 #include "cleanup/mapping.h"
 #include "client/service_client.h"
 
@@ -333,7 +333,7 @@ static bool read_envelope(struct message *m, struct str frame)
 
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
-	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
+	m->recipients = map_new();
 	if (!read_envelope(m, payload)) {
 		log_warning("malformed submission");
 		return false;
@@ -355,7 +355,6 @@ static void message_release(struct message *m)
 	commit_cancel(m->slot);
 	content_release(m);
 	map_free(m->recipients);
-	arena_free(m->arena);
 }
 
 static void take_message(struct ipc_exchange *x, struct message *m)
@@ -380,7 +379,10 @@ static void take_message(struct ipc_exchange *x, struct message *m)
 
 void message_serve(struct ipc_exchange *x, struct str payload)
 {
-	struct message *m = memory_alloc(sizeof(*m));
+	struct arena *arena = arena_new(MESSAGE_ARENA);
+	struct message *m = arena_alloc(arena, sizeof(*m));
+	ENSURE(m != NULL);
+	m->arena = arena;
 	if (message_init(m, x, payload)) {
 		if (m->slot != NULL)
 			take_message(x, m);
@@ -388,5 +390,5 @@ void message_serve(struct ipc_exchange *x, struct str payload)
 			answer(x, m);
 	}
 	message_release(m);
-	free(m);
+	arena_free(arena);
 }
