@@ -115,7 +115,7 @@ void message_refuse(struct message *m, enum cleanup_status status, const char *r
 /* Address or header field: when it needs SMTPUTF8, and it was asked to be found out, the
  * message is marked (smtputf8_autodetect_classes). */
 void message_detect_utf8(struct message *m, struct str text);
-void message_write_out(struct message *m); /* when `out` is full enough */
+void message_write_out(struct message *m);         /* when `out` is full enough */
 int64_t message_position(const struct message *m); /* of the next record in the file */
 
 /* --- cleanup.c --- */

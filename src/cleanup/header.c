@@ -89,8 +89,7 @@ static bool has_bare_address(struct str body)
 {
 	while (body.len > 0) {
 		ptrdiff_t comma = str_find(body, ',');
-		struct str word =
-		    comma < 0 ? body : str_slice(body, 0, (size_t)comma);
+		struct str word = comma < 0 ? body : str_slice(body, 0, (size_t)comma);
 		if (word.len > 0 && !is_plain(word))
 			return true;
 		body = str_skip(body, word.len + 1);

@@ -263,8 +263,8 @@ static void tell_of_alias(struct expansion *x, struct str address)
 	if ((x->notify & DSN_NOTIFY_SUCCESS) == 0 || !becomes_others(x, address))
 		return;
 	add_orcpt(x, &orcpt);
-	expanded_add(m, x->source, address, x->original, buf_str(&orcpt),
-	    message_position(m));
+	expanded_add(
+	    m, x->source, address, x->original, buf_str(&orcpt), message_position(m));
 	x->notify &= ~(uint32_t)DSN_NOTIFY_SUCCESS;
 	if (x->notify == 0)
 		x->notify = DSN_NOTIFY_NEVER;

@@ -76,7 +76,8 @@ MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why 
  * most. Valid until the slot is consumed. */
 #define COMMIT_ROOM (3 * COMMIT_MEMORY)
 struct buf *commit_bytes(struct commit_slot *slot);
-int64_t commit_written(const struct commit_slot *slot); /* bytes in the file before them */
+int64_t commit_written(
+    const struct commit_slot *slot); /* bytes in the file before them */
 /* To be called when they have become more: what passes COMMIT_MEMORY is written. */
 MUST_USE bool commit_relieve(struct commit_slot *slot, struct why *why);
 MUST_USE bool commit_patch(
