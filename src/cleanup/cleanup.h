@@ -66,12 +66,13 @@ struct message {
 	struct commit_slot *slot;
 	char id[QUEUE_ID_MAX];
 	struct cleanup_submit envelope;
-	struct buf *out;           /* of the slot: records not yet in the file */
-	struct queue_size size;    /* the C record */
-	struct map *recipients;    /* seen, for duplicates */
-	struct str sender;         /* as it stands in the file */
-	struct str last_recipient; /* for log lines */
-	struct expanded *expanded; /* recipients to be told of */
+	struct buf *out;            /* of the slot: records not yet in the file */
+	struct queue_size size;     /* the C record */
+	struct str first_recipient; /* seen, for duplicates */
+	struct map *recipients;     /* all that were seen, or NULL: there was but one */
+	struct str sender;          /* as it stands in the file */
+	struct str last_recipient;  /* for log lines */
+	struct expanded *expanded;  /* recipients to be told of */
 	uint32_t expanded_count;
 	struct bcc_wanted *bccs;
 	/* Of cleanup_late: what comes after the content does not change how it is read.

@@ -333,7 +333,6 @@ static bool read_envelope(struct message *m, struct str frame)
 
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
-	m->recipients = map_new();
 	if (!read_envelope(m, payload)) {
 		log_warning("malformed submission");
 		return false;

@@ -82,11 +82,31 @@ struct alias {
 	struct member **end; /* of its members so far */
 };
 
+static size_t seen_count(const struct message *m)
+{
+	if (m->recipients != NULL)
+		return map_count(m->recipients);
+	return m->first_recipient.len > 0 ? 1 : 0;
+}
+
+/* Most mail has one recipient: the map is made for the second. True: seen before. */
+static bool see(struct message *m, struct str key)
+{
+	if (seen_count(m) == 0) {
+		m->first_recipient = arena_str(m->arena, key);
+		return false;
+	}
+	if (m->recipients == NULL) {
+		m->recipients = map_new();
+		(void)map_set(m->recipients, m->first_recipient, m);
+	}
+	return map_set(m->recipients, key, m) != NULL;
+}
+
 /* The same address for the same reason comes once. */
 static bool is_duplicate(struct expansion *x, struct str address, struct str orcpt)
 {
-	struct map *seen = x->message->recipients;
-	if ((int64_t)map_count(seen) >= cleanup.params.duplicate_filter_limit)
+	if ((int64_t)seen_count(x->message) >= cleanup.params.duplicate_filter_limit)
 		return false;
 	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 4);
 	table_fold(&key, address);
@@ -94,7 +114,7 @@ static bool is_duplicate(struct expansion *x, struct str address, struct str orc
 	table_fold(&key, x->original);
 	buf_add_char(&key, '\0');
 	table_fold(&key, orcpt);
-	return map_set(seen, buf_str(&key), x->message) != NULL;
+	return see(x->message, buf_str(&key));
 }
 
 /* RFC 3461 4.2: what the sender said, by SMTP. A local submitter says less than a full
