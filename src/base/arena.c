@@ -6,6 +6,7 @@
 #define ALIGNMENT   ((size_t)16)
 #define FIRST_BLOCK ((size_t)1024)
 #define LAST_BLOCK  ((size_t)65536)
+#define PRINT_USUAL 128 /* bytes of a printed text that need no second look */
 
 /*
  * Blocks of the usual sizes wait here for the next arena of their thread: the allocator
@@ -184,16 +185,16 @@ struct str arena_str(struct arena *a, struct str s)
 const char *arena_printf(struct arena *a, const char *format, ...)
 {
 	va_list args;
-	char *text;
+	char usual[PRINT_USUAL], *text;
 	int len;
 
 	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(usual, sizeof(usual), format, args);
 	va_end(args);
 	ENSURE(len >= 0);
 	text = arena_alloc(a, (size_t)len + 1);
-	if (text == NULL)
-		return NULL;
+	if (text == NULL || (size_t)len < sizeof(usual))
+		return text == NULL ? NULL : memcpy(text, usual, (size_t)len);
 	va_start(args, format);
 	(void)vsnprintf(text, (size_t)len + 1, format, args);
 	va_end(args);

@@ -91,10 +91,14 @@ void buf_add_fill(struct buf *b, char c, size_t count)
 
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
-	size_t room = b->size - b->len;
+	size_t room;
 	va_list again;
 	int made;
 
+	/* A first block, so that what is short needs no second look. */
+	if (b->p == NULL && !buf_make_room(b, 0))
+		return;
+	room = b->size - b->len;
 	va_copy(again, args);
 	made = vsnprintf(room > 0 ? b->p + b->len : NULL, room, format, again);
 	va_end(again);

@@ -2,6 +2,8 @@
 
 #include "base/panic.h"
 
+#define RFC5322_MAX 64
+
 static struct {
 	bool on;
 	int64_t monotonic_ms;
@@ -12,19 +14,24 @@ static const char *const months[] = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
-int64_t clock_us(void)
+static int64_t monotonic_us(clockid_t clock)
 {
 	struct timespec now;
 
 	if (fake.on)
 		return fake.monotonic_ms * 1000;
-	ENSURE(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	ENSURE(clock_gettime(clock, &now) == 0);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_us(void)
+{
+	return monotonic_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_ms(void)
 {
-	return clock_us() / 1000;
+	return monotonic_us(CLOCK_MONOTONIC_COARSE) / 1000;
 }
 
 struct timeval clock_wall(void)
@@ -85,7 +92,7 @@ static struct tm broken_down(int64_t wall_seconds)
 	return tm;
 }
 
-void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
+static void make_rfc5322(struct buf *out, int64_t wall_seconds)
 {
 	struct tm tm = broken_down(wall_seconds);
 	long minutes = tm.tm_gmtoff / 60;
@@ -95,6 +102,23 @@ void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
 	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
 	    tm.tm_hour, tm.tm_min, tm.tm_sec, minutes < 0 ? '-' : '+', absolute / 60,
 	    absolute % 60, tm.tm_zone);
+}
+
+/* All messages of a second ask for the same date. */
+void clock_add_rfc5322(struct buf *out, int64_t wall_seconds)
+{
+	static _Thread_local char text[RFC5322_MAX];
+	static _Thread_local size_t len;
+	static _Thread_local int64_t second;
+
+	if (len == 0 || wall_seconds != second) {
+		struct buf made = {
+		    .p = text, .size = sizeof(text), .ceiling = sizeof(text) - 1};
+		make_rfc5322(&made, wall_seconds);
+		len = made.len;
+		second = wall_seconds;
+	}
+	buf_add(out, text, len);
 }
 
 void clock_add_syslog(struct buf *out, int64_t wall_seconds)

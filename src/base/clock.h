@@ -13,8 +13,10 @@
 
 #define CLOCK_NEVER INT64_MAX
 
-int64_t clock_ms(void);          /* monotonic, milliseconds */
-int64_t clock_us(void);          /* the same, microseconds: how long something took */
+/* Monotonic milliseconds, for deadlines: as of the kernel's last tick (1 to 10 ms apart),
+ * which is much cheaper to ask for. */
+int64_t clock_ms(void);
+int64_t clock_us(void);          /* microseconds, exact: how long something took */
 struct timeval clock_wall(void); /* seconds and microseconds since 1970 */
 int64_t clock_wall_seconds(void);
 
@@ -25,8 +27,8 @@ int64_t deadline_earlier(int64_t a, int64_t b);
 /* Milliseconds left, 0 when past, INT64_MAX for CLOCK_NEVER. */
 int64_t deadline_left_ms(int64_t deadline);
 
-/* RFC 5322 date in local time with two-digit day: "Sun, 22 Nov 2026 03:29:06 +0000 (UTC)"
- */
+/* RFC 5322 date in local time with two-digit day: "Sun, 22 Nov 2026 03:29:06 +0000
+ * (UTC)". The zone must not change within a second: the last text is remembered. */
 void clock_add_rfc5322(struct buf *out, int64_t wall_seconds);
 /* Syslog style, local time: "Nov 22 03:29:06" (day padded with a blank). */
 void clock_add_syslog(struct buf *out, int64_t wall_seconds);

@@ -77,19 +77,10 @@ static void copy_cut(char *out, size_t size, struct str s)
 	(void)snprintf(out, size, "%.*s", STR_ARG(s));
 }
 
-static size_t printable_prefix(const char *text, size_t len)
-{
-	size_t i = 0;
-
-	while (i < len && ascii_is_print(text[i]))
-		i++;
-	return i;
-}
-
 /* Line breaks, terminal controls (C1 of Unicode too) and broken UTF-8 become '?'. */
 static void make_harmless(char *text, size_t len)
 {
-	for (size_t i = printable_prefix(text, len); i < len;) {
+	for (size_t i = str_printable_length((struct str){text, len}); i < len;) {
 		size_t length = str_utf8_length((struct str){text + i, len - i});
 		bool is_c1 = length == 2 && (unsigned char)text[i] == 0xC2 &&
 		    (unsigned char)text[i + 1] < 0xA0;
@@ -423,26 +414,57 @@ static void put_line(enum log_level level, struct str text)
 		write_stderr(text);
 }
 
-void log_line_v(enum log_level level, const char *format, va_list args)
+static bool is_wanted(enum log_level level)
 {
-	size_t len = strlen(levels[level].word);
-	char *text;
-	int made;
+	return level != LOG_LEVEL_DEBUG || state.verbosity > 0;
+}
 
-	if (level == LOG_LEVEL_DEBUG && state.verbosity <= 0)
-		return;
+/* Behind the pending lines, as a fiber has no room for it on its stack: LOG_LINE_MAX
+ * bytes and a NUL, that start with the word of the level. */
+static char *begin_text(enum log_level level, size_t *len_r)
+{
 	if (PENDING - state.pending_len < LINE_ROOM)
 		log_flush();
-	/* In place, as a fiber has no room for it on its stack. */
-	text = state.pending + state.pending_len + BEFORE;
-	memcpy(text, levels[level].word, len);
-	made = vsnprintf(text + len, LOG_LINE_MAX + 1 - len, format, args);
-	ENSURE(made >= 0);
-	len += (size_t)made;
+	char *text = state.pending + state.pending_len + BEFORE;
+	*len_r = strlen(levels[level].word);
+	memcpy(text, levels[level].word, *len_r);
+	return text;
+}
+
+static void end_text(enum log_level level, char *text, size_t len)
+{
 	if (len > LOG_LINE_MAX)
 		len = LOG_LINE_MAX;
 	make_harmless(text, len);
 	put_line(level, (struct str){text, len});
+}
+
+void log_line_v(enum log_level level, const char *format, va_list args)
+{
+	size_t len;
+	char *text;
+	int made;
+
+	if (!is_wanted(level))
+		return;
+	text = begin_text(level, &len);
+	made = vsnprintf(text + len, LOG_LINE_MAX + 1 - len, format, args);
+	ENSURE(made >= 0);
+	end_text(level, text, len + (size_t)made);
+}
+
+void log_text(enum log_level level, struct str line)
+{
+	size_t len;
+	char *text;
+
+	if (!is_wanted(level))
+		return;
+	text = begin_text(level, &len);
+	line = str_slice(line, 0, LOG_LINE_MAX - len);
+	if (line.len > 0)
+		memcpy(text + len, line.p, line.len);
+	end_text(level, text, len + line.len);
 }
 
 void log_foreign(enum log_level level, struct str tag, long pid, struct str text)

@@ -76,6 +76,8 @@ void log_foreign(enum log_level level, struct str tag, long pid, struct str text
 
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 void log_line_v(enum log_level level, const char *format, va_list args) PRINTF_LIKE(2, 0);
+/* The same for a line that is made already. */
+void log_text(enum log_level level, struct str line);
 
 #define log_debug(...)                                          \
 	do {                                                    \

@@ -1,5 +1,7 @@
 #include "base/siphash.h"
 
+#include <endian.h>
+
 struct state {
 	uint64_t v0, v1, v2, v3;
 };
@@ -23,12 +25,20 @@ static inline void mix(struct state *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-/* Up to 8 bytes from there; `s` may be empty, without a pointer. */
-static uint64_t little_endian(struct str s, size_t at)
+static uint64_t eight_bytes(const char *p)
+{
+	uint64_t value;
+
+	memcpy(&value, p, sizeof(value));
+	return le64toh(value);
+}
+
+/* What is left from there, less than 8 bytes; `s` may be empty, without a pointer. */
+static uint64_t rest(struct str s, size_t at)
 {
 	uint64_t value = 0;
 
-	for (size_t i = 0; i < 8 && at + i < s.len; i++)
+	for (size_t i = 0; at + i < s.len; i++)
 		value |= (uint64_t)(unsigned char)s.p[at + i] << (8 * i);
 	return value;
 }
@@ -41,12 +51,12 @@ uint64_t siphash(const uint64_t key[2], struct str s)
 	size_t at = 0;
 
 	for (; at + 8 <= s.len; at += 8) {
-		uint64_t word = little_endian(s, at);
+		uint64_t word = eight_bytes(s.p + at);
 		t.v3 ^= word;
 		mix(&t);
 		t.v0 ^= word;
 	}
-	last |= little_endian(s, at);
+	last |= rest(s, at);
 	t.v3 ^= last;
 	mix(&t);
 	t.v0 ^= last;

@@ -109,20 +109,48 @@ ptrdiff_t str_find_any(struct str s, const char *set)
 	return -1;
 }
 
+/* Of ASCII characters, a bit each. */
+struct set {
+	uint64_t low, high;
+};
+
+static struct set set_of(const char *members)
+{
+	struct set set = {0};
+
+	for (; *members != '\0'; members++) {
+		uint64_t bit = UINT64_C(1) << (*members & 63);
+		if (*members < 64)
+			set.low |= bit;
+		else
+			set.high |= bit;
+	}
+	return set;
+}
+
+static bool set_has(struct set set, char c)
+{
+	unsigned char code = (unsigned char)c;
+	return code < 128 && ((code < 64 ? set.low : set.high) >> (code & 63) & 1) != 0;
+}
+
 static bool next_word(
     struct str *rest, const char *separators, bool braced, struct str *word_r)
 {
+	struct set parting = set_of(separators);
 	struct str s = *rest;
 	size_t depth = 0, end = 0;
 
-	while (s.len > 0 && is_one_of(s.p[0], separators))
-		s = str_skip(s, 1);
+	while (end < s.len && set_has(parting, s.p[end]))
+		end++;
+	s = str_skip(s, end);
 	if (s.len == 0) {
 		*rest = s;
 		return false;
 	}
+	end = 0;
 	for (; end < s.len; end++) {
-		if (depth == 0 && is_one_of(s.p[end], separators))
+		if (depth == 0 && set_has(parting, s.p[end]))
 			break;
 		if (braced && s.p[end] == '{')
 			depth++;
@@ -289,10 +317,50 @@ bool str_is_utf8(struct str s)
 	return true;
 }
 
+#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static uint64_t eight_bytes(const char *p)
+{
+	uint64_t bytes;
+	memcpy(&bytes, p, sizeof(bytes));
+	return bytes;
+}
+
+/* Subtraction borrows from the top bit of a byte that is less: whether there is one, not
+ * which. */
+static bool any_control(uint64_t bytes)
+{
+	uint64_t deleted = bytes ^ EIGHT(127);
+	uint64_t is_low = (bytes - EIGHT(32)) & ~bytes;
+	uint64_t is_deleted = (deleted - EIGHT(1)) & ~deleted;
+	return ((is_low | is_deleted) & EIGHT(128)) != 0;
+}
+
+static bool all_printable(uint64_t bytes)
+{
+	return !any_control(bytes) && (bytes & EIGHT(128)) == 0;
+}
+
 bool str_has_control(struct str s)
 {
-	for (size_t i = 0; i < s.len; i++)
+	size_t i = 0;
+	for (; s.len - i > 8; i += 8)
+		if (any_control(eight_bytes(s.p + i)))
+			return true;
+	if (s.len >= 8) /* the last eight, some of them again */
+		return any_control(eight_bytes(s.p + s.len - 8));
+	for (; i < s.len; i++)
 		if ((unsigned char)s.p[i] < 32 || s.p[i] == 127)
 			return true;
 	return false;
+}
+
+size_t str_printable_length(struct str s)
+{
+	size_t i = 0;
+	while (s.len - i >= 8 && all_printable(eight_bytes(s.p + i)))
+		i += 8;
+	while (i < s.len && ascii_is_print(s.p[i]))
+		i++;
+	return i;
 }

@@ -84,6 +84,8 @@ bool str_is_utf8(struct str s);
 size_t str_utf8_length(struct str s);
 bool str_is_ascii(struct str s);
 bool str_has_control(struct str s); /* any byte < 32 or 127 */
+/* Bytes before the first that is not printable ASCII (32..126). */
+size_t str_printable_length(struct str s);
 
 /* ASCII classes, independent of the locale. */
 static inline bool ascii_is_alpha(char c);

@@ -195,6 +195,18 @@ TEST(str_knows_utf8_as_rfc_3629_has_it)
 	assert_true(str_is_ascii(STR("abcdefgh\x7f")));
 	assert_false(str_is_ascii(STR("abcdefg\x80h")));
 	assert_true(str_has_control(STR("a\tb")));
+	for (int c = 0; c < 256; c++)
+		for (size_t len = 1; len < 20; len++)
+			for (size_t at = 0; at < len; at++) {
+				char text[20];
+				memset(text, 'x', sizeof(text));
+				text[at] = (char)c;
+				struct str s = {text, len};
+				bool is_control = c < 32 || c == 127;
+				assert_int_equal(str_has_control(s), is_control);
+				assert_int_equal(str_printable_length(s),
+				    is_control || c > 127 ? at : len);
+			}
 	assert_true(str_has_control(STR("a\x7f")));
 	assert_false(str_has_control(STR("a b\xc3")));
 }

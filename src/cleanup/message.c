@@ -337,6 +337,8 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		log_warning("malformed submission");
 		return false;
 	}
+	if (cleanup.params.in_flow_delay > 0)
+		commit_await_room(cleanup.commit);
 	m->slot = slot_take(x, m->envelope.id);
 	if (m->slot == NULL) {
 		message_fail(m, CLEANUP_WRITE_ERROR, "");

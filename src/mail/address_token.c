@@ -7,8 +7,23 @@ static bool is_blank(char c)
 
 static bool is_special(char c, const char *more)
 {
-	return c != '\0' &&
-	    (strchr("()<>@,;:.\"[]", c) != NULL || strchr(more, c) != NULL);
+	switch (c) {
+	case '(':
+	case ')':
+	case '<':
+	case '>':
+	case '@':
+	case ',':
+	case ';':
+	case ':':
+	case '.':
+	case '"':
+	case '[':
+	case ']':
+		return true;
+	default:
+		return *more != '\0' && c != '\0' && strchr(more, c) != NULL;
+	}
 }
 
 static size_t comment_length(struct str s, bool *closed_r)

@@ -7,48 +7,52 @@
 #define DROP      HEADER_DROP
 #define MIME      HEADER_IS_MIME
 
-/* Sorted by name without regard to case; the classes are those that Postfix rewrites by.
- */
+#define NAME(text)                     \
+	{                              \
+		text, sizeof(text) - 1 \
+	}
+
+/* The classes are those that Postfix rewrites by. */
 static const struct header_row rows[] = {
-    {"Apparently-To", HEADER_APPARENTLY_TO, RECIPIENT},
-    {"Bcc", HEADER_BCC, RECIPIENT | EXTRACT | DROP},
-    {"Cc", HEADER_CC, RECIPIENT | EXTRACT},
-    {"Content-Description", HEADER_CONTENT_DESCRIPTION, MIME},
-    {"Content-Disposition", HEADER_CONTENT_DISPOSITION, MIME},
-    {"Content-ID", HEADER_CONTENT_ID, MIME},
-    {"Content-Length", HEADER_CONTENT_LENGTH, DROP},
-    {"Content-Transfer-Encoding", HEADER_CONTENT_TRANSFER_ENCODING, MIME},
-    {"Content-Type", HEADER_CONTENT_TYPE, MIME},
-    {"Date", HEADER_DATE, 0},
-    {"Delivered-To", HEADER_DELIVERED_TO, 0},
-    {"Disposition-Notification-To", HEADER_DISPOSITION_NOTIFICATION_TO, SENDER},
-    {"Errors-To", HEADER_ERRORS_TO, SENDER},
-    {"From", HEADER_FROM, SENDER},
-    {"In-Reply-To", HEADER_IN_REPLY_TO, 0},
-    {"Lines", HEADER_LINES, 0},
-    {"Mail-Followup-To", HEADER_MAIL_FOLLOWUP_TO, SENDER},
-    {"Message-ID", HEADER_MESSAGE_ID, 0},
-    {"MIME-Version", HEADER_MIME_VERSION, MIME},
-    {"Received", HEADER_RECEIVED, 0},
-    {"References", HEADER_REFERENCES, 0},
-    {"Reply-To", HEADER_REPLY_TO, SENDER},
-    {"Resent-Bcc", HEADER_RESENT_BCC, RECIPIENT | EXTRACT | RESENT | DROP},
-    {"Resent-Cc", HEADER_RESENT_CC, RECIPIENT | EXTRACT | RESENT},
-    {"Resent-Date", HEADER_RESENT_DATE, RESENT},
-    {"Resent-From", HEADER_RESENT_FROM, SENDER | RESENT},
-    {"Resent-Message-ID", HEADER_RESENT_MESSAGE_ID, RESENT},
-    {"Resent-Reply-To", HEADER_RESENT_REPLY_TO, RECIPIENT | RESENT},
-    {"Resent-Sender", HEADER_RESENT_SENDER, SENDER | RESENT},
-    {"Resent-To", HEADER_RESENT_TO, RECIPIENT | EXTRACT | RESENT},
-    {"Return-Path", HEADER_RETURN_PATH, SENDER | DROP},
-    {"Return-Receipt-To", HEADER_RETURN_RECEIPT_TO, SENDER},
-    {"Sender", HEADER_SENDER, SENDER},
-    {"Subject", HEADER_SUBJECT, 0},
-    {"TLS-Required", HEADER_TLS_REQUIRED, 0},
-    {"To", HEADER_TO, RECIPIENT | EXTRACT},
+    {NAME("Apparently-To"), HEADER_APPARENTLY_TO, RECIPIENT},
+    {NAME("Bcc"), HEADER_BCC, RECIPIENT | EXTRACT | DROP},
+    {NAME("Cc"), HEADER_CC, RECIPIENT | EXTRACT},
+    {NAME("Content-Description"), HEADER_CONTENT_DESCRIPTION, MIME},
+    {NAME("Content-Disposition"), HEADER_CONTENT_DISPOSITION, MIME},
+    {NAME("Content-ID"), HEADER_CONTENT_ID, MIME},
+    {NAME("Content-Length"), HEADER_CONTENT_LENGTH, DROP},
+    {NAME("Content-Transfer-Encoding"), HEADER_CONTENT_TRANSFER_ENCODING, MIME},
+    {NAME("Content-Type"), HEADER_CONTENT_TYPE, MIME},
+    {NAME("Date"), HEADER_DATE, 0},
+    {NAME("Delivered-To"), HEADER_DELIVERED_TO, 0},
+    {NAME("Disposition-Notification-To"), HEADER_DISPOSITION_NOTIFICATION_TO, SENDER},
+    {NAME("Errors-To"), HEADER_ERRORS_TO, SENDER},
+    {NAME("From"), HEADER_FROM, SENDER},
+    {NAME("In-Reply-To"), HEADER_IN_REPLY_TO, 0},
+    {NAME("Lines"), HEADER_LINES, 0},
+    {NAME("Mail-Followup-To"), HEADER_MAIL_FOLLOWUP_TO, SENDER},
+    {NAME("Message-ID"), HEADER_MESSAGE_ID, 0},
+    {NAME("MIME-Version"), HEADER_MIME_VERSION, MIME},
+    {NAME("Received"), HEADER_RECEIVED, 0},
+    {NAME("References"), HEADER_REFERENCES, 0},
+    {NAME("Reply-To"), HEADER_REPLY_TO, SENDER},
+    {NAME("Resent-Bcc"), HEADER_RESENT_BCC, RECIPIENT | EXTRACT | RESENT | DROP},
+    {NAME("Resent-Cc"), HEADER_RESENT_CC, RECIPIENT | EXTRACT | RESENT},
+    {NAME("Resent-Date"), HEADER_RESENT_DATE, RESENT},
+    {NAME("Resent-From"), HEADER_RESENT_FROM, SENDER | RESENT},
+    {NAME("Resent-Message-ID"), HEADER_RESENT_MESSAGE_ID, RESENT},
+    {NAME("Resent-Reply-To"), HEADER_RESENT_REPLY_TO, RECIPIENT | RESENT},
+    {NAME("Resent-Sender"), HEADER_RESENT_SENDER, SENDER | RESENT},
+    {NAME("Resent-To"), HEADER_RESENT_TO, RECIPIENT | EXTRACT | RESENT},
+    {NAME("Return-Path"), HEADER_RETURN_PATH, SENDER | DROP},
+    {NAME("Return-Receipt-To"), HEADER_RETURN_RECEIPT_TO, SENDER},
+    {NAME("Sender"), HEADER_SENDER, SENDER},
+    {NAME("Subject"), HEADER_SUBJECT, 0},
+    {NAME("TLS-Required"), HEADER_TLS_REQUIRED, 0},
+    {NAME("To"), HEADER_TO, RECIPIENT | EXTRACT},
 };
 
-static const struct header_row other = {"", HEADER_OTHER, 0};
+static const struct header_row other = {NAME(""), HEADER_OTHER, 0};
 
 static bool is_blank(char c)
 {
@@ -69,31 +73,11 @@ size_t header_name_length(struct str line)
 	return colon < line.len && line.p[colon] == ':' ? length : 0;
 }
 
-static int compare_nocase(struct str a, const char *b)
-{
-	for (size_t i = 0; i < a.len; i++) {
-		int difference =
-		    (unsigned char)ascii_lower(a.p[i]) - (unsigned char)ascii_lower(b[i]);
-		if (difference != 0)
-			return difference;
-	}
-	return b[a.len] == '\0' ? 0 : -1;
-}
-
 const struct header_row *header_find(struct str name)
 {
-	size_t low = 0;
-	size_t high = ARRAY_SIZE(rows);
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = compare_nocase(name, rows[middle].name);
-		if (order == 0)
-			return &rows[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (str_equal_nocase(rows[i].name, name))
+			return &rows[i];
 	return &other;
 }
 

@@ -60,7 +60,7 @@ enum header_flags {
 };
 
 struct header_row {
-	const char *name; /* "Message-ID" as written by us */
+	struct str name; /* "Message-ID" as written by us */
 	enum header_id id;
 	uint32_t flags;
 };

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ENSURE(length < size || length == 0);
 	const struct header_row *row = header_find(str_slice(text, 0, length));
 	ENSURE(row->id == HEADER_OTHER ||
-	    str_is_nocase(str_slice(text, 0, length), row->name));
+	    str_equal_nocase(str_slice(text, 0, length), row->name));
 	ENSURE(header_body(text).len <= size);
 	struct reply reply;
 	reply_init(&reply);

@@ -38,9 +38,8 @@ TEST(every_known_name_is_found_in_any_case)
 		assert_int_equal(header_find(str_of(rows[i].name))->id, rows[i].id);
 }
 
-TEST(the_table_of_names_is_complete_and_sorted)
+TEST(the_table_of_names_is_complete)
 {
-	/* A row out of order would not be found by its own name. */
 	static const char *const names[] = {"Apparently-To", "Bcc", "Cc",
 	    "Content-Description", "Content-Disposition", "Content-ID", "Content-Length",
 	    "Content-Transfer-Encoding", "Content-Type", "Date", "Delivered-To",
@@ -54,7 +53,7 @@ TEST(the_table_of_names_is_complete_and_sorted)
 	assert_int_equal(ARRAY_SIZE(names), HEADER_COUNT - 1);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const struct header_row *row = header_find(str_of(names[i]));
-		assert_string_equal(row->name, names[i]);
+		assert_str(row->name, names[i]);
 		assert_false(seen[row->id]);
 		seen[row->id] = true;
 	}

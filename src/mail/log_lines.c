@@ -41,7 +41,9 @@ static void add_delay(struct buf *out, int64_t microseconds)
 		scale *= 10;
 	buf_add_i64(out, shown / scale);
 	if (decimals > 0)
-		buf_printf(out, ".%0*lld", decimals, (long long)(shown % scale));
+		buf_add_char(out, '.');
+	while ((scale /= 10) > 0)
+		buf_add_char(out, (char)('0' + shown / scale % 10));
 }
 
 static void add_delays(struct buf *out, const struct log_delays *d)
@@ -66,103 +68,121 @@ static void add_address(struct buf *out, const char *label, struct str internal)
 	buf_add_char(out, '>');
 }
 
-static void put(struct buf *line)
+/* A line is made without a pause, so one buffer serves all. */
+static struct buf *begin(struct str queue_id)
 {
-	log_info("%.*s", STR_ARG(buf_str(line)));
-	buf_free(line);
+	static struct buf line = {.ceiling = LINE_MAX_BYTES};
+	buf_clear(&line);
+	buf_add_str(&line, queue_id);
+	return &line;
+}
+
+static void end(const struct buf *line)
+{
+	log_text(LOG_LEVEL_INFO, buf_str(line));
+}
+
+static void add_field(struct buf *line, const char *label, struct str value)
+{
+	buf_add_cstr(line, label);
+	buf_add_str(line, value);
 }
 
 void log_delivery(const struct log_delivery *d)
 {
-	struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	buf_add_str(&line, d->queue_id);
-	add_address(&line, ": to=", d->recipient);
+	struct buf *line = begin(d->queue_id);
+	add_address(line, ": to=", d->recipient);
 	if (d->original.len > 0 && !str_equal(d->original, d->recipient))
-		add_address(&line, ", orig_to=", d->original);
-	buf_add_cstr(&line, ", relay=");
-	buf_add_str(&line, d->relay);
-	if (d->reused > 1)
-		buf_printf(&line, ", conn_use=%u", d->reused);
-	add_delays(&line, &d->delays);
-	buf_printf(&line, ", dsn=%.*s, status=%s (", STR_ARG(d->status), d->word);
+		add_address(line, ", orig_to=", d->original);
+	add_field(line, ", relay=", d->relay);
+	if (d->reused > 1) {
+		buf_add_cstr(line, ", conn_use=");
+		buf_add_u64(line, d->reused);
+	}
+	add_delays(line, &d->delays);
+	add_field(line, ", dsn=", d->status);
+	add_field(line, ", status=", str_of(d->word));
 	/* The closing bracket must survive a long reason. */
-	buf_add_str(&line, str_slice(d->text, 0, LOG_LINE_MAX - line.len - 1));
-	buf_add_char(&line, ')');
-	put(&line);
+	add_field(line, " (", str_slice(d->text, 0, LOG_LINE_MAX - line->len - 3));
+	buf_add_char(line, ')');
+	end(line);
 }
 
 void log_queue_active(
     struct str queue_id, struct str sender, int64_t size, uint32_t nrcpt)
 {
-	struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	buf_add_str(&line, queue_id);
-	add_address(&line, ": from=", sender);
-	buf_printf(&line, ", size=%lld, nrcpt=%u (queue active)", (long long)size, nrcpt);
-	put(&line);
+	struct buf *line = begin(queue_id);
+	add_address(line, ": from=", sender);
+	buf_add_cstr(line, ", size=");
+	buf_add_i64(line, size);
+	buf_add_cstr(line, ", nrcpt=");
+	buf_add_u64(line, nrcpt);
+	buf_add_cstr(line, " (queue active)");
+	end(line);
 }
 
 void log_expired(struct str queue_id, struct str sender, bool forced)
 {
-	struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	buf_add_str(&line, queue_id);
-	add_address(&line, ": from=", sender);
-	buf_printf(
-	    &line, ", status=%sexpired, returned to sender", forced ? "force-" : "");
-	put(&line);
+	struct buf *line = begin(queue_id);
+	add_address(line, ": from=", sender);
+	buf_add_cstr(line, forced ? ", status=force-" : ", status=");
+	buf_add_cstr(line, "expired, returned to sender");
+	end(line);
 }
 
 void log_removed(struct str queue_id)
 {
-	log_info("%.*s: removed", STR_ARG(queue_id));
+	struct buf *line = begin(queue_id);
+	buf_add_cstr(line, ": removed");
+	end(line);
 }
 
 void log_message_id(struct str queue_id, struct str message_id, bool resent)
 {
-	log_info("%.*s: %smessage-id=%.*s", STR_ARG(queue_id), resent ? "resent-" : "",
-	    STR_ARG(message_id));
+	struct buf *line = begin(queue_id);
+	add_field(line, resent ? ": resent-message-id=" : ": message-id=", message_id);
+	end(line);
 }
 
 void log_reject(const struct log_reject *r)
 {
-	struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	buf_add_str(&line, r->queue_id.len > 0 ? r->queue_id : STR("NOQUEUE"));
-	buf_printf(&line, ": %s: %s from %.*s: %.*s", r->action, r->where,
+	struct buf *line = begin(r->queue_id.len > 0 ? r->queue_id : STR("NOQUEUE"));
+	buf_printf(line, ": %s: %s from %.*s: %.*s", r->action, r->where,
 	    STR_ARG(r->client), STR_ARG(r->text));
 	const char *separator = ";";
 	if (r->sender != NULL) {
-		buf_add_cstr(&line, separator);
-		add_address(&line, " from=", *r->sender);
+		buf_add_cstr(line, separator);
+		add_address(line, " from=", *r->sender);
 		separator = "";
 	}
 	if (r->recipient != NULL) {
-		buf_add_cstr(&line, separator);
-		add_address(&line, " to=", *r->recipient);
+		buf_add_cstr(line, separator);
+		add_address(line, " to=", *r->recipient);
 		separator = "";
 	}
 	if (r->protocol.len > 0) {
-		buf_printf(&line, "%s proto=%.*s", separator, STR_ARG(r->protocol));
+		buf_printf(line, "%s proto=%.*s", separator, STR_ARG(r->protocol));
 		separator = "";
 	}
 	if (r->helo.len > 0)
-		buf_printf(&line, "%s helo=<%.*s>", separator, STR_ARG(r->helo));
-	put(&line);
+		buf_printf(line, "%s helo=<%.*s>", separator, STR_ARG(r->helo));
+	end(line);
 }
 
 void log_content(const struct log_content *c)
 {
-	struct buf line = BUF_INIT(LINE_MAX_BYTES);
-	buf_add_str(&line, c->queue_id);
-	buf_printf(&line, ": %s: %s ", c->action, c->what);
-	buf_add_str(&line, str_slice(c->excerpt, 0, LOG_EXCERPT_MAX));
-	buf_printf(&line, " from %.*s;", STR_ARG(c->client));
-	add_address(&line, " from=", c->sender);
+	struct buf *line = begin(c->queue_id);
+	buf_printf(line, ": %s: %s ", c->action, c->what);
+	buf_add_str(line, str_slice(c->excerpt, 0, LOG_EXCERPT_MAX));
+	buf_printf(line, " from %.*s;", STR_ARG(c->client));
+	add_address(line, " from=", c->sender);
 	if (c->recipient.len > 0)
-		add_address(&line, " to=", c->recipient);
+		add_address(line, " to=", c->recipient);
 	if (c->protocol.len > 0)
-		buf_printf(&line, " proto=%.*s", STR_ARG(c->protocol));
+		add_field(line, " proto=", c->protocol);
 	if (c->helo.len > 0)
-		buf_printf(&line, " helo=<%.*s>", STR_ARG(c->helo));
+		buf_printf(line, " helo=<%.*s>", STR_ARG(c->helo));
 	if (c->text.len > 0)
-		buf_printf(&line, ": %.*s", STR_ARG(c->text));
-	put(&line);
+		add_field(line, ": ", c->text);
+	end(line);
 }

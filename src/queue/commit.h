@@ -64,6 +64,10 @@ MUST_USE bool commit_retire(struct commit *c);
 /* Why the log engine has no segment (messages are synced one by one), once; or 0. */
 int commit_trouble(struct commit *c);
 
+/* When more is accepted than goes out: waits some milliseconds, from a fiber, for the
+ * place of a message that is over. To give names to all that waits would take more from
+ * those who bring it out than the wait costs. */
+void commit_await_room(struct commit *c);
 /* 0 or -errno. */
 MUST_USE int commit_reserve(struct commit *c, struct commit_slot **slot_r);
 /* Takes over an id that another process reserved and left. -EEXIST: a message has it;

@@ -6,8 +6,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "queue/commit_private.h"
+#include "run/fiber.h"
 
-#define NAME_TRIES 100
+#define NAME_TRIES   100
+#define ROOM_WAIT_MS 20
+#define ROOM_LOOK_MS 2
 
 /* In the queue itself, under a name that is no queue id, because of the dot. */
 static int make_beside(struct commit *c, char name[COMMIT_POOL_NAME], struct stat *status)
@@ -72,6 +75,14 @@ static int slot_new(struct commit *c, struct slot_file *file, struct stat *statu
 	buf_init(&slot->bytes, COMMIT_ROOM);
 	*slot_r = slot;
 	return 0;
+}
+
+void commit_await_room(struct commit *c)
+{
+	int64_t deadline = deadline_after_ms(ROOM_WAIT_MS);
+	while (
+	    c->slots != NULL && commit_slots_crowded(c->slots) && clock_ms() < deadline)
+		fiber_sleep_ms(ROOM_LOOK_MS);
 }
 
 /* The id holds the number of the inode, so nobody else gives the same while we have it.

@@ -26,6 +26,7 @@ struct commit_slots {
 	struct list_link taken;
 	struct list_link waiting; /* in order of acceptance */
 	int64_t wanted;           /* stamp up to which somebody waits for us */
+	int64_t looked_at; /* monotonic ms: when it was asked whether it is crowded */
 	bool retired;
 };
 
@@ -199,6 +200,18 @@ static struct slot_file *make_file(struct commit_slots *s)
 	if (f == NULL)
 		file_close(&fd);
 	return f;
+}
+
+/* Many may ask; in one millisecond the answer is the same. */
+bool commit_slots_crowded(struct commit_slots *s)
+{
+	int64_t now = clock_ms();
+	if (s->retired || s->count < FILES_MAX || !list_empty(&s->free))
+		return false;
+	if (now != s->looked_at)
+		look_for_settled(s);
+	s->looked_at = now;
+	return list_empty(&s->free);
 }
 
 struct slot_file *commit_slots_take(struct commit_slots *s)

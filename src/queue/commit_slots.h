@@ -58,6 +58,9 @@ void commit_slots_close(struct commit_slots *s);
  * next. */
 void commit_slots_retire(struct commit_slots *s);
 
+/* There are as many as there may be, and each has a message that is not settled: more
+ * comes in than goes out. */
+bool commit_slots_crowded(struct commit_slots *s);
 /* A free slot, locked, mode 0700, whatever bytes are in it; or NULL: none is to be had.
  */
 struct slot_file *commit_slots_take(struct commit_slots *s);

@@ -227,6 +227,31 @@ TEST(what_somebody_waits_for_is_late_at_once_and_once_a_second)
 	commit_slots_close(s);
 }
 
+TEST(slots_are_crowded_when_all_of_them_wait)
+{
+	struct commit_slots *s = enter();
+	clock_fake_start(1700000000);
+	struct commit_message first = put(s, arrival, 1)->message;
+	unsigned count = 1;
+	for (; !commit_slots_crowded(s) && count < 10000; count++)
+		(void)put(s, arrival, 1);
+	assert_in_range(count, 100, 1000);
+	assert_null(commit_slots_take(s));
+	/* The answer is as of this millisecond. */
+	settle(&first);
+	assert_true(commit_slots_crowded(s));
+	clock_fake_advance_ms(1);
+	assert_false(commit_slots_crowded(s));
+	struct slot_file *f = commit_slots_take(s);
+	assert_int_equal(f->message.place, first.place);
+	clock_fake_advance_ms(1);
+	assert_true(commit_slots_crowded(s));
+	commit_slots_retire(s);
+	assert_false(commit_slots_crowded(s));
+	commit_slots_close(s);
+	clock_fake_stop();
+}
+
 TEST(the_next_process_takes_the_free_files_and_no_others)
 {
 	struct commit_slots *s = enter();

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "queue/commit_pool.h"
@@ -392,6 +393,55 @@ TEST(what_a_failed_write_left_in_a_slot_is_not_behind_the_next_message)
 	(void)signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(commit_open(&options, &c), 0);
 	run_main(spoil_a_slot, c);
+	commit_close(c);
+}
+
+/* What cleanup does unless in_flow_delay is 0. */
+static int64_t wait_for_room(struct commit *c)
+{
+	int64_t began = clock_us();
+	commit_await_room(c);
+	return (clock_us() - began) / 1000;
+}
+
+static void crowd(void *argument)
+{
+	static struct commit_message all[1000];
+	struct commit *c = argument;
+	struct commit_slot *slot = NULL;
+	size_t count = 1;
+	put_into_slot(c, &all[0]);
+	assert_in_range(wait_for_room(c), 0, 5);
+	/* The last one finds no slot and gets a name. */
+	for (; all[count - 1].place != 0; count++) {
+		assert_in_range(count, 1, ARRAY_SIZE(all) - 1);
+		assert_int_equal(commit_reserve(c, &slot), 0);
+		assert_true(commit_add(slot, STR("text"), NULL));
+		assert_true(
+		    commit_finish(slot, commit_time(slot), false, &all[count], NULL));
+	}
+	assert_in_range(wait_for_room(c), 10, 5000);
+	assert_int_equal(commit_message_end(all[0].place, str_of(all[0].id)), 0);
+	commit_await_room(c);
+	assert_int_equal(commit_reserve(c, &slot), 0);
+	assert_true(commit_add(slot, STR("text"), NULL));
+	uint64_t place = all[0].place;
+	assert_true(commit_finish(slot, commit_time(slot), false, &all[0], NULL));
+	assert_true(all[0].place == place);
+	for (size_t i = 0; i < count - 1; i++)
+		assert_int_equal(commit_message_end(all[i].place, str_of(all[i].id)), 0);
+	while (!commit_retire(c))
+		fiber_sleep_ms(1);
+}
+
+TEST(new_mail_waits_a_little_while_too_much_is_under_way)
+{
+	struct commit *c = NULL;
+	struct commit_options options = {
+	    .engine = COMMIT_LOG, .kind = COMMIT_INCOMING, .segment_size = 8 << 20};
+	enter_queue();
+	assert_int_equal(commit_open(&options, &c), 0);
+	run_main(crowd, c);
 	commit_close(c);
 }
 

@@ -134,15 +134,13 @@ static void on_wake(UNUSED uv_timer_t *timer)
 	uv_stop(&state.uv);
 }
 
+/* One that was set to an earlier time is left: it ends one wait for nothing, and to move
+ * it for each wait would cost more. */
 static void set_wake(int64_t deadline)
 {
-	if (deadline == state.wake_set_to)
+	if (deadline >= state.wake_set_to)
 		return;
 	state.wake_set_to = deadline;
-	if (deadline == CLOCK_NEVER) {
-		(void)uv_timer_stop(&state.wake);
-		return;
-	}
 	uv_update_time(&state.uv);
 	(void)uv_timer_start(
 	    &state.wake, on_wake, (uint64_t)deadline_left_ms(deadline), 0);

@@ -10,7 +10,7 @@
 
 #define KEPT_STACKS 512  /* in the pool */
 #define KEPT_BYTES  8192 /* of each stack in the pool */
-#define LOOK_STEP   8    /* words between those that are looked at */
+#define LOOK_STEP   32   /* words between those that are looked at */
 #define LOOK_EVERY  1024 /* stacks that come back: how often the kernel is asked */
 
 static struct {
