@@ -188,19 +188,14 @@ static void add_line(struct message *m, struct str line, bool text_has_cr)
 	collected(m, true);
 }
 
-/* The whole lines that the text begins with, while they need nothing but to be written;
- * returns the rest. */
+/* Body lines that need nothing but to be written. */
 static struct str add_plain_lines(struct message *m, struct str text)
 {
 	size_t limit = (size_t)service_common()->line_length_limit;
-	while (text.len > 0 && m->status == CLEANUP_OK) {
-		const char *end = memchr(text.p, '\n', text.len);
-		if (end == NULL || (size_t)(end - text.p) >= limit)
-			break;
-		write_line(m, (struct str){text.p, (size_t)(end - text.p)});
-		text = str_skip(text, (size_t)(end - text.p) + 1);
-	}
-	return text;
+	struct str some = str_slice(text, 0, COMMIT_MEMORY);
+	size_t taken = record_write_lines(m->out, some, limit);
+	message_write_out(m);
+	return str_skip(text, taken);
 }
 
 static void add_text(struct message *m, struct str text)

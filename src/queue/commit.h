@@ -78,7 +78,7 @@ struct timeval commit_time(const struct commit_slot *slot); /* when it was reser
 MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why);
 /* The bytes of the message that are not in its file yet, to be added to: COMMIT_ROOM at
  * most. Valid until the slot is consumed. */
-#define COMMIT_ROOM (3 * COMMIT_MEMORY)
+#define COMMIT_ROOM (4 * COMMIT_MEMORY)
 struct buf *commit_bytes(struct commit_slot *slot);
 int64_t commit_written(
     const struct commit_slot *slot); /* bytes in the file before them */

@@ -56,6 +56,20 @@ void record_write(struct buf *out, enum record_type type, struct str data)
 		record_stop(out, put(at, data));
 }
 
+size_t record_write_lines(struct buf *out, struct str text, size_t limit)
+{
+	const char *line = text.p, *end = text.p + text.len, *lf;
+	while ((lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+		size_t len = (size_t)(lf - line);
+		char *at = len < limit ? record_start(out, RECORD_LINE, len) : NULL;
+		if (at == NULL)
+			break;
+		record_stop(out, put(at, (struct str){line, len}));
+		line = lf + 1;
+	}
+	return (size_t)(line - text.p);
+}
+
 void record_printf(struct buf *out, enum record_type type, const char *format, ...)
 {
 	CLEANUP(buf_free) struct buf data = BUF_INIT(RECORD_DATA_MAX);
