@@ -72,6 +72,17 @@ static void write_rewritten(
 	content_write_lines(m, usable ? buf_str(&folded) : field);
 }
 
+/* Quotes, comments, groups and routes. */
+static bool has_special(struct str address)
+{
+	for (size_t i = 0; i < address.len; i++) {
+		char c = address.p[i];
+		if (c == '"' || c == '\\' || c == '(' || c == ')' || c == ':')
+			return true;
+	}
+	return false;
+}
+
 /* "user@example.com" and "Name <user@example.com>": nothing to complete or to tidy. */
 static bool is_plain(struct str word)
 {
@@ -82,7 +93,7 @@ static bool is_plain(struct str word)
 	if (open >= 0 && str_ends(address, STR(">")))
 		address.len--;
 	return at > 0 && str_find(str_skip(address, (size_t)at), '.') > 0 &&
-	    !str_ends(address, STR(".")) && str_find_any(address, "\"\\():") < 0;
+	    !str_ends(address, STR(".")) && !has_special(address);
 }
 
 static bool has_bare_address(struct str body)
