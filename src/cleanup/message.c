@@ -85,9 +85,11 @@ static bool stands_first(const struct message *m, const struct cleanup_attribute
 static void write_attributes(struct message *m, bool first)
 {
 	for (uint32_t i = 0; i < m->envelope.attributes_count; i++) {
-		const struct cleanup_attribute *a = &m->envelope.attributes[i];
-		if (stands_first(m, a) == first)
-			record_named(m->out, a->name, a->value);
+		struct cleanup_attribute *a = &m->envelope.attributes[i];
+		if (a->name.p == NULL || (first && !stands_first(m, a)))
+			continue;
+		record_named(m->out, a->name, a->value);
+		a->name.p = NULL; /* each once */
 	}
 }
 
