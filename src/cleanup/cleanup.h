@@ -1,6 +1,6 @@
 /*
  * cleanup's objects. One struct message lives from a client's submission to the answer;
- *its bytes go through `out` into a commit slot.
+ *its bytes go into a commit slot.
  *
  *	cleanup.c     main: reserved ids, one exchange a message
  *	message.c     the life of one message: envelope, content, end, commit
@@ -34,7 +34,6 @@
 #include "table/source.h"
 
 #define MESSAGE_ARENA (32 * 1024 * 1024) /* recipients after expansion, above all */
-#define OUT_FLUSH     65536
 
 struct cleanup_state {
 	struct cleanup_params params;
@@ -67,13 +66,13 @@ struct message {
 	struct commit_slot *slot;
 	char id[QUEUE_ID_MAX];
 	struct cleanup_submit envelope;
-	struct buf out;            /* records not yet in the slot */
-	int64_t offset;            /* of the end of `out` in the file */
-	struct queue_size size;    /* the C record */
-	struct map *recipients;    /* seen, for duplicates */
-	struct str sender;         /* as it stands in the file */
-	struct str last_recipient; /* for log lines */
-	struct expanded *expanded; /* recipients to be told of */
+	struct buf *out;            /* of the slot: records not yet in the file */
+	struct queue_size size;     /* the C record */
+	struct str first_recipient; /* seen, for duplicates */
+	struct map *recipients;     /* all that were seen, or NULL: there was but one */
+	struct str sender;          /* as it stands in the file */
+	struct str last_recipient;  /* for log lines */
+	struct expanded *expanded;  /* recipients to be told of */
 	uint32_t expanded_count;
 	struct bcc_wanted *bccs;
 	/* Of cleanup_late: what comes after the content does not change how it is read.
@@ -117,7 +116,8 @@ void message_refuse(struct message *m, enum cleanup_status status, const char *r
 /* Address or header field: when it needs SMTPUTF8, and it was asked to be found out, the
  * message is marked (smtputf8_autodetect_classes). */
 void message_detect_utf8(struct message *m, struct str text);
-void message_write_out(struct message *m); /* when `out` is full enough */
+void message_write_out(struct message *m);         /* when `out` is full enough */
+int64_t message_position(const struct message *m); /* of the next record in the file */
 
 /* --- cleanup.c --- */
 /* The slot that this connection reserved under `id`, or that nobody holds any more; an

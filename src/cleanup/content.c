@@ -8,7 +8,7 @@
 
 static void write_line(struct message *m, struct str line)
 {
-	record_write(&m->out, RECORD_LINE, line);
+	record_write(m->out, RECORD_LINE, line);
 	message_write_out(m);
 }
 
@@ -18,7 +18,7 @@ void content_write_lines(struct message *m, struct str text)
 	for (;;) {
 		ptrdiff_t end = str_find(text, '\n');
 		struct str line = end < 0 ? text : str_slice(text, 0, (size_t)end);
-		while (queue_text_record(&m->out, &line, limit))
+		while (queue_text_record(m->out, &line, limit))
 			message_write_out(m);
 		message_write_out(m);
 		if (end < 0)
@@ -83,7 +83,7 @@ static void on_text(void *context, const struct mime_text *text)
 		content_write_lines(m, line);
 		return;
 	}
-	record_write(&m->out, text->whole ? RECORD_LINE : RECORD_PART, line);
+	record_write(m->out, text->whole ? RECORD_LINE : RECORD_PART, line);
 	message_write_out(m);
 }
 
@@ -139,7 +139,7 @@ static bool is_mailbox_from(struct message *m, struct str line)
 static void give_line(struct message *m, struct str line, bool whole)
 {
 	if (m->plain) {
-		record_write(&m->out, whole ? RECORD_LINE : RECORD_PART, line);
+		record_write(m->out, whole ? RECORD_LINE : RECORD_PART, line);
 		message_write_out(m);
 		return;
 	}
@@ -170,30 +170,47 @@ static void add_piece(struct message *m, struct str piece)
 }
 
 /* A short line that came whole and has nothing to be cleaned is not copied. */
-static bool give_directly(struct message *m, struct str line)
+static bool give_directly(struct message *m, struct str line, bool text_has_cr)
 {
 	if (m->line.len > 0 || m->line_is_part || m->edits_bytes ||
 	    line.len >= (size_t)service_common()->line_length_limit ||
-	    memchr(line.p, '\r', line.len) != NULL)
+	    (text_has_cr && str_find(line, '\r') >= 0))
 		return false;
 	give_line(m, line, true);
 	return true;
 }
 
+static void add_line(struct message *m, struct str line, bool text_has_cr)
+{
+	if (give_directly(m, line, text_has_cr))
+		return;
+	add_piece(m, line);
+	collected(m, true);
+}
+
+/* Body lines that need nothing but to be written. */
+static struct str add_plain_lines(struct message *m, struct str text)
+{
+	size_t limit = (size_t)service_common()->line_length_limit;
+	struct str some = str_slice(text, 0, COMMIT_MEMORY);
+	size_t taken = record_write_lines(m->out, some, limit);
+	message_write_out(m);
+	return str_skip(text, taken);
+}
+
 static void add_text(struct message *m, struct str text)
 {
+	bool has_cr = str_find(text, '\r') >= 0;
 	while (text.len > 0 && m->status == CLEANUP_OK) {
-		const char *end = memchr(text.p, '\n', text.len);
-		if (end == NULL) {
+		if (m->plain && !has_cr && m->line.len == 0 && !m->line_is_part)
+			text = add_plain_lines(m, text);
+		ptrdiff_t end = str_find(text, '\n');
+		if (end < 0) {
 			add_piece(m, text);
 			return;
 		}
-		struct str line = {text.p, (size_t)(end - text.p)};
-		text = str_skip(text, line.len + 1);
-		if (give_directly(m, line))
-			continue;
-		add_piece(m, line);
-		collected(m, true);
+		add_line(m, str_slice(text, 0, (size_t)end), has_cr);
+		text = str_skip(text, (size_t)end + 1);
 	}
 }
 
@@ -212,9 +229,11 @@ static struct str within_limit(struct message *m, struct str text)
 void content_add_received(struct message *m, struct str fields)
 {
 	m->first_line_done = true;
-	add_text(m, fields);
-	if (m->line.len > 0)
-		collected(m, true);
+	for (ptrdiff_t end; (end = str_find(fields, '\n')) >= 0;
+	     fields = str_skip(fields, (size_t)end + 1))
+		add_line(m, str_slice(fields, 0, (size_t)end), true);
+	if (fields.len > 0)
+		add_line(m, fields, true);
 	mime_end_field(m->mime);
 	m->first_line_done = false;
 }

@@ -72,6 +72,17 @@ static void write_rewritten(
 	content_write_lines(m, usable ? buf_str(&folded) : field);
 }
 
+/* Quotes, comments, groups and routes. */
+static bool has_special(struct str address)
+{
+	for (size_t i = 0; i < address.len; i++) {
+		char c = address.p[i];
+		if (c == '"' || c == '\\' || c == '(' || c == ')' || c == ':')
+			return true;
+	}
+	return false;
+}
+
 /* "user@example.com" and "Name <user@example.com>": nothing to complete or to tidy. */
 static bool is_plain(struct str word)
 {
@@ -82,15 +93,18 @@ static bool is_plain(struct str word)
 	if (open >= 0 && str_ends(address, STR(">")))
 		address.len--;
 	return at > 0 && str_find(str_skip(address, (size_t)at), '.') > 0 &&
-	    !str_ends(address, STR(".")) && str_find_any(address, "\"\\():") < 0;
+	    !str_ends(address, STR(".")) && !has_special(address);
 }
 
 static bool has_bare_address(struct str body)
 {
-	struct str rest = body, word;
-	while (str_next(&rest, ",", &word))
-		if (!is_plain(word))
+	while (body.len > 0) {
+		ptrdiff_t comma = str_find(body, ',');
+		struct str word = comma < 0 ? body : str_slice(body, 0, (size_t)comma);
+		if (word.len > 0 && !is_plain(word))
 			return true;
+		body = str_skip(body, word.len + 1);
+	}
 	return false;
 }
 
@@ -103,9 +117,8 @@ static void count_hop(struct message *m)
 }
 
 /* "Subject : x" is known, and written without the blank (RFC 5322 4.5). */
-static struct str without_blank(struct str field, struct buf *tidy)
+static struct str without_blank(struct str field, size_t name, struct buf *tidy)
 {
-	size_t name = header_name_length(field);
 	if (name >= field.len || field.p[name] == ':')
 		return field;
 	ptrdiff_t colon = str_find(field, ':');
@@ -126,9 +139,9 @@ static enum address_use use_of(const struct header_row *row)
 void header_field(struct message *m, struct str field)
 {
 	CLEANUP(buf_free) struct buf tidy = BUF_INIT(field.len);
-	field = without_blank(field, &tidy);
-	const struct header_row *row =
-	    header_find(str_slice(field, 0, header_name_length(field)));
+	size_t name = header_name_length(field);
+	field = without_blank(field, name, &tidy);
+	const struct header_row *row = header_find(str_slice(field, 0, name));
 	struct str body = header_body(field);
 	m->seen[row->id] = true;
 	message_detect_utf8(m, field);

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/panic.h"
 #include "cleanup/mapping.h"
 #include "client/service_client.h"
 
@@ -43,30 +43,26 @@ static void fail_write(struct message *m, const struct why *why)
 	message_fail(m, full ? CLEANUP_NO_SPACE : CLEANUP_WRITE_ERROR, "");
 }
 
-static void flush_out(struct message *m)
+static void relieve_slot(struct message *m)
 {
 	struct why why;
-	if (m->out.len == 0)
-		return;
 	why_init(&why);
-	m->offset += (int64_t)m->out.len;
-	if (!buf_ok(&m->out))
+	if (!buf_ok(m->out))
 		message_fail(m, CLEANUP_WRITE_ERROR, "");
-	if (m->status == CLEANUP_OK && !commit_add(m->slot, buf_str(&m->out), &why))
+	if (m->status == CLEANUP_OK && !commit_relieve(m->slot, &why))
 		fail_write(m, &why);
-	buf_clear(&m->out);
 	why_free(&why);
 }
 
 void message_write_out(struct message *m)
 {
-	if (m->out.len >= OUT_FLUSH)
-		flush_out(m);
+	if (m->out->len > COMMIT_MEMORY)
+		relieve_slot(m);
 }
 
-static int64_t position(const struct message *m)
+int64_t message_position(const struct message *m)
 {
-	return m->offset + (int64_t)m->out.len;
+	return commit_written(m->slot) + (int64_t)m->out->len;
 }
 
 void message_detect_utf8(struct message *m, struct str text)
@@ -89,11 +85,11 @@ static bool stands_first(const struct message *m, const struct cleanup_attribute
 static void write_attributes(struct message *m, bool first)
 {
 	for (uint32_t i = 0; i < m->envelope.attributes_count; i++) {
-		const struct cleanup_attribute *a = &m->envelope.attributes[i];
-		char name[65];
-		if (stands_first(m, a) == first &&
-		    str_to_cstr(a->name, name, sizeof(name)))
-			record_attribute(&m->out, name, a->value);
+		struct cleanup_attribute *a = &m->envelope.attributes[i];
+		if (a->name.p == NULL || (first && !stands_first(m, a)))
+			continue;
+		record_named(m->out, a->name, a->value);
+		a->name.p = NULL; /* each once */
 	}
 }
 
@@ -111,29 +107,30 @@ static void write_envelope(struct message *m)
 	const struct cleanup_submit *e = &m->envelope;
 	struct timeval arrival = {.tv_sec = e->arrival_seconds,
 	    .tv_usec = (suseconds_t)e->arrival_microseconds};
-	CLEANUP(buf_free) struct buf number = BUF_INIT(32);
-	buf_add_fill(&m->out, ' ', QUEUE_SIZE_RECORD);
-	queue_time_record(&m->out, arrival);
-	buf_add_i64(&number, clock_wall_seconds());
-	record_attribute(&m->out, "create_time", buf_str(&number));
+	char now[STR_U64_MAX];
+	char *now_end = str_put_u64(now, (uint64_t)clock_wall_seconds(), 0);
+	buf_add_fill(m->out, ' ', QUEUE_SIZE_RECORD);
+	queue_time_record(m->out, arrival);
+	record_attribute(
+	    m->out, "create_time", (struct str){now, (size_t)(now_end - now)});
 	if (e->filter.len > 0)
-		record_write(&m->out, RECORD_FILTER, e->filter);
+		record_write(m->out, RECORD_FILTER, e->filter);
 	write_attributes(m, true);
 	if (e->envelope_id.len > 0)
-		record_attribute(&m->out, "envelope_id", e->envelope_id);
+		record_attribute(m->out, "envelope_id", e->envelope_id);
 	if (e->ret != DSN_RET_DEFAULT)
 		record_attribute(
-		    &m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
+		    m->out, "ret_flags", e->ret == DSN_RET_FULL ? STR("1") : STR("2"));
 	if (e->full_name.len > 0 ||
 	    (e->flags & CLEANUP_BOUNCE)) /* a user may have none */
-		record_write(&m->out, RECORD_FULL_NAME, e->full_name);
+		record_write(m->out, RECORD_FULL_NAME, e->full_name);
 	m->sender = sender_address(m);
-	record_write(&m->out, RECORD_SENDER, m->sender);
+	record_write(m->out, RECORD_SENDER, m->sender);
 	write_attributes(m, false);
 	if (e->verp.len > 0)
-		record_write(&m->out, RECORD_VERP, e->verp);
+		record_write(m->out, RECORD_VERP, e->verp);
 	if (cleanup.params.delay_warning_time > 0) /* when its sender hears of a delay */
-		record_printf(&m->out, RECORD_WARN, "%15lld",
+		record_printf(m->out, RECORD_WARN, "%15lld",
 		    (long long)arrival.tv_sec + cleanup.params.delay_warning_time);
 	m->size.sendopts = e->sendopts;
 	message_detect_utf8(m, e->sender);
@@ -142,8 +139,8 @@ static void write_envelope(struct message *m)
 
 static void start_content(struct message *m)
 {
-	record_write(&m->out, RECORD_MESSAGE, STR_EMPTY);
-	m->size.content_offset = position(m);
+	record_write(m->out, RECORD_MESSAGE, STR_EMPTY);
+	m->size.content_offset = message_position(m);
 	content_start(m);
 	if (m->envelope.received.len > 0)
 		content_add_received(m, m->envelope.received);
@@ -158,27 +155,27 @@ static struct str first_of(struct str a, struct str b)
  * that said last before what it said first: readers take the last. */
 static void write_extracted(struct message *m)
 {
-	m->size.content_size = position(m) - m->size.content_offset;
+	m->size.content_size = message_position(m) - m->size.content_offset;
 	m->size.message_size = m->size.content_size;
-	record_write(&m->out, RECORD_EXTRACTED, STR_EMPTY);
+	record_write(m->out, RECORD_EXTRACTED, STR_EMPTY);
 	if (m->returned.len > 0) {
-		record_write(&m->out, RECORD_FILTER, m->returned);
+		record_write(m->out, RECORD_FILTER, m->returned);
 	} else {
 		struct str filter = first_of(m->filter, m->late_filter);
 		if (filter.len > 0)
-			record_write(&m->out, RECORD_FILTER, filter);
+			record_write(m->out, RECORD_FILTER, filter);
 		struct str redirect = first_of(
 		    m->redirect, first_of(m->late_redirect, m->envelope.redirect));
 		if (redirect.len > 0)
-			record_write(&m->out, RECORD_REDIRECT, redirect);
+			record_write(m->out, RECORD_REDIRECT, redirect);
 	}
 	if (m->message_id.len > 0)
-		record_attribute(&m->out, "message_id", m->message_id);
+		record_attribute(m->out, "message_id", m->message_id);
 	if (m->announces_8bit)
-		record_attribute(&m->out, "encoding", STR("8bit"));
+		record_attribute(m->out, "encoding", STR("8bit"));
 	recipients_add(m, m->late_copies, m->late_copies_count);
 	bcc_write(m);
-	record_write(&m->out, RECORD_END, STR_EMPTY);
+	record_write(m->out, RECORD_END, STR_EMPTY);
 }
 
 /* Without log each message is synced by itself: slower, and as safe. */
@@ -224,7 +221,7 @@ static void finish(struct message *m)
 	    !(m->envelope.flags & CLEANUP_PROBE))
 		message_fail(m, CLEANUP_NO_RECIPIENTS, "");
 	write_extracted(m);
-	flush_out(m);
+	relieve_slot(m);
 	bool discarded = (m->envelope.flags & CLEANUP_DISCARD) != 0;
 	if (m->status == CLEANUP_OK && !discarded)
 		expanded_tell(m);
@@ -322,20 +319,26 @@ static enum header_rewriting header_rewriting(const struct message *m)
 /* What the records of a message need: most grow into their buffer without a copy. */
 static size_t usual_size(size_t content)
 {
-	size_t size = 1024 + content + content / 16;
-	return size < OUT_FLUSH ? size : OUT_FLUSH;
+	return 1024 + content + content / 16;
+}
+
+/* A frame with content is the only one of its exchange, so it stays until the end. */
+static bool read_envelope(struct message *m, struct str frame)
+{
+	if (!cleanup_submit_read(frame, m->arena, &m->envelope))
+		return false;
+	if (m->envelope.content.len > 0)
+		return true;
+	struct str kept = arena_str(m->arena, frame);
+	return kept.p != NULL && cleanup_submit_read(kept, m->arena, &m->envelope);
 }
 
 static bool message_init(struct message *m, struct ipc_exchange *x, struct str payload)
 {
-	*m = (struct message){.arena = arena_new(MESSAGE_ARENA), .recipients = map_new()};
-	buf_init(&m->out, OUT_FLUSH + RECORD_DATA_MAX * 4);
-	struct str kept = arena_str(m->arena, payload);
-	if (kept.p == NULL || !cleanup_submit_read(kept, m->arena, &m->envelope)) {
+	if (!read_envelope(m, payload)) {
 		log_warning("malformed submission");
 		return false;
 	}
-	(void)buf_reserve(&m->out, usual_size(m->envelope.content.len));
 	if (cleanup.params.in_flow_delay > 0)
 		commit_await_room(cleanup.commit);
 	m->slot = slot_take(x, m->envelope.id);
@@ -343,6 +346,8 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 		message_fail(m, CLEANUP_WRITE_ERROR, "");
 		return true;
 	}
+	m->out = commit_bytes(m->slot);
+	(void)buf_reserve(m->out, usual_size(m->envelope.content.len));
 	memcpy(m->id, commit_id(m->slot), strlen(commit_id(m->slot)) + 1);
 	m->rewriting = header_rewriting(m);
 	return true;
@@ -351,21 +356,20 @@ static bool message_init(struct message *m, struct ipc_exchange *x, struct str p
 static void message_release(struct message *m)
 {
 	commit_cancel(m->slot);
-	buf_free(&m->out);
 	content_release(m);
 	map_free(m->recipients);
-	arena_free(m->arena);
 }
 
 static void take_message(struct ipc_exchange *x, struct message *m)
 {
 	write_envelope(m);
 	recipients_add(m, m->envelope.recipients, m->envelope.recipients_count);
-	if (m->envelope.content.len > 0) {
+	bool whole = m->envelope.content.len > 0;
+	if (whole) {
 		start_content(m);
 		content_add(m, m->envelope.content);
 	}
-	if (!receive_rest(x, m)) {
+	if (!whole && !receive_rest(x, m)) {
 		log_info("%s: removed (canceled)", m->id);
 		return;
 	}
@@ -378,7 +382,10 @@ static void take_message(struct ipc_exchange *x, struct message *m)
 
 void message_serve(struct ipc_exchange *x, struct str payload)
 {
-	struct message *m = memory_alloc(sizeof(*m));
+	struct arena *arena = arena_new(MESSAGE_ARENA);
+	struct message *m = arena_alloc(arena, sizeof(*m));
+	ENSURE(m != NULL);
+	m->arena = arena;
 	if (message_init(m, x, payload)) {
 		if (m->slot != NULL)
 			take_message(x, m);
@@ -386,5 +393,5 @@ void message_serve(struct ipc_exchange *x, struct str payload)
 			answer(x, m);
 	}
 	message_release(m);
-	free(m);
+	arena_free(arena);
 }

@@ -82,11 +82,31 @@ struct alias {
 	struct member **end; /* of its members so far */
 };
 
+static size_t seen_count(const struct message *m)
+{
+	if (m->recipients != NULL)
+		return map_count(m->recipients);
+	return m->first_recipient.len > 0 ? 1 : 0;
+}
+
+/* Most mail has one recipient: the map is made for the second. True: seen before. */
+static bool see(struct message *m, struct str key)
+{
+	if (seen_count(m) == 0) {
+		m->first_recipient = arena_str(m->arena, key);
+		return false;
+	}
+	if (m->recipients == NULL) {
+		m->recipients = map_new();
+		(void)map_set(m->recipients, m->first_recipient, m);
+	}
+	return map_set(m->recipients, key, m) != NULL;
+}
+
 /* The same address for the same reason comes once. */
 static bool is_duplicate(struct expansion *x, struct str address, struct str orcpt)
 {
-	struct map *seen = x->message->recipients;
-	if ((int64_t)map_count(seen) >= cleanup.params.duplicate_filter_limit)
+	if ((int64_t)seen_count(x->message) >= cleanup.params.duplicate_filter_limit)
 		return false;
 	CLEANUP(buf_free) struct buf key = BUF_INIT(ADDRESS_MAX * 4);
 	table_fold(&key, address);
@@ -94,7 +114,7 @@ static bool is_duplicate(struct expansion *x, struct str address, struct str orc
 	table_fold(&key, x->original);
 	buf_add_char(&key, '\0');
 	table_fold(&key, orcpt);
-	return map_set(seen, buf_str(&key), x->message) != NULL;
+	return see(x->message, buf_str(&key));
 }
 
 /* RFC 3461 4.2: what the sender said, by SMTP. A local submitter says less than a full
@@ -141,7 +161,7 @@ static void write_recipient(struct expansion *x, struct str address)
 	    .notify = x->notify,
 	};
 	message_detect_utf8(m, address);
-	queue_recipient_records(&m->out, &r);
+	queue_recipient_records(m->out, &r);
 	m->size.recipients++;
 	m->size.flags |= (int64_t)r.notify << 1;
 	message_write_out(m);
@@ -263,8 +283,8 @@ static void tell_of_alias(struct expansion *x, struct str address)
 	if ((x->notify & DSN_NOTIFY_SUCCESS) == 0 || !becomes_others(x, address))
 		return;
 	add_orcpt(x, &orcpt);
-	expanded_add(m, x->source, address, x->original, buf_str(&orcpt),
-	    m->offset + (int64_t)m->out.len);
+	expanded_add(
+	    m, x->source, address, x->original, buf_str(&orcpt), message_position(m));
 	x->notify &= ~(uint32_t)DSN_NOTIFY_SUCCESS;
 	if (x->notify == 0)
 		x->notify = DSN_NOTIFY_NEVER;
@@ -296,13 +316,13 @@ static struct str recipient_address(struct message *m, struct str address)
  * is not waited for, and each of them is asked. */
 static void add_probed(struct message *m, struct expansion *x, struct str address)
 {
-	size_t len = m->out.len;
-	int64_t begin = m->offset;
+	size_t len = m->out->len;
+	int64_t written = commit_written(m->slot);
 	int64_t count = m->size.recipients;
 	add_expanded(x, address);
-	if (m->size.recipients - count < 2 || m->offset != begin)
+	if (m->size.recipients - count < 2 || commit_written(m->slot) != written)
 		return;
-	buf_truncate(&m->out, len);
+	buf_truncate(m->out, len);
 	m->size.recipients = count;
 	probe_answer(m, x->original);
 }

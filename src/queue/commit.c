@@ -209,6 +209,28 @@ bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why)
 	return slot->error == 0 || explain(slot, why);
 }
 
+struct buf *commit_bytes(struct commit_slot *slot)
+{
+	return &slot->bytes;
+}
+
+int64_t commit_written(const struct commit_slot *slot)
+{
+	return slot->written;
+}
+
+static void relieve(struct commit_slot *slot)
+{
+	if (slot->error == 0 && slot->bytes.len > COMMIT_MEMORY)
+		run_disk(NULL, write_bytes_job, slot);
+}
+
+bool commit_relieve(struct commit_slot *slot, struct why *why)
+{
+	relieve(slot);
+	return slot->error == 0 || explain(slot, why);
+}
+
 bool commit_patch(
     struct commit_slot *slot, size_t offset, struct str bytes, struct why *why)
 {
@@ -369,6 +391,7 @@ bool commit_finish(struct commit_slot *slot, struct timeval arrival, bool hold,
 	memcpy(message.id, slot->id, sizeof(message.id));
 	uint64_t place = slot->file != NULL ? slot->file->message.place : 0;
 	slot->hold = hold;
+	relieve(slot);
 	if (slot->owner->group != NULL && slot->written == 0)
 		finish_logged(slot, arrival);
 	else

@@ -5,7 +5,8 @@
  * apart; the log engine gives large messages, and all when it has no segment, to `file`.
  *
  *	slot = commit_reserve(...)           the queue id exists from here on
- *	commit_add(slot, bytes) ...          any number of times
+ *	commit_add(slot, bytes) ...          any number of times, or, without a copy,
+ *	record_write(commit_bytes(slot), ...), commit_relieve(slot)
  *	commit_patch(slot, 0, size record)
  *	commit_finish(slot, arrival, hold, &m, &why)   true: safe, answer 250, tell qmgr
  *	or commit_cancel(slot)
@@ -75,6 +76,14 @@ MUST_USE int commit_adopt(struct commit *c, struct str id, struct commit_slot **
 const char *commit_id(const struct commit_slot *slot);
 struct timeval commit_time(const struct commit_slot *slot); /* when it was reserved */
 MUST_USE bool commit_add(struct commit_slot *slot, struct str bytes, struct why *why);
+/* The bytes of the message that are not in its file yet, to be added to: COMMIT_ROOM at
+ * most. Valid until the slot is consumed. */
+#define COMMIT_ROOM (4 * COMMIT_MEMORY)
+struct buf *commit_bytes(struct commit_slot *slot);
+int64_t commit_written(
+    const struct commit_slot *slot); /* bytes in the file before them */
+/* To be called when they have become more: what passes COMMIT_MEMORY is written. */
+MUST_USE bool commit_relieve(struct commit_slot *slot, struct why *why);
 MUST_USE bool commit_patch(
     struct commit_slot *slot, size_t offset, struct str bytes, struct why *why);
 /* `arrival` is what the time record of the file says: id and arrival name the message.

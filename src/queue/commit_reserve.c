@@ -72,7 +72,7 @@ static int slot_new(struct commit *c, struct slot_file *file, struct stat *statu
 	else
 		(void)snprintf(slot->path, sizeof(slot->path), "%s/%s",
 		    c->pool == NULL ? c->queue : COMMIT_POOL, name);
-	buf_init(&slot->bytes, COMMIT_MEMORY);
+	buf_init(&slot->bytes, COMMIT_ROOM);
 	*slot_r = slot;
 	return 0;
 }

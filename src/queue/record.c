@@ -23,23 +23,51 @@ const char *record_label(int type, bool in_content)
 	}
 }
 
-static void add_header(struct buf *out, enum record_type type, size_t len)
+/* Type and length. Where the data goes, for which there is room; NULL: there is none. */
+static char *record_start(struct buf *out, enum record_type type, size_t len)
 {
-	char header[HEADER_MAX];
-	size_t at = 0;
-	header[at++] = (char)type;
-	do {
-		size_t low = len & 127;
-		len >>= 7;
-		header[at++] = (char)(low | (len > 0 ? 128 : 0));
-	} while (len > 0);
-	buf_add(out, header, at);
+	if (!buf_make_room(out, HEADER_MAX + len))
+		return NULL;
+	char *at = out->p + out->len;
+	*at++ = (char)type;
+	for (; len > 127; len >>= 7)
+		*at++ = (char)((len & 127) | 128);
+	*at++ = (char)len;
+	return at;
+}
+
+static char *put(char *at, struct str data)
+{
+	if (data.len > 0)
+		memcpy(at, data.p, data.len);
+	return at + data.len;
+}
+
+static void record_stop(struct buf *out, char *end)
+{
+	*end = '\0';
+	out->len = (size_t)(end - out->p);
 }
 
 void record_write(struct buf *out, enum record_type type, struct str data)
 {
-	add_header(out, type, data.len);
-	buf_add_str(out, data);
+	char *at = record_start(out, type, data.len);
+	if (at != NULL)
+		record_stop(out, put(at, data));
+}
+
+size_t record_write_lines(struct buf *out, struct str text, size_t limit)
+{
+	const char *line = text.p, *end = text.p + text.len, *lf;
+	while ((lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+		size_t len = (size_t)(lf - line);
+		char *at = len < limit ? record_start(out, RECORD_LINE, len) : NULL;
+		if (at == NULL)
+			break;
+		record_stop(out, put(at, (struct str){line, len}));
+		line = lf + 1;
+	}
+	return (size_t)(line - text.p);
 }
 
 void record_printf(struct buf *out, enum record_type type, const char *format, ...)
@@ -54,11 +82,17 @@ void record_printf(struct buf *out, enum record_type type, const char *format, .
 
 void record_attribute(struct buf *out, const char *name, struct str value)
 {
-	struct str label = str_of(name);
-	add_header(out, RECORD_ATTRIBUTE, label.len + 1 + value.len);
-	buf_add_str(out, label);
-	buf_add_char(out, '=');
-	buf_add_str(out, value);
+	record_named(out, str_of(name), value);
+}
+
+void record_named(struct buf *out, struct str name, struct str value)
+{
+	char *at = record_start(out, RECORD_ATTRIBUTE, name.len + 1 + value.len);
+	if (at == NULL)
+		return;
+	at = put(at, name);
+	*at++ = '=';
+	record_stop(out, put(at, value));
 }
 
 /* Bytes of type and length, 0 when more are needed, -EBADMSG. */

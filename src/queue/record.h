@@ -58,9 +58,15 @@ enum record_type {
 const char *record_label(int type, bool in_content); /* NULL: unknown type */
 
 void record_write(struct buf *out, enum record_type type, struct str data);
+/* The whole lines that `text` begins with, up to one of `limit` bytes, as RECORD_LINE,
+ * which takes no more than twice their bytes. Returns how many bytes of `text` they are.
+ */
+size_t record_write_lines(struct buf *out, struct str text, size_t limit);
 void record_printf(struct buf *out, enum record_type type, const char *format, ...)
     PRINTF_LIKE(3, 4);
 void record_attribute(struct buf *out, const char *name, struct str value);
+/* The same; there is no NUL in the name. */
+void record_named(struct buf *out, struct str name, struct str value);
 
 /* Takes a record off the front of `in`: 1, 0 (more bytes needed), -EBADMSG. */
 MUST_USE int record_read(struct str *in, int *type_r, struct str *data_r);

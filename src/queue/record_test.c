@@ -146,3 +146,32 @@ TEST(labels_are_those_of_postcat)
 	assert_string_equal(record_label('p', false), "pointer_record");
 	assert_null(record_label('Z', false));
 }
+
+TEST(whole_lines_become_records_up_to_one_that_is_long)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf expected = BUF_INIT(1000);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1000);
+	buf_add_cstr(&text, "one\n\n");
+	buf_add_fill(&text, 'x', 200);
+	buf_add_char(&text, '\n');
+	struct str lines = buf_str(&text);
+	assert_int_equal(record_write_lines(&out, lines, 200), 5);
+	record_write(&expected, RECORD_LINE, STR("one"));
+	record_write(&expected, RECORD_LINE, STR_EMPTY);
+	assert_true(str_equal(buf_str(&out), buf_str(&expected)));
+	assert_int_equal(record_write_lines(&out, str_skip(lines, 5), 201), 201);
+	record_write(&expected, RECORD_LINE, str_slice(lines, 5, 205));
+	assert_true(str_equal(buf_str(&out), buf_str(&expected)));
+	assert_int_equal(record_write_lines(&out, STR("open"), 200), 0);
+	assert_int_equal(record_write_lines(&out, STR_EMPTY, 200), 0);
+	assert_true(str_equal(buf_str(&out), buf_str(&expected)));
+}
+
+TEST(lines_that_do_not_fit_are_not_taken)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(20);
+	assert_int_equal(record_write_lines(&out, STR("1234567\n1234567\n"), 100), 8);
+	assert_false(buf_ok(&out));
+	assert_int_equal(out.len, 9);
+}

@@ -5,8 +5,12 @@
 
 static void fold_ascii(struct buf *out, struct str key)
 {
+	char *place = buf_reserve(out, key.len);
+	if (place == NULL)
+		return;
 	for (size_t i = 0; i < key.len; i++)
-		buf_add_char(out, ascii_lower(key.p[i]));
+		place[i] = ascii_lower(key.p[i]);
+	buf_advance(out, key.len);
 }
 
 /* Case folding can make text longer, but a byte never becomes more than three. */
