@@ -136,8 +136,17 @@ static bool reaches_end(const struct record_reader *r)
 	return r->window_at + (off_t)r->window.len >= r->size;
 }
 
-/* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
-static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
+/* What the window has from r->offset on. */
+static struct str at_hand(const struct record_reader *r)
+{
+	off_t at = r->offset - r->window_at;
+	return at < 0 || at > (off_t)r->window.len
+	    ? STR_EMPTY
+	    : str_skip(buf_str(&r->window), (size_t)at);
+}
+
+/* Reads until the window has `need` bytes from r->offset on, or the file ends. */
+static int fill(struct record_reader *r, size_t need)
 {
 	int error = 0;
 	off_t at = r->offset - r->window_at;
@@ -147,21 +156,32 @@ static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
 		at = 0;
 	}
 	/* A window that has all of the rest stays where it is: somebody may go back. */
-	if (r->window.len - (size_t)at < need && !reaches_end(r)) {
+	if (!reaches_end(r)) {
 		buf_consume(&r->window, (size_t)at);
 		r->window_at = r->offset;
 		at = 0;
 	}
 	while (r->window.len - (size_t)at < need && read_more(r, &error))
 		continue;
-	*bytes_r = str_skip(buf_str(&r->window), (size_t)at);
+	return error;
+}
+
+/* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
+static int look(struct record_reader *r, size_t need, struct str *bytes_r)
+{
+	int error = 0;
+	*bytes_r = at_hand(r);
+	if (bytes_r->len < need) {
+		error = fill(r, need);
+		*bytes_r = at_hand(r);
+	}
 	return error;
 }
 
 int record_reader_peek(struct record_reader *r, char *type_r)
 {
 	struct str bytes = STR_EMPTY;
-	int error = fill(r, 1, &bytes);
+	int error = look(r, 1, &bytes);
 	if (bytes.len > 0)
 		*type_r = bytes.p[0];
 	return error;
@@ -169,25 +189,20 @@ int record_reader_peek(struct record_reader *r, char *type_r)
 
 int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
 {
-	int type = 0;
-	size_t len = 0;
-	struct str bytes = STR_EMPTY;
-	int error = fill(r, HEADER_MAX, &bytes);
-	if (error < 0)
-		return error;
-	if (bytes.len == 0)
-		return 0;
-	int header = header_read(bytes, &type, &len);
-	if (header <= 0)
-		return -EBADMSG;
-	error = fill(r, (size_t)header + len, &bytes);
-	if (error < 0)
-		return error;
-	if (bytes.len < (size_t)header + len)
-		return -EBADMSG;
-	*type_r = type;
-	*data_r = str_slice(bytes, (size_t)header, (size_t)header + len);
+	struct str bytes, rest;
+	int result = 0;
+	for (size_t need = 1; result == 0; need = bytes.len + 1) {
+		int error = look(r, need, &bytes);
+		if (error < 0)
+			return error;
+		if (bytes.len < need)
+			return bytes.len == 0 ? 0 : -EBADMSG;
+		rest = bytes;
+		result = record_read(&rest, type_r, data_r);
+	}
+	if (result < 0)
+		return result;
 	r->last_offset = r->offset;
-	r->offset += header + (off_t)len;
+	r->offset += (off_t)(bytes.len - rest.len);
 	return 1;
 }
