@@ -17,6 +17,7 @@ struct reading {
 	struct queue_file *file;
 	struct arena *arena;
 	struct queue_envelope e;
+	struct queue_attribute *attributes; /* room for QUEUE_ATTRIBUTES_MAX */
 	struct buf *reason;
 	bool has_size, has_time, has_sender, out_of_memory;
 };
@@ -36,6 +37,15 @@ static struct str keep(struct reading *r, struct str s)
 		return STR_EMPTY;
 	}
 	return kept;
+}
+
+/* `name` is the first part of the record. */
+static struct queue_attribute keep_attribute(
+    struct reading *r, struct str name, struct str data)
+{
+	struct str kept = keep(r, data);
+	return (struct queue_attribute){
+	    str_slice(kept, 0, name.len), str_skip(kept, name.len + 1)};
 }
 
 static int take_size(struct reading *r, struct str data)
@@ -104,40 +114,45 @@ static int take_ret(struct reading *r, struct str data)
 	return error;
 }
 
+/* Does this type start what belongs to a recipient? Some attributes do so, too. */
+static bool is_recipients(int type)
+{
+	return type == RECORD_RECIPIENT || type == RECORD_DONE ||
+	    type == RECORD_ORIGINAL || type == RECORD_CANCELLED ||
+	    type == RECORD_DSN_NOTIFY || type == RECORD_DSN_ORCPT;
+}
+
+static int take_recipients(struct reading *r)
+{
+	if (r->e.first_recipient_offset == 0)
+		r->e.first_recipient_offset = r->file->reader.last_offset;
+	return 0;
+}
+
 static int take_attribute(struct reading *r, struct str data)
 {
 	struct queue_attribute a;
 	if (!queue_attribute_parse(data, &a))
 		return corrupt(r, "malformed attribute record");
+	if (queue_attribute_is_recipients(a.name))
+		return take_recipients(r);
 	if (str_is(a.name, "create_time"))
 		return take_number(r, a.value, INT64_MAX, &r->e.created);
 	if (str_is(a.name, "ret_flags"))
 		return take_ret(r, a.value);
 	if (str_is(a.name, "trace_flags"))
 		r->e.trace_offset = r->file->reader.last_offset;
+	a = keep_attribute(r, a.name, data);
 	if (str_is(a.name, "envelope_id")) {
-		r->e.envelope_id = keep(r, a.value);
+		r->e.envelope_id = a.value;
 		return 0;
 	}
 	if (str_is(a.name, "message_id"))
-		r->e.message_id = keep(r, a.value);
+		r->e.message_id = a.value;
 	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
 		return corrupt(r, "too many attributes");
-	r->e.attributes[r->e.attribute_count++] =
-	    (struct queue_attribute){keep(r, a.name), keep(r, a.value)};
+	r->attributes[r->e.attribute_count++] = a;
 	return 0;
-}
-
-/* Does this record start what belongs to a recipient? */
-static bool is_recipients(int type, struct str data)
-{
-	struct queue_attribute a;
-	if (type == RECORD_ATTRIBUTE)
-		return queue_attribute_parse(data, &a) &&
-		    queue_attribute_is_recipients(a.name);
-	return type == RECORD_RECIPIENT || type == RECORD_DONE ||
-	    type == RECORD_ORIGINAL || type == RECORD_CANCELLED ||
-	    type == RECORD_DSN_NOTIFY || type == RECORD_DSN_ORCPT;
 }
 
 static int take_text(struct reading *r, struct str data, struct str *text_r)
@@ -150,11 +165,8 @@ static int take_record(struct reading *r, int type, struct str data)
 {
 	if (memchr(data.p, '\0', data.len) != NULL || str_find(data, '\n') >= 0)
 		return corrupt(r, "control byte in an envelope record");
-	if (is_recipients(type, data)) {
-		if (r->e.first_recipient_offset == 0)
-			r->e.first_recipient_offset = r->file->reader.last_offset;
-		return 0;
-	}
+	if (is_recipients(type))
+		return take_recipients(r);
 	switch (type) {
 	case RECORD_TIME:
 		return take_time(r, data);
@@ -308,16 +320,28 @@ static int check_complete(struct reading *r)
 	return 0;
 }
 
+/* As many as there are. */
+static void keep_attributes(struct reading *r)
+{
+	size_t count = r->e.attribute_count;
+	r->e.attributes = arena_alloc_array(r->arena, count, sizeof(*r->e.attributes));
+	if (r->e.attributes == NULL)
+		r->out_of_memory = true;
+	else if (count > 0)
+		memcpy(r->e.attributes, r->attributes, count * sizeof(*r->e.attributes));
+}
+
 static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
     struct queue_envelope *e_r, struct buf *reason)
 {
-	struct reading r = {.extent = extent, .file = f, .arena = a, .reason = reason};
+	struct queue_attribute attributes[QUEUE_ATTRIBUTES_MAX];
+	struct reading r = {.extent = extent,
+	    .file = f,
+	    .arena = a,
+	    .attributes = attributes,
+	    .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
 	r.e.envelope_id = r.e.message_id = STR_EMPTY;
-	r.e.attributes =
-	    arena_alloc_array(a, QUEUE_ATTRIBUTES_MAX, sizeof(struct queue_attribute));
-	if (r.e.attributes == NULL)
-		return -ENOMEM;
 	queue_walk_start(f, 0);
 	int result = read_envelope(&r);
 	int rest = result == 0 && extent != TO_RECIPIENTS ? pass_content(&r) : 0;
@@ -325,11 +349,15 @@ static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
 		rest = read_extracted(&r);
 	if (result == 0 && extent == TO_END)
 		result = rest;
-	if (result == 0)
+	if (result == 0) {
+		keep_attributes(&r);
 		result = check_complete(&r);
-	if (result == 0)
-		*e_r = r.e;
-	return result;
+	}
+	if (result < 0)
+		return result;
+	f->recipients = r.e.first_recipient_offset;
+	*e_r = r.e;
+	return 0;
 }
 
 int queue_file_envelope(

@@ -276,7 +276,7 @@ ssize_t queue_file_recipients(struct queue_file *f, struct arena *a, int64_t *of
 	forget(&pending);
 	/* All portions are one walk, so that a circle ends. */
 	if (*offset == 0)
-		queue_walk_start(f, 0);
+		queue_walk_start(f, f->recipients);
 	else
 		record_reader_seek(&f->reader, *offset);
 	while (count < max) {
