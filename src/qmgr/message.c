@@ -33,7 +33,7 @@ static bool is_probe(const struct message *m)
 /* Most are over in a moment: to open them again then would cost more than to wait. */
 static void keep_open(struct message *m, struct queue_file *f)
 {
-	if (queue_place_of(str_of(m->queue)) == 0 || open_files == OPEN_MAX)
+	if (m->place == 0 || open_files == OPEN_MAX)
 		return;
 	file_unlock(f->fd);
 	open_files++;
@@ -75,10 +75,11 @@ static void save_corrupt(struct str id, const char *queue, const struct buf *rea
  * Opens a file of incoming or deferred, or at a place. Files that are not ready, gone, or
  * locked by somebody who still works on them are passed by.
  */
-static bool open_file(struct queue_file *f, const char *queue, struct str id)
+static bool open_file(
+    struct queue_file *f, const char *queue, const struct commit_message *c)
 {
-	bool write = queue_place_of(str_of(queue)) != 0;
-	int error = queue_file_open(f, queue, id, write, true, qmgr.queue_owner);
+	struct str id = str_of(c->id);
+	int error = queue_file_open(f, queue, id, c->place != 0, true, qmgr.queue_owner);
 	if (error == 0)
 		return true;
 	if (error == -EWOULDBLOCK) {
@@ -143,13 +144,15 @@ static void take_flags(struct message *m, const struct queue_file *f)
 
 /* The file is locked and open as `f`. NULL: nothing to deliver now. */
 static struct message *message_load(
-    struct queue_file *f, const char *queue, struct str id)
+    struct queue_file *f, const char *queue, const struct commit_message *c)
 {
+	struct str id = str_of(c->id);
 	struct message *m = message_new(id);
 	bool new = !str_is(str_of(queue), QUEUE_DEFERRED);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	int error = queue_file_envelope(f, m->arena, &m->envelope, &reason);
 	m->old = !new;
+	m->place = c->place;
 	m->queue = new ? arena_cstr(m->arena, str_of(queue)) : QUEUE_ACTIVE;
 	if (m->queue == NULL)
 		error = -ENOMEM;
@@ -213,10 +216,10 @@ bool message_activate(const char *queue, const struct commit_message *c)
 {
 	struct queue_file f;
 	struct str id = str_of(c->id);
-	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, id))
+	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, c))
 		return false;
 	struct message *m =
-	    c->place == 0 || queue_file_lies(&f, id) ? message_load(&f, queue, id) : NULL;
+	    c->place == 0 || queue_file_lies(&f, id) ? message_load(&f, queue, c) : NULL;
 	if (m != NULL && c->place != 0 && !is_meant(m, c)) {
 		message_free(m);
 		m = NULL;

@@ -54,6 +54,7 @@ struct message {
 	struct queue_envelope envelope;
 	const char *queue; /* where its file lies: active, or while it is new incoming or
 			      a place (queue_dir.h) */
+	uint64_t place;    /* the latter as a number, or 0 */
 	int fd; /* at a place, perhaps: the file, to say there that it is over; or -1 */
 	off_t size; /* of the file then, bytes */
 	struct list_link jobs;
