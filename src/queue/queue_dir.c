@@ -125,13 +125,13 @@ uint64_t queue_place_of(struct str path)
 {
 	char again[QUEUE_PLACE_MAX];
 	int64_t directory, number;
-	struct str word;
 	if (!str_starts(path, STR(QUEUE_SLOTS "/")))
 		return 0;
 	struct str rest = str_skip(path, sizeof(QUEUE_SLOTS "/") - 1);
-	if (!str_next(&rest, "/", &word) ||
-	    !str_to_range(word, 0, UINT16_MAX, &directory) ||
-	    !str_next(&rest, "/", &word) || !str_to_range(word, 0, UINT32_MAX, &number))
+	ptrdiff_t slash = str_find(rest, '/');
+	if (slash < 0 ||
+	    !str_to_range(str_slice(rest, 0, (size_t)slash), 0, UINT16_MAX, &directory) ||
+	    !str_to_range(str_skip(rest, (size_t)slash + 1), 0, UINT32_MAX, &number))
 		return 0;
 	uint64_t place = queue_place((uint16_t)directory, (uint32_t)number);
 	queue_place_path(again, place);

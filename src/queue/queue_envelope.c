@@ -68,13 +68,10 @@ static int take_size(struct reading *r, struct str data)
 
 static int take_time(struct reading *r, struct str data)
 {
-	struct str word;
 	int64_t seconds = 0;
 	int64_t microseconds = 0;
-	if (!str_next(&data, " ", &word) ||
-	    !str_to_range(word, 0, INT64_MAX / 2000000, &seconds))
-		return corrupt(r, "bad arrival time record");
-	if (str_next(&data, " ", &word) && !str_to_range(word, 0, 999999, &microseconds))
+	if (queue_number_next(&data, INT64_MAX / 2000000, &seconds) <= 0 ||
+	    queue_number_next(&data, 999999, &microseconds) < 0)
 		return corrupt(r, "bad arrival time record");
 	r->e.arrival = (struct timeval){.tv_sec = seconds, .tv_usec = microseconds};
 	r->has_time = true;
@@ -388,16 +385,14 @@ const char *queue_attribute(const struct queue_envelope *e, const char *name)
 
 bool queue_arrival(struct str bytes, struct timeval *arrival_r)
 {
-	struct str data, seconds, microseconds;
+	struct str data;
 	int type;
 	int64_t s, us;
 	for (int i = 0; i < 2; i++)
 		if (record_read(&bytes, &type, &data) != 1)
 			return false;
-	if (type != RECORD_TIME || !str_next(&data, " ", &seconds) ||
-	    !str_next(&data, " ", &microseconds) ||
-	    !str_to_range(seconds, 0, INT64_MAX, &s) ||
-	    !str_to_range(microseconds, 0, 999999, &us))
+	if (type != RECORD_TIME || queue_number_next(&data, INT64_MAX, &s) <= 0 ||
+	    queue_number_next(&data, 999999, &us) <= 0)
 		return false;
 	*arrival_r = (struct timeval){.tv_sec = s, .tv_usec = us};
 	return true;

@@ -127,18 +127,34 @@ int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r)
 	}
 }
 
+int queue_number_next(struct str *rest, int64_t max, int64_t *value_r)
+{
+	size_t from = 0;
+	while (from < rest->len && rest->p[from] == ' ')
+		from++;
+	size_t to = from;
+	while (to < rest->len && rest->p[to] != ' ')
+		to++;
+	struct str word = str_slice(*rest, from, to);
+	*rest = str_skip(*rest, to);
+	if (word.len == 0)
+		return 0;
+	return str_to_range(word, 0, max, value_r) ? 1 : -EBADMSG;
+}
+
 bool queue_size_parse(struct str data, int64_t numbers[QUEUE_SIZE_NUMBERS])
 {
 	size_t count = 0;
-	struct str word;
-	for (size_t i = 0; i < QUEUE_SIZE_NUMBERS; i++)
-		numbers[i] = 0;
-	while (str_next(&data, " ", &word)) {
-		if (count == QUEUE_SIZE_NUMBERS ||
-		    !str_to_range(word, 0, INT64_MAX, &numbers[count++]))
+	int64_t number;
+	int result;
+	while ((result = queue_number_next(&data, INT64_MAX, &number)) > 0) {
+		if (count == QUEUE_SIZE_NUMBERS)
 			return false;
+		numbers[count++] = number;
 	}
-	return count >= 3;
+	for (size_t i = count; i < QUEUE_SIZE_NUMBERS; i++)
+		numbers[i] = 0;
+	return result == 0 && count >= 3;
 }
 
 bool queue_attribute_parse(struct str data, struct queue_attribute *r)
