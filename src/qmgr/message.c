@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/panic.h"
 #include "mail/log_lines.h"
 #include "message/delivery.h"
@@ -56,7 +54,6 @@ void message_free(struct message *m)
 	qmgr.old_messages -= m->old;
 	qmgr.probes -= is_probe(m);
 	arena_free(m->arena);
-	free(m);
 	intake_wake();
 }
 
@@ -100,8 +97,10 @@ static bool open_file(
 
 static struct message *message_new(struct str id)
 {
-	struct message *m = memory_alloc(sizeof(*m));
-	m->arena = arena_new(MESSAGE_ARENA);
+	struct arena *arena = arena_new(MESSAGE_ARENA);
+	struct message *m = arena_alloc(arena, sizeof(*m));
+	ENSURE(m != NULL);
+	m->arena = arena;
 	m->fd = -1;
 	m->active_since = wall_microseconds();
 	list_init(&m->fresh);
@@ -175,7 +174,6 @@ static struct message *message_load(
 		intake_left_lying();
 	}
 	arena_free(m->arena);
-	free(m);
 	return NULL;
 }
 
