@@ -5,6 +5,8 @@
 #include <errno.h>
 #include "queue/queue_walk.h"
 
+#define ATTRIBUTES_USUAL 24
+
 /* How far a file is read. */
 enum extent {
 	TO_RECIPIENTS, /* and the content is found by the size record */
@@ -17,7 +19,7 @@ struct reading {
 	struct queue_file *file;
 	struct arena *arena;
 	struct queue_envelope e;
-	struct queue_attribute *attributes; /* room for QUEUE_ATTRIBUTES_MAX */
+	size_t room; /* of e.attributes */
 	struct buf *reason;
 	bool has_size, has_time, has_sender, out_of_memory;
 };
@@ -111,6 +113,24 @@ static int take_ret(struct reading *r, struct str data)
 	return error;
 }
 
+static int add_attribute(struct reading *r, struct queue_attribute a)
+{
+	struct queue_envelope *e = &r->e;
+	if (e->attribute_count == r->room) {
+		size_t room = r->room == 0 ? ATTRIBUTES_USUAL : 2 * r->room;
+		struct queue_attribute *more =
+		    arena_alloc_array(r->arena, room, sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		if (r->room > 0)
+			memcpy(more, e->attributes, r->room * sizeof(*more));
+		e->attributes = more;
+		r->room = room;
+	}
+	e->attributes[e->attribute_count++] = a;
+	return 0;
+}
+
 /* Does this type start what belongs to a recipient? Some attributes do so, too. */
 static bool is_recipients(int type)
 {
@@ -148,8 +168,7 @@ static int take_attribute(struct reading *r, struct str data)
 		r->e.message_id = a.value;
 	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
 		return corrupt(r, "too many attributes");
-	r->attributes[r->e.attribute_count++] = a;
-	return 0;
+	return add_attribute(r, a);
 }
 
 static int take_text(struct reading *r, struct str data, struct str *text_r)
@@ -317,26 +336,10 @@ static int check_complete(struct reading *r)
 	return 0;
 }
 
-/* As many as there are. */
-static void keep_attributes(struct reading *r)
-{
-	size_t count = r->e.attribute_count;
-	r->e.attributes = arena_alloc_array(r->arena, count, sizeof(*r->e.attributes));
-	if (r->e.attributes == NULL)
-		r->out_of_memory = true;
-	else if (count > 0)
-		memcpy(r->e.attributes, r->attributes, count * sizeof(*r->e.attributes));
-}
-
 static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
     struct queue_envelope *e_r, struct buf *reason)
 {
-	struct queue_attribute attributes[QUEUE_ATTRIBUTES_MAX];
-	struct reading r = {.extent = extent,
-	    .file = f,
-	    .arena = a,
-	    .attributes = attributes,
-	    .reason = reason};
+	struct reading r = {.extent = extent, .file = f, .arena = a, .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
 	r.e.envelope_id = r.e.message_id = STR_EMPTY;
 	queue_walk_start(f, 0);
@@ -346,10 +349,8 @@ static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
 		rest = read_extracted(&r);
 	if (result == 0 && extent == TO_END)
 		result = rest;
-	if (result == 0) {
-		keep_attributes(&r);
+	if (result == 0)
 		result = check_complete(&r);
-	}
 	if (result < 0)
 		return result;
 	f->recipients = r.e.first_recipient_offset;
