@@ -108,22 +108,16 @@ static int follow(struct queue_file *f, struct str data)
 int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r)
 {
 	for (;;) {
-		int type = 0;
-		struct str data = STR_EMPTY;
-		int result = record_reader_next(&f->reader, &type, &data);
+		int result = record_reader_next(&f->reader, type_r, data_r);
 		if (result <= 0)
 			return result;
 		f->walked += f->reader.offset - f->reader.last_offset;
 		if (f->walked > f->status.st_size)
 			return -EBADMSG;
-		if (type == RECORD_POINTER) {
-			if (follow(f, data) < 0)
-				return -EBADMSG;
-			continue;
-		}
-		*type_r = type;
-		*data_r = data;
-		return 1;
+		if (*type_r != RECORD_POINTER)
+			return 1;
+		if (follow(f, *data_r) < 0)
+			return -EBADMSG;
 	}
 }
 
