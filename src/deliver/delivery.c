@@ -378,8 +378,10 @@ static void deliver_message(struct delivery *d, void (*deliver)(struct delivery 
 	if (message_open(d, &why)) {
 		list_append(&under_way, &d->link);
 		deliver(d);
-		(void)why_later(&why, "4.3.0", "delivery agent gave no result");
-		delivery_failed_rest(d, STR_EMPTY, &why);
+		if (any(d, DELIVERY_PENDING)) {
+			(void)why_later(&why, "4.3.0", "delivery agent gave no result");
+			delivery_failed_rest(d, STR_EMPTY, &why);
+		}
 		outcome_finish(d);
 		list_remove(&d->link);
 		queue_file_close(&d->file);

@@ -381,8 +381,8 @@ static void deliver_file(struct delivery *d, struct mailbox_job *job)
 /* Maildirs of one owner. */
 struct group {
 	struct delivery *delivery;
-	struct maildir_job jobs[MAILDIR_GROUP];
-	struct why whys[MAILDIR_GROUP];
+	struct maildir_job *jobs;
+	struct why *whys;
 	size_t count;
 	const struct user_files *first; /* then there is one job */
 };
@@ -416,41 +416,43 @@ static size_t group_limit(const struct delivery *d)
 /* The run of maildirs that `jobs` begins with. Result: how many of them. */
 static size_t deliver_group(struct delivery *d, struct mailbox_job *jobs, size_t count)
 {
-	struct group *g = memory_alloc(sizeof(*g));
 	const struct mailbox_target *first = &jobs[0].target;
 	size_t limit = first->first != NULL ? 1 : group_limit(d);
-	g->delivery = d;
-	g->first = first->first;
-	while (g->count < limit && g->count < count) {
-		const struct mailbox_target *t = &jobs[g->count].target;
+	size_t room = count < limit ? count : limit;
+	struct group g = {.delivery = d,
+	    .jobs = memory_alloc_array(room, sizeof(*g.jobs)),
+	    .whys = memory_alloc_array(room, sizeof(*g.whys)),
+	    .first = first->first};
+	while (g.count < room) {
+		const struct mailbox_target *t = &jobs[g.count].target;
 		if (!is_maildir(t->path) || !has_same_owner(&t->owner, &first->owner))
 			break;
-		g->jobs[g->count] = (struct maildir_job){.delivery = d,
-		    .recipient = jobs[g->count].recipient,
+		g.jobs[g.count] = (struct maildir_job){.delivery = d,
+		    .recipient = jobs[g.count].recipient,
 		    .target = {.directory = t->path,
 			.hostname = t->hostname,
 			.copy_flags = t->copy_flags,
 			.limit = t->limit}};
-		why_init(&g->whys[g->count++]);
+		why_init(&g.whys[g.count++]);
 	}
 	const struct scribe_jobs jobs_of_group = {
-	    g->jobs, g->whys, g->count, g->first, jobs[0].found};
+	    g.jobs, g.whys, g.count, g.first, jobs[0].found};
 	if (!scribe_deliver(&first->owner, d, &jobs_of_group, first->seconds))
 		as_user_run(&first->owner,
 		    &(struct as_user_errand){.action = maildir_errand,
 			.in_child = leave_other_groups,
-			.context = g,
+			.context = &g,
 			.seconds = first->seconds,
-			.whys = g->whys,
-			.count = g->count,
+			.whys = g.whys,
+			.count = g.count,
 			.text = jobs[0].found});
-	size_t done = g->count;
-	for (size_t i = 0; i < done; i++) {
-		why_copy(&jobs[i].why, &g->whys[i]);
-		why_free(&g->whys[i]);
+	for (size_t i = 0; i < g.count; i++) {
+		why_copy(&jobs[i].why, &g.whys[i]);
+		why_free(&g.whys[i]);
 	}
-	free(g);
-	return done;
+	free(g.jobs);
+	free(g.whys);
+	return g.count;
 }
 
 static bool is_probe(const struct delivery *d)

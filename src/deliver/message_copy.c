@@ -14,7 +14,7 @@ struct copy {
 	int64_t written, limit;
 	struct buf pending;
 	const struct message_style *style;
-	const char *eol;
+	struct str eol;
 	bool inside; /* of a line: the part before had no end */
 };
 
@@ -57,7 +57,7 @@ static int copy_line(struct copy *c, struct str line, bool whole)
 		buf_add_char(&c->pending, '.');
 	buf_add_str(&c->pending, line);
 	if (whole)
-		buf_add_cstr(&c->pending, c->eol);
+		buf_add_str(&c->pending, c->eol);
 	c->inside = !whole;
 	return 0;
 }
@@ -66,8 +66,8 @@ static int copy_line(struct copy *c, struct str line, bool whole)
 static void end_with_blank(struct copy *c)
 {
 	if (c->inside)
-		buf_add_cstr(&c->pending, c->eol);
-	buf_add_cstr(&c->pending, c->eol);
+		buf_add_str(&c->pending, c->eol);
+	buf_add_str(&c->pending, c->eol);
 }
 
 static void add_field(struct buf *out, const char *before, struct str internal)
@@ -129,7 +129,7 @@ int64_t message_copy(struct delivery *d, size_t recipient,
 	    .limit = limit,
 	    .pending = BUF_INIT(COPY_BUFFER + RECORD_DATA_MAX),
 	    .style = style,
-	    .eol = style->eol != NULL ? style->eol : "\n"};
+	    .eol = str_of(style->eol != NULL ? style->eol : "\n")};
 	/* Small ones do not grow by steps. */
 	(void)buf_reserve(&c.pending,
 	    (size_t)d->file.status.st_size < COPY_BUFFER ? (size_t)d->file.status.st_size

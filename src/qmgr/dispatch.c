@@ -29,7 +29,6 @@ static void entry_free(struct entry *e)
 	e->destination->transport->in_memory -= e->count;
 	m->entries--;
 	portion_forget(e->portion);
-	free(e);
 	message_entry_done(m);
 	intake_wake();
 }
@@ -99,15 +98,15 @@ static struct entry *entry_new(
     struct message *m, struct portion *p, struct destination *d)
 {
 	struct job *j = job_of(m, d->transport);
-	struct entry *e = memory_alloc(sizeof(*e));
+	struct entry *e = arena_alloc(p->arena, sizeof(*e));
+	if (e == NULL || j == NULL)
+		return NULL;
 	e->message = m;
 	e->portion = p;
 	e->destination = d;
 	e->room = room_of(m, p, d->transport);
-	if (!entry_grow(e) || j == NULL) {
-		free(e);
+	if (!entry_grow(e))
 		return NULL;
-	}
 	p->references++;
 	m->entries++;
 	schedule_add(&e->schedule, &j->schedule, &d->schedule);

@@ -141,7 +141,7 @@ static void warn_unless_taken(struct message *m, const char *action, int error)
 	if (error >= 0 || error == -ENOENT)
 		return;
 	log_warning("%s %s %s: %s", action, m->queue, m->id, strerror(-error));
-	if (queue_place_of(str_of(m->queue)) != 0)
+	if (m->place != 0)
 		fresh_move(m);
 	intake_left_lying();
 }
@@ -173,11 +173,10 @@ static void defer(struct message *m)
 
 static int remove_file(const struct message *m)
 {
-	uint64_t place = queue_place_of(str_of(m->queue));
 	if (m->fd >= 0)
 		return commit_message_end_open(m->fd, m->size);
-	if (place != 0)
-		return commit_message_end(place, str_of(m->id));
+	if (m->place != 0)
+		return commit_message_end(m->place, str_of(m->id));
 	/* A large file would keep its space for the next small message. */
 	return m->envelope.message_size <= COMMIT_MEMORY
 	    ? commit_pool_remove(qmgr.pool, m->queue, str_of(m->id))

@@ -25,6 +25,7 @@ void fresh_move(struct message *m)
 	int error = queue_move(str_of(m->id), m->queue, QUEUE_ACTIVE);
 	if (error == 0) {
 		m->queue = QUEUE_ACTIVE;
+		m->place = 0;
 		message_close(m);
 	} else if (error != -ENOENT) { /* postsuper may have taken it */
 		log_warning("%s: move from %s to %s: %s", m->id, m->queue, QUEUE_ACTIVE,

@@ -92,7 +92,7 @@ static void name_late(const struct commit_message *m)
 	struct message *active = map_get(qmgr.messages, str_of(m->id));
 	if (active == NULL)
 		name(m);
-	else if (queue_place_of(str_of(active->queue)) == m->place)
+	else if (active->place == m->place)
 		fresh_move(active);
 }
 

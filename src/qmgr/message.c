@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/panic.h"
 #include "mail/log_lines.h"
 #include "message/delivery.h"
@@ -33,7 +31,7 @@ static bool is_probe(const struct message *m)
 /* Most are over in a moment: to open them again then would cost more than to wait. */
 static void keep_open(struct message *m, struct queue_file *f)
 {
-	if (queue_place_of(str_of(m->queue)) == 0 || open_files == OPEN_MAX)
+	if (m->place == 0 || open_files == OPEN_MAX)
 		return;
 	file_unlock(f->fd);
 	open_files++;
@@ -56,7 +54,6 @@ void message_free(struct message *m)
 	qmgr.old_messages -= m->old;
 	qmgr.probes -= is_probe(m);
 	arena_free(m->arena);
-	free(m);
 	intake_wake();
 }
 
@@ -75,10 +72,11 @@ static void save_corrupt(struct str id, const char *queue, const struct buf *rea
  * Opens a file of incoming or deferred, or at a place. Files that are not ready, gone, or
  * locked by somebody who still works on them are passed by.
  */
-static bool open_file(struct queue_file *f, const char *queue, struct str id)
+static bool open_file(
+    struct queue_file *f, const char *queue, const struct commit_message *c)
 {
-	bool write = queue_place_of(str_of(queue)) != 0;
-	int error = queue_file_open(f, queue, id, write, true, qmgr.queue_owner);
+	struct str id = str_of(c->id);
+	int error = queue_file_open(f, queue, id, c->place != 0, true, qmgr.queue_owner);
 	if (error == 0)
 		return true;
 	if (error == -EWOULDBLOCK) {
@@ -99,8 +97,10 @@ static bool open_file(struct queue_file *f, const char *queue, struct str id)
 
 static struct message *message_new(struct str id)
 {
-	struct message *m = memory_alloc(sizeof(*m));
-	m->arena = arena_new(MESSAGE_ARENA);
+	struct arena *arena = arena_new(MESSAGE_ARENA);
+	struct message *m = arena_alloc(arena, sizeof(*m));
+	ENSURE(m != NULL);
+	m->arena = arena;
 	m->fd = -1;
 	m->active_since = wall_microseconds();
 	list_init(&m->fresh);
@@ -143,13 +143,15 @@ static void take_flags(struct message *m, const struct queue_file *f)
 
 /* The file is locked and open as `f`. NULL: nothing to deliver now. */
 static struct message *message_load(
-    struct queue_file *f, const char *queue, struct str id)
+    struct queue_file *f, const char *queue, const struct commit_message *c)
 {
+	struct str id = str_of(c->id);
 	struct message *m = message_new(id);
 	bool new = !str_is(str_of(queue), QUEUE_DEFERRED);
 	CLEANUP(buf_free) struct buf reason = BUF_INIT(1024);
 	int error = queue_file_envelope(f, m->arena, &m->envelope, &reason);
 	m->old = !new;
+	m->place = c->place;
 	m->queue = new ? arena_cstr(m->arena, str_of(queue)) : QUEUE_ACTIVE;
 	if (m->queue == NULL)
 		error = -ENOMEM;
@@ -172,7 +174,6 @@ static struct message *message_load(
 		intake_left_lying();
 	}
 	arena_free(m->arena);
-	free(m);
 	return NULL;
 }
 
@@ -213,10 +214,10 @@ bool message_activate(const char *queue, const struct commit_message *c)
 {
 	struct queue_file f;
 	struct str id = str_of(c->id);
-	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, id))
+	if (map_get(qmgr.messages, id) != NULL || !open_file(&f, queue, c))
 		return false;
 	struct message *m =
-	    c->place == 0 || queue_file_lies(&f, id) ? message_load(&f, queue, id) : NULL;
+	    c->place == 0 || queue_file_lies(&f, id) ? message_load(&f, queue, c) : NULL;
 	if (m != NULL && c->place != 0 && !is_meant(m, c)) {
 		message_free(m);
 		m = NULL;

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/panic.h"
 #include "message/delivery.h"
 
 #define PORTION_MAX   1000 /* recipients resolved in one go */
@@ -107,7 +107,6 @@ void portion_forget(struct portion *p)
 	if (--p->references > 0)
 		return;
 	arena_free(p->arena);
-	free(p);
 }
 
 void portion_recipients_done(struct message *m, const struct portion *p, size_t count)
@@ -140,9 +139,11 @@ static void sort(struct portion *p)
 
 static struct portion *portion_read(struct message *m, struct queue_file *f)
 {
-	struct portion *p = memory_alloc(sizeof(*p));
+	struct arena *arena = arena_new(PORTION_ARENA);
+	struct portion *p = arena_alloc(arena, sizeof(*p));
 	size_t size = portion_size(m);
-	p->arena = arena_new(PORTION_ARENA);
+	ENSURE(p != NULL);
+	p->arena = arena;
 	p->references = 1;
 	p->first = m->read == 0;
 	p->recipients = arena_alloc_array(p->arena, size, sizeof(*p->recipients));

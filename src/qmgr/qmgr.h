@@ -41,7 +41,7 @@
 
 /* Recipients read together; lives until all entries made of it are done. */
 struct portion {
-	struct arena *arena;
+	struct arena *arena; /* of this too, and of its entries */
 	struct queue_recipient *recipients;
 	size_t count;
 	unsigned references;
@@ -50,10 +50,11 @@ struct portion {
 
 struct message {
 	char id[QUEUE_ID_MAX];
-	struct arena *arena; /* strings of the envelope */
+	struct arena *arena; /* of this too, and of what the envelope says */
 	struct queue_envelope envelope;
 	const char *queue; /* where its file lies: active, or while it is new incoming or
 			      a place (queue_dir.h) */
+	uint64_t place;    /* the latter as a number, or 0 */
 	int fd; /* at a place, perhaps: the file, to say there that it is over; or -1 */
 	off_t size; /* of the file then, bytes */
 	struct list_link jobs;

@@ -15,13 +15,18 @@
 
 /* Set once at start: which queues are hashed, and how deep. */
 static char hash_names[HASH_NAMES_MAX];
+static struct str hashed[HASH_NAMES_MAX / 2 + 1];
+static size_t hashed_count;
 static unsigned hash_depth;
 
 void queue_dir_configure(struct str names, unsigned depth)
 {
 	names = str_slice(names, 0, HASH_NAMES_MAX - 1);
 	memcpy(hash_names, names.p, names.len);
-	hash_names[names.len] = '\0';
+	names.p = hash_names;
+	hashed_count = 0;
+	while (str_next(&names, ", \t\r\n", &hashed[hashed_count]))
+		hashed_count++;
 	hash_depth = depth > HASH_DEPTH_MAX ? HASH_DEPTH_MAX : depth;
 }
 
@@ -37,10 +42,8 @@ static unsigned depth_of(const char *queue)
 {
 	if (is_flat(queue))
 		return 0;
-	struct str rest = str_of(hash_names);
-	struct str name;
-	while (str_next(&rest, ", \t\r\n", &name))
-		if (str_is(name, queue))
+	for (size_t i = 0; i < hashed_count; i++)
+		if (str_is(hashed[i], queue))
 			return hash_depth;
 	return 0;
 }
@@ -48,6 +51,22 @@ static unsigned depth_of(const char *queue)
 static bool is_place(const char *queue)
 {
 	return strncmp(queue, QUEUE_SLOTS "/", sizeof(QUEUE_SLOTS)) == 0;
+}
+
+/* What of a path is to be written, without the NUL. */
+struct path_space {
+	char *p;
+	size_t len;
+};
+
+/* A path that is too long is cut. */
+static void put(struct path_space *space, struct str s)
+{
+	s = str_slice(s, 0, space->len);
+	memcpy(space->p, s.p, s.len);
+	space->p += s.len;
+	space->len -= s.len;
+	*space->p = '\0';
 }
 
 /* Long ids begin with the seconds, which would put all new mail into one directory; their
@@ -58,24 +77,27 @@ static void path_at(
 	char hex[8] = "";
 	uint32_t microseconds = 0;
 	struct str source = id;
-	if (queue_id_long_microseconds(id, &microseconds)) {
+	if (depth > 0 && queue_id_long_microseconds(id, &microseconds)) {
 		(void)snprintf(hex, sizeof(hex), "%05X", microseconds);
 		source = str_of(hex);
 	}
-	char levels[2 * HASH_DEPTH_MAX + 1];
+	char levels[2 * HASH_DEPTH_MAX];
 	size_t at = 0;
 	for (unsigned i = 0; i < depth; i++) {
 		levels[at++] = i < source.len ? source.p[i] : '_';
 		levels[at++] = '/';
 	}
-	levels[at] = '\0';
-	(void)snprintf(path, QUEUE_PATH_MAX, "%s/%s%.*s", queue, levels, STR_ARG(id));
+	struct path_space space = {path, QUEUE_PATH_MAX - 1};
+	put(&space, str_of(queue));
+	put(&space, STR("/"));
+	put(&space, (struct str){levels, at});
+	put(&space, id);
 }
 
 void queue_path(char path[QUEUE_PATH_MAX], const char *queue, struct str id)
 {
 	if (is_place(queue))
-		(void)snprintf(path, QUEUE_PATH_MAX, "%s", queue);
+		put(&(struct path_space){path, QUEUE_PATH_MAX - 1}, str_of(queue));
 	else
 		path_at(path, queue, depth_of(queue), id);
 }
@@ -103,13 +125,13 @@ uint64_t queue_place_of(struct str path)
 {
 	char again[QUEUE_PLACE_MAX];
 	int64_t directory, number;
-	struct str word;
 	if (!str_starts(path, STR(QUEUE_SLOTS "/")))
 		return 0;
 	struct str rest = str_skip(path, sizeof(QUEUE_SLOTS "/") - 1);
-	if (!str_next(&rest, "/", &word) ||
-	    !str_to_range(word, 0, UINT16_MAX, &directory) ||
-	    !str_next(&rest, "/", &word) || !str_to_range(word, 0, UINT32_MAX, &number))
+	ptrdiff_t slash = str_find(rest, '/');
+	if (slash < 0 ||
+	    !str_to_range(str_slice(rest, 0, (size_t)slash), 0, UINT16_MAX, &directory) ||
+	    !str_to_range(str_skip(rest, (size_t)slash + 1), 0, UINT32_MAX, &number))
 		return 0;
 	uint64_t place = queue_place((uint16_t)directory, (uint32_t)number);
 	queue_place_path(again, place);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include "queue/queue_walk.h"
 
-#define ATTRIBUTES_USUAL 24 /* room for more is made when they come */
+#define ATTRIBUTES_USUAL 24
 
 /* How far a file is read. */
 enum extent {
@@ -19,8 +19,8 @@ struct reading {
 	struct queue_file *file;
 	struct arena *arena;
 	struct queue_envelope e;
+	size_t room; /* of e.attributes */
 	struct buf *reason;
-	size_t attribute_room;
 	bool has_size, has_time, has_sender, out_of_memory;
 };
 
@@ -39,6 +39,15 @@ static struct str keep(struct reading *r, struct str s)
 		return STR_EMPTY;
 	}
 	return kept;
+}
+
+/* `name` is the first part of the record. */
+static struct queue_attribute keep_attribute(
+    struct reading *r, struct str name, struct str data)
+{
+	struct str kept = keep(r, data);
+	return (struct queue_attribute){
+	    str_slice(kept, 0, name.len), str_skip(kept, name.len + 1)};
 }
 
 static int take_size(struct reading *r, struct str data)
@@ -61,13 +70,10 @@ static int take_size(struct reading *r, struct str data)
 
 static int take_time(struct reading *r, struct str data)
 {
-	struct str word;
 	int64_t seconds = 0;
 	int64_t microseconds = 0;
-	if (!str_next(&data, " ", &word) ||
-	    !str_to_range(word, 0, INT64_MAX / 2000000, &seconds))
-		return corrupt(r, "bad arrival time record");
-	if (str_next(&data, " ", &word) && !str_to_range(word, 0, 999999, &microseconds))
+	if (queue_number_next(&data, INT64_MAX / 2000000, &seconds) <= 0 ||
+	    queue_number_next(&data, 999999, &microseconds) < 0)
 		return corrupt(r, "bad arrival time record");
 	r->e.arrival = (struct timeval){.tv_sec = seconds, .tv_usec = microseconds};
 	r->has_time = true;
@@ -107,35 +113,36 @@ static int take_ret(struct reading *r, struct str data)
 	return error;
 }
 
-/* What belongs to a recipient starts here: it is read by queue_file_recipients. */
-static int at_recipients(struct reading *r)
+static int add_attribute(struct reading *r, struct queue_attribute a)
 {
-	if (r->e.first_recipient_offset == 0)
-		r->e.first_recipient_offset = r->file->reader.last_offset;
+	struct queue_envelope *e = &r->e;
+	if (e->attribute_count == r->room) {
+		size_t room = r->room == 0 ? ATTRIBUTES_USUAL : 2 * r->room;
+		struct queue_attribute *more =
+		    arena_alloc_array(r->arena, room, sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		if (r->room > 0)
+			memcpy(more, e->attributes, r->room * sizeof(*more));
+		e->attributes = more;
+		r->room = room;
+	}
+	e->attributes[e->attribute_count++] = a;
 	return 0;
 }
 
-static bool make_room(struct reading *r, size_t count)
+/* Does this type start what belongs to a recipient? Some attributes do so, too. */
+static bool is_recipients(int type)
 {
-	struct queue_attribute *more = arena_alloc_array(r->arena, count, sizeof(*more));
-	if (more == NULL)
-		return false;
-	if (r->e.attribute_count > 0)
-		memcpy(more, r->e.attributes, r->e.attribute_count * sizeof(*more));
-	r->e.attributes = more;
-	r->attribute_room = count;
-	return true;
+	return type == RECORD_RECIPIENT || type == RECORD_DONE ||
+	    type == RECORD_ORIGINAL || type == RECORD_CANCELLED ||
+	    type == RECORD_DSN_NOTIFY || type == RECORD_DSN_ORCPT;
 }
 
-static int add_attribute(struct reading *r, const struct queue_attribute *a)
+static int take_recipients(struct reading *r)
 {
-	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
-		return corrupt(r, "too many attributes");
-	if (r->e.attribute_count == r->attribute_room &&
-	    !make_room(r, QUEUE_ATTRIBUTES_MAX))
-		return -ENOMEM;
-	r->e.attributes[r->e.attribute_count++] =
-	    (struct queue_attribute){keep(r, a->name), keep(r, a->value)};
+	if (r->e.first_recipient_offset == 0)
+		r->e.first_recipient_offset = r->file->reader.last_offset;
 	return 0;
 }
 
@@ -145,20 +152,23 @@ static int take_attribute(struct reading *r, struct str data)
 	if (!queue_attribute_parse(data, &a))
 		return corrupt(r, "malformed attribute record");
 	if (queue_attribute_is_recipients(a.name))
-		return at_recipients(r);
+		return take_recipients(r);
 	if (str_is(a.name, "create_time"))
 		return take_number(r, a.value, INT64_MAX, &r->e.created);
 	if (str_is(a.name, "ret_flags"))
 		return take_ret(r, a.value);
 	if (str_is(a.name, "trace_flags"))
 		r->e.trace_offset = r->file->reader.last_offset;
+	a = keep_attribute(r, a.name, data);
 	if (str_is(a.name, "envelope_id")) {
-		r->e.envelope_id = keep(r, a.value);
+		r->e.envelope_id = a.value;
 		return 0;
 	}
 	if (str_is(a.name, "message_id"))
-		r->e.message_id = keep(r, a.value);
-	return add_attribute(r, &a);
+		r->e.message_id = a.value;
+	if (r->e.attribute_count == QUEUE_ATTRIBUTES_MAX)
+		return corrupt(r, "too many attributes");
+	return add_attribute(r, a);
 }
 
 static int take_text(struct reading *r, struct str data, struct str *text_r)
@@ -171,14 +181,9 @@ static int take_record(struct reading *r, int type, struct str data)
 {
 	if (memchr(data.p, '\0', data.len) != NULL || str_find(data, '\n') >= 0)
 		return corrupt(r, "control byte in an envelope record");
+	if (is_recipients(type))
+		return take_recipients(r);
 	switch (type) {
-	case RECORD_RECIPIENT:
-	case RECORD_DONE:
-	case RECORD_ORIGINAL:
-	case RECORD_CANCELLED:
-	case RECORD_DSN_NOTIFY:
-	case RECORD_DSN_ORCPT:
-		return at_recipients(r);
 	case RECORD_TIME:
 		return take_time(r, data);
 	case RECORD_CREATED:
@@ -337,8 +342,6 @@ static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
 	struct reading r = {.extent = extent, .file = f, .arena = a, .reason = reason};
 	r.e.sender = r.e.full_name = r.e.filter = r.e.redirect = r.e.verp = STR_EMPTY;
 	r.e.envelope_id = r.e.message_id = STR_EMPTY;
-	if (!make_room(&r, ATTRIBUTES_USUAL))
-		return -ENOMEM;
 	queue_walk_start(f, 0);
 	int result = read_envelope(&r);
 	int rest = result == 0 && extent != TO_RECIPIENTS ? pass_content(&r) : 0;
@@ -348,9 +351,11 @@ static int read_file(struct queue_file *f, struct arena *a, enum extent extent,
 		result = rest;
 	if (result == 0)
 		result = check_complete(&r);
-	if (result == 0)
-		*e_r = r.e;
-	return result;
+	if (result < 0)
+		return result;
+	f->recipients = r.e.first_recipient_offset;
+	*e_r = r.e;
+	return 0;
 }
 
 int queue_file_envelope(
@@ -373,25 +378,22 @@ int queue_file_head(
 
 const char *queue_attribute(const struct queue_envelope *e, const char *name)
 {
-	struct str wanted = str_of(name);
 	for (size_t i = 0; i < e->attribute_count; i++)
-		if (str_equal(e->attributes[i].name, wanted))
+		if (str_is(e->attributes[i].name, name))
 			return e->attributes[i].value.p;
 	return NULL;
 }
 
 bool queue_arrival(struct str bytes, struct timeval *arrival_r)
 {
-	struct str data, seconds, microseconds;
+	struct str data;
 	int type;
 	int64_t s, us;
 	for (int i = 0; i < 2; i++)
 		if (record_read(&bytes, &type, &data) != 1)
 			return false;
-	if (type != RECORD_TIME || !str_next(&data, " ", &seconds) ||
-	    !str_next(&data, " ", &microseconds) ||
-	    !str_to_range(seconds, 0, INT64_MAX, &s) ||
-	    !str_to_range(microseconds, 0, 999999, &us))
+	if (type != RECORD_TIME || queue_number_next(&data, INT64_MAX, &s) <= 0 ||
+	    queue_number_next(&data, 999999, &us) <= 0)
 		return false;
 	*arrival_r = (struct timeval){.tv_sec = s, .tv_usec = us};
 	return true;

@@ -108,56 +108,46 @@ static int follow(struct queue_file *f, struct str data)
 int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r)
 {
 	for (;;) {
-		int type = 0;
-		struct str data = STR_EMPTY;
-		int result = record_reader_next(&f->reader, &type, &data);
+		int result = record_reader_next(&f->reader, type_r, data_r);
 		if (result <= 0)
 			return result;
 		f->walked += f->reader.offset - f->reader.last_offset;
 		if (f->walked > f->status.st_size)
 			return -EBADMSG;
-		if (type == RECORD_POINTER) {
-			if (follow(f, data) < 0)
-				return -EBADMSG;
-			continue;
-		}
-		*type_r = type;
-		*data_r = data;
-		return 1;
+		if (*type_r != RECORD_POINTER)
+			return 1;
+		if (follow(f, *data_r) < 0)
+			return -EBADMSG;
 	}
 }
 
-/* Takes blanks and a number behind them off the front. 1, 0 at the end, -EBADMSG. */
-static int take_number(struct str *rest, int64_t *number_r)
+int queue_number_next(struct str *rest, int64_t max, int64_t *value_r)
 {
-	const char *p = rest->p, *end = p + rest->len;
-	int64_t number = 0;
-	while (p < end && *p == ' ')
-		p++;
-	if (p == end)
+	size_t from = 0;
+	while (from < rest->len && rest->p[from] == ' ')
+		from++;
+	size_t to = from;
+	while (to < rest->len && rest->p[to] != ' ')
+		to++;
+	struct str word = str_slice(*rest, from, to);
+	*rest = str_skip(*rest, to);
+	if (word.len == 0)
 		return 0;
-	for (; p < end && *p != ' '; p++) {
-		if (!ascii_is_digit(*p) || number > (INT64_MAX - 9) / 10)
-			return -EBADMSG;
-		number = number * 10 + (*p - '0');
-	}
-	*rest = (struct str){p, (size_t)(end - p)};
-	*number_r = number;
-	return 1;
+	return str_to_range(word, 0, max, value_r) ? 1 : -EBADMSG;
 }
 
 bool queue_size_parse(struct str data, int64_t numbers[QUEUE_SIZE_NUMBERS])
 {
-	int result;
-	int64_t number;
 	size_t count = 0;
-	for (size_t i = 0; i < QUEUE_SIZE_NUMBERS; i++)
-		numbers[i] = 0;
-	while ((result = take_number(&data, &number)) > 0) {
+	int64_t number;
+	int result;
+	while ((result = queue_number_next(&data, INT64_MAX, &number)) > 0) {
 		if (count == QUEUE_SIZE_NUMBERS)
 			return false;
 		numbers[count++] = number;
 	}
+	for (size_t i = count; i < QUEUE_SIZE_NUMBERS; i++)
+		numbers[i] = 0;
 	return result == 0 && count >= 3;
 }
 
@@ -296,7 +286,7 @@ ssize_t queue_file_recipients(struct queue_file *f, struct arena *a, int64_t *of
 	forget(&pending);
 	/* All portions are one walk, so that a circle ends. */
 	if (*offset == 0)
-		queue_walk_start(f, 0);
+		queue_walk_start(f, f->recipients);
 	else
 		record_reader_seek(&f->reader, *offset);
 	while (count < max) {

@@ -72,7 +72,8 @@ struct queue_file {
 	struct record_reader reader;
 	int64_t
 	    walked; /* bytes of records since the walk began: a pointer loop shows here */
-	int64_t extracted; /* offset of the X record, 0: not known yet */
+	int64_t extracted;  /* offset of the X record, 0: not known yet */
+	int64_t recipients; /* where these begin, 0: not known */
 };
 
 /* For files that are not in a queue (postcat, tests): takes over an open descriptor. */

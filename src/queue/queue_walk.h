@@ -11,6 +11,10 @@ void queue_walk_start(struct queue_file *f, int64_t offset);
 /* 1 a record, 0 end of file, -EBADMSG, -errno. */
 MUST_USE int queue_walk_next(struct queue_file *f, int *type_r, struct str *data_r);
 
+/* Takes a decimal number off the front, between blanks: 1, 0 when there is none any more,
+ * -EBADMSG when the next word is no number, or more than `max`. */
+MUST_USE int queue_number_next(struct str *rest, int64_t max, int64_t *value_r);
+
 /* The six numbers of a size record (older files have fewer; the rest stays 0). */
 #define QUEUE_SIZE_NUMBERS 6
 MUST_USE bool queue_size_parse(struct str data, int64_t numbers[QUEUE_SIZE_NUMBERS]);

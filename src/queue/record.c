@@ -99,11 +99,6 @@ void record_named(struct buf *out, struct str name, struct str value)
 static int header_read(struct str in, int *type_r, size_t *len_r)
 {
 	size_t len = 0;
-	if (in.len >= 2 && (in.p[1] & 128) == 0) { /* most are short */
-		*type_r = (unsigned char)in.p[0];
-		*len_r = (size_t)in.p[1];
-		return 2;
-	}
 	for (size_t i = 1; i < in.len && i < HEADER_MAX; i++) {
 		size_t byte = (unsigned char)in.p[i];
 		len |= (byte & 127) << (7 * (i - 1));
@@ -175,8 +170,17 @@ static bool reaches_end(const struct record_reader *r)
 	return r->window_at + (off_t)r->window.len >= r->size;
 }
 
-/* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
-static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
+/* What the window has from r->offset on. */
+static struct str at_hand(const struct record_reader *r)
+{
+	off_t at = r->offset - r->window_at;
+	return at < 0 || at > (off_t)r->window.len
+	    ? STR_EMPTY
+	    : str_skip(buf_str(&r->window), (size_t)at);
+}
+
+/* Reads until the window has `need` bytes from r->offset on, or the file ends. */
+static int fill(struct record_reader *r, size_t need)
 {
 	int error = 0;
 	off_t at = r->offset - r->window_at;
@@ -186,66 +190,53 @@ static int fill(struct record_reader *r, size_t need, struct str *bytes_r)
 		at = 0;
 	}
 	/* A window that has all of the rest stays where it is: somebody may go back. */
-	if (r->window.len - (size_t)at < need && !reaches_end(r)) {
+	if (!reaches_end(r)) {
 		buf_consume(&r->window, (size_t)at);
 		r->window_at = r->offset;
 		at = 0;
 	}
 	while (r->window.len - (size_t)at < need && read_more(r, &error))
 		continue;
-	*bytes_r = str_skip(buf_str(&r->window), (size_t)at);
+	return error;
+}
+
+/* The bytes of the file at r->offset, at least `need` of them unless the file ends. */
+static int look(struct record_reader *r, size_t need, struct str *bytes_r)
+{
+	int error = 0;
+	*bytes_r = at_hand(r);
+	if (bytes_r->len < need) {
+		error = fill(r, need);
+		*bytes_r = at_hand(r);
+	}
 	return error;
 }
 
 int record_reader_peek(struct record_reader *r, char *type_r)
 {
 	struct str bytes = STR_EMPTY;
-	int error = fill(r, 1, &bytes);
+	int error = look(r, 1, &bytes);
 	if (bytes.len > 0)
 		*type_r = bytes.p[0];
 	return error;
 }
 
-/* Makes the window hold the whole record. 1, 0 at the end of the file, -EBADMSG, -errno.
- */
-static int fill_with_record(struct record_reader *r)
-{
-	int type;
-	size_t len = 0;
-	struct str bytes = STR_EMPTY;
-	int error = fill(r, HEADER_MAX, &bytes);
-	if (error < 0 || bytes.len == 0)
-		return error;
-	int header = header_read(bytes, &type, &len);
-	if (header <= 0)
-		return -EBADMSG;
-	error = fill(r, (size_t)header + len, &bytes);
-	if (error < 0)
-		return error;
-	return bytes.len < (size_t)header + len ? -EBADMSG : 1;
-}
-
-/* Of the window, from r->offset on; nothing when that lies elsewhere. */
-static struct str window_rest(const struct record_reader *r)
-{
-	off_t at = r->offset - r->window_at;
-	return at < 0 ? STR_EMPTY : str_skip(buf_str(&r->window), (size_t)at);
-}
-
 int record_reader_next(struct record_reader *r, int *type_r, struct str *data_r)
 {
-	struct str rest = window_rest(r);
-	int result = record_read(&rest, type_r, data_r);
-	if (result == 0) {
-		result = fill_with_record(r);
-		if (result <= 0)
-			return result;
-		rest = window_rest(r);
+	struct str bytes, rest;
+	int result = 0;
+	for (size_t need = 1; result == 0; need = bytes.len + 1) {
+		int error = look(r, need, &bytes);
+		if (error < 0)
+			return error;
+		if (bytes.len < need)
+			return bytes.len == 0 ? 0 : -EBADMSG;
+		rest = bytes;
 		result = record_read(&rest, type_r, data_r);
 	}
-	if (result <= 0)
-		return -EBADMSG;
+	if (result < 0)
+		return result;
 	r->last_offset = r->offset;
-	r->offset += data_r->p + data_r->len - window_rest(r).p;
+	r->offset += (off_t)(bytes.len - rest.len);
 	return 1;
 }

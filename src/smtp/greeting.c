@@ -81,7 +81,9 @@ static bool say(struct session *s, const char *verb, const char *doing, struct r
     struct why *why)
 {
 	int64_t seconds = smtp.params.smtp_helo_timeout;
-	session_send(s, doing, seconds, "%s %s", verb, smtp.params.smtp_helo_name);
+	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
+	buf_printf(&line, "%s %s", verb, smtp.params.smtp_helo_name);
+	session_send(s, doing, seconds, buf_str(&line));
 	return session_reply(s, doing, seconds, r, why);
 }
 

@@ -41,8 +41,8 @@ static void send_mail(struct transaction *t)
 	    t->mapped != NULL ? t->mapped[t->delivery->count]
 			      : t->delivery->request.sender);
 	t->session->unfinished = true;
-	session_send(t->session, "sending MAIL FROM", smtp.params.smtp_mail_timeout, "%s",
-	    buf_cstr(&line));
+	session_send(t->session, "sending MAIL FROM", smtp.params.smtp_mail_timeout,
+	    buf_str(&line));
 }
 
 static void send_rcpt(struct transaction *t, size_t index)
@@ -51,15 +51,15 @@ static void send_rcpt(struct transaction *t, size_t index)
 	const struct delivery_recipient *r = t->delivery->recipients[index].request;
 	envelope_rcpt(
 	    &line, t->session, r, t->mapped != NULL ? t->mapped[index] : r->address);
-	session_send(t->session, "sending RCPT TO", smtp.params.smtp_rcpt_timeout, "%s",
-	    buf_cstr(&line));
+	session_send(
+	    t->session, "sending RCPT TO", smtp.params.smtp_rcpt_timeout, buf_str(&line));
 	t->sent[t->count++] = index;
 }
 
 static void send_data(struct transaction *t)
 {
 	session_send(t->session, "sending DATA command",
-	    smtp.params.smtp_data_init_timeout, "DATA");
+	    smtp.params.smtp_data_init_timeout, STR("DATA"));
 }
 
 static bool is_pending(const struct transaction *t, size_t index)
@@ -92,7 +92,7 @@ static bool send_xforward(struct transaction *t, enum xforward_command which)
 	envelope_xforward(&line, t->session, t->delivery, which);
 	if (line.len > 0)
 		session_send(t->session, xforward[which].doing,
-		    smtp.params.smtp_xforward_timeout, "%s", buf_cstr(&line));
+		    smtp.params.smtp_xforward_timeout, buf_str(&line));
 	return line.len > 0;
 }
 
@@ -224,7 +224,7 @@ static void data(struct transaction *t)
 	}
 	if (t->accepted == 0) {
 		session_send(t->session, "sending end of data",
-		    smtp.params.smtp_data_done_timeout, ".");
+		    smtp.params.smtp_data_done_timeout, STR("."));
 	} else {
 		int error = text_send(t->session, t->delivery);
 		if (error != 0) {
@@ -287,7 +287,7 @@ static bool reset(struct transaction *t)
 	struct session *s = t->session;
 	if (!s->unfinished)
 		return true;
-	session_send(s, "sending RSET", smtp.params.smtp_rset_timeout, "RSET");
+	session_send(s, "sending RSET", smtp.params.smtp_rset_timeout, STR("RSET"));
 	if (!read_reply(t, "sending RSET", smtp.params.smtp_rset_timeout))
 		return false;
 	s->unfinished = false;

@@ -1,6 +1,5 @@
 /* A connection to a server: made, spoken over, ended. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -11,6 +10,8 @@
 #include "smtp/source.h"
 #include "smtp_wire/reply_reader.h"
 #include "table/maps.h"
+
+#define COMMAND_MAX 8190 /* bytes of a command line, without CRLF */
 
 static struct maps *line_filter; /* smtp_reply_filter */
 
@@ -56,17 +57,12 @@ static struct session *session_new(
 }
 
 void session_send(
-    struct session *s, const char *doing, int64_t seconds, const char *format, ...)
+    struct session *s, const char *doing, int64_t seconds, struct str command)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
-	va_list args;
-	va_start(args, format);
-	buf_vprintf(&line, format, args);
-	va_end(args);
-	buf_add_cstr(&line, "\r\n");
 	s->doing = doing;
 	stream_set_deadline(s->stream, deadline_after_seconds(seconds));
-	if (!buf_ok(&line) || stream_write_str(s->stream, buf_str(&line)) != 0)
+	if (command.len > COMMAND_MAX || stream_write_str(s->stream, command) != 0 ||
+	    stream_write(s->stream, "\r\n", 2) != 0)
 		s->broken = true;
 }
 
@@ -141,7 +137,7 @@ static void say_quit(struct session *s)
 	struct why why;
 	why_init(&why);
 	reply_init(&reply);
-	session_send(s, "sending QUIT", smtp.params.smtp_quit_timeout, "QUIT");
+	session_send(s, "sending QUIT", smtp.params.smtp_quit_timeout, STR("QUIT"));
 	if (smtp.params.smtp_skip_quit_response) {
 		if (stream_flush(s->stream) != 0)
 			log_debug("%s: the connection went before QUIT", s->peer);

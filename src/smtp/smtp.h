@@ -122,8 +122,8 @@ void session_free(struct session *s); /* without a word */
 void session_identify(struct session *s, const struct host *h, struct str key);
 /* Sends a command line (without CRLF), not flushed; `seconds` for what had to be flushed
  * before it. Trouble shows when the reply is read. */
-void session_send(struct session *s, const char *doing, int64_t seconds,
-    const char *format, ...) PRINTF_LIKE(4, 5);
+void session_send(
+    struct session *s, const char *doing, int64_t seconds, struct str command);
 /* Flushes and reads a reply within `seconds`. False: the connection is broken, `why` says
  * how. */
 bool session_reply(struct session *s, const char *doing, int64_t seconds, struct reply *r,
