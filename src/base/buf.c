@@ -91,14 +91,11 @@ void buf_add_fill(struct buf *b, char c, size_t count)
 
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
-	size_t room;
+	/* A first block, so that what is short needs no second look. */
+	size_t room = b->p != NULL || buf_grow(b, 0) ? b->size - b->len : 0;
 	va_list again;
 	int made;
 
-	/* A first block, so that what is short needs no second look. */
-	if (b->p == NULL && !buf_make_room(b, 0))
-		return;
-	room = b->size - b->len;
 	va_copy(again, args);
 	made = vsnprintf(room > 0 ? b->p + b->len : NULL, room, format, again);
 	va_end(again);

@@ -268,9 +268,10 @@ enum table_result match_list_string(struct match_list *l, struct str s)
 	if (s.len > TABLE_KEY_MAX)
 		return TABLE_ABSENT;
 	table_fold(&folded, s);
+	s = buf_str(&folded);
 	for (size_t i = 0; i < l->count; i++) {
 		const struct element *e = &l->elements[i];
-		enum table_result result = match_name(l, e, buf_str(&folded));
+		enum table_result result = match_name(l, e, s);
 		if (result != TABLE_ABSENT)
 			return verdict(e, result);
 	}
@@ -283,9 +284,10 @@ enum table_result match_list_host(
 	CLEANUP(buf_free) struct buf folded = BUF_INIT(NAME_MAX_BYTES);
 	if (name.len <= TABLE_KEY_MAX)
 		table_fold(&folded, name);
+	name = buf_str(&folded);
 	for (size_t i = 0; i < l->count; i++) {
 		const struct element *e = &l->elements[i];
-		enum table_result result = match_name(l, e, buf_str(&folded));
+		enum table_result result = match_name(l, e, name);
 		if (result == TABLE_ABSENT)
 			result = match_address(l, e, address);
 		if (result != TABLE_ABSENT)
