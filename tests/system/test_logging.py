@@ -99,6 +99,7 @@ def test_a_renamed_log_is_noticed_within_a_second_or_so(make):
 def test_a_reload_moves_the_sessions_of_the_old_generation_to_another_file(make):
     master = make(ROWS[:1])
     client = master.client()
+    client.ask("pid")  # its process has read the configuration that changes now
     old = master.log_path
     master.log_path = f"{master.directory}/other.log"
     master.write_main()
