@@ -1,6 +1,7 @@
 """The private root and the reference in it: what other tests stand on."""
 import os
 
+from instance import wait_until
 from private_root import PrivateRoot
 from reference import Reference
 
@@ -32,7 +33,6 @@ def test_ports_and_addresses_are_its_own():
     with PrivateRoot() as root:
         server = root.popen(["python3", "-c", "import socket; s = socket.create_server(('127.0.0.5', 25)); "
                              "c, who = s.accept(); c.sendall(who[0].encode())"])
-        from instance import wait_until
 
         def connect():
             try:
@@ -54,10 +54,10 @@ def test_the_reference_delivers():
             client.sendmail("a@b.test", ["alice@ref.test"], "Subject: x\r\n\r\nhello")
         server.sendmail("Subject: y\n\nyy\n", "alice", user="bob")
         assert len(server.wait_mail(2, user="alice")) == 2
-        assert server.queued() == []
+        wait_until(lambda: not server.queued(), what="an empty queue")
         with server.connect("127.0.0.2") as wire:
             assert wire.greeting.startswith("220 ref.test ESMTP Postfix")
         server.stop()
-        assert server.processes() == []
+        wait_until(lambda: not server.processes(), what="no process")  # it does not wait for its daemons
     finally:
         server.destroy()

@@ -74,7 +74,7 @@ def test_mutt_is_told_of_a_refusal(root):
     done = as_alice(root, *MUTT, text=BODY, check=False)
     root.run("postconf -X authorized_submit_users")
     assert done.returncode == 1 and "User alice" in done.output and "is not allowed to submit mail" in done.output
-    assert root.run("mailq").output == "Mail queue is empty\n"
+    wait_until(lambda: root.run("mailq").output == "Mail queue is empty\n", what="an empty queue")
 
 
 def make_patch(root):
