@@ -12,6 +12,7 @@
 #define NORETURN                 __attribute__((noreturn))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define UNUSED                   __attribute__((unused))
+#define NOINLINE                 __attribute__((noinline))
 /* Where the compiler knows an argument, little of the function is left. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
