@@ -1,6 +1,7 @@
 #include "queue/commit_group.h"
 
 #include <errno.h>
+#include <sched.h>
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/memory.h"
@@ -243,7 +244,10 @@ static void write_waiting(void *argument)
 	struct commit_group *g = argument;
 	struct batch *b = g->batch;
 	while (!list_empty(&g->waiting)) {
-		fiber_yield(); /* all that are nearly ready come with it */
+		/* All that are nearly ready come with it, here and in those processes
+		 * that want this processor. */
+		(void)sched_yield();
+		fiber_yield();
 		collect(g, b);
 		if (b->count == 0 && turn(g))
 			continue;
