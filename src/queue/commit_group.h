@@ -1,7 +1,8 @@
 /*
  * Group commit: records of many fibers become safe with one write and one sync. Whoever
- * comes while a sync is under way waits for the next one; there is no timer, so a lone
- * record waits for nobody. Two segments are used in turn: while one fills up, the other
+ * comes while a sync is under way waits for the next one; there is no timer: a lone
+ * record waits only for processes that want the same processor now, as they may bring
+ * more. Two segments are used in turn: while one fills up, the other
  * is emptied, in the background.
  */
 #ifndef QUEUE_COMMIT_GROUP_H

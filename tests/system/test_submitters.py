@@ -70,11 +70,12 @@ def test_mutt(root):
 
 def test_mutt_is_told_of_a_refusal(root):
     needs("mutt")
+    wait_until(lambda: root.run("mailq").output == "Mail queue is empty\n", what="an end of earlier mail")
     root.run("postconf -e 'authorized_submit_users = !alice, static:all'")
     done = as_alice(root, *MUTT, text=BODY, check=False)
     root.run("postconf -X authorized_submit_users")
     assert done.returncode == 1 and "User alice" in done.output and "is not allowed to submit mail" in done.output
-    wait_until(lambda: root.run("mailq").output == "Mail queue is empty\n", what="an empty queue")
+    assert root.run("mailq").output == "Mail queue is empty\n"
 
 
 def make_patch(root):
