@@ -67,6 +67,8 @@ class Entry:
             raise Problem(f"{self.where}: {self.name}: honoured without a test")
         if self.keys["status"] == "no effect yet" and "test" in self.keys:
             raise Problem(f"{self.where}: {self.name}: has a test, but no effect yet")
+        if self.keys["status"] == "old name" and self.keys["default"] != "":
+            raise Problem(f"{self.where}: {self.name}: an old name counts only when it is set: it has no default")
         if (self.keys["type"] == "time") != ("unit" in self.keys):
             raise Problem(f"{self.where}: {self.name}: 'unit' goes with type time, and only there")
         if not "".join(self.prose).strip():
