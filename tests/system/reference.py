@@ -4,6 +4,7 @@
 
 Postfix is the newest that can be had: 3.10.3 from backports, else 3.7.11. With a network of its own it listens on port 25; without, on a
 free port of the machine. `reference.version` says which it is."""
+import contextlib
 import os
 import subprocess
 
@@ -190,3 +191,14 @@ install -m 755 {BIN}/* /usr/sbin/
 install -m 755 {LIBEXEC}/* /usr/lib/postfix/sbin/
 ln -sf ../sbin/sendmail /usr/lib/sendmail
 echo Posthouse >/usr/lib/postfix/sbin/posthouse.stamp""")
+
+
+@contextlib.contextmanager
+def side_by_side(**options):
+    """[Reference, Ours], made alike; what stands of them goes at the end."""
+    with contextlib.ExitStack() as ends:
+        made = []
+        for kind in (Reference, Ours):
+            made.append(kind(**options))
+            ends.callback(made[-1].destroy)
+        yield made

@@ -1,7 +1,7 @@
 """All defaults beside those of Debian's Postfix, with all that they refer to put in."""
 import pytest
 
-from reference import Ours, Reference
+from reference import side_by_side
 
 # What is what it is for a reason: Debian's build, 3.10 beside 3.11, this process.
 DIFFERENT = {
@@ -9,23 +9,17 @@ DIFFERENT = {
     "html_directory": "Debian's", "readme_directory": "Debian's", "import_environment": "Debian's",
     "mail_release_date": "a version's", "mail_version": "a version's", "milter_macro_v": "a version's", "process_id": "a process's",
     "lmtp_tlsrpt_skip_reused_handshakes": "3.11", "smtp_tlsrpt_skip_reused_handshakes": "3.11", "milter_default_action": "3.11",
-    "smtp_tls_security_level": "3.11", "lmtp_tls_security_level": "3.11",
 }
 
 
 @pytest.fixture(scope="module")
 def both():
-    made = []
-    try:
-        for kind in (Reference, Ours):
-            made.append(kind(network=False))
-            made[-1].write("main.cf", "")
-        if not made[0].version.startswith(("3.10", "3.11")):
-            pytest.skip(f"the reference is Postfix {made[0].version}, of other defaults")
-        yield made
-    finally:
-        for one in made:
-            one.destroy()
+    with side_by_side(network=False) as systems:
+        for system in systems:
+            system.write("main.cf", "")
+        if not systems[0].version.startswith(("3.10", "3.11")):
+            pytest.skip(f"the reference is Postfix {systems[0].version}, of other defaults")
+        yield systems
 
 
 def test_defaults_are_those_of_postfix(both):

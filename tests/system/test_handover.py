@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from instance import wait_until
-from reference import Ours, Reference
+from reference import side_by_side
 
 MAIN = ["myhostname = mx.lab.test", "mydestination = mx.lab.test", "smtputf8_enable = yes", "smtpd_recipient_limit = 100",
         "minimal_backoff_time = 1000s", "maximal_backoff_time = 1000s", "queue_run_delay = 1000s", "recipient_delimiter = +"]
@@ -49,16 +49,12 @@ def pair():
     """Postfix and ours over one queue directory."""
     spool = tempfile.mkdtemp(prefix="handover-")
     os.chmod(spool, 0o755)
-    made = []
     try:
-        for kind in Reference, Ours:
-            made.append(kind(binds=[(spool, "var/spool/postfix")]))
-        owners = {m.root.run(["id", "-u", "postfix"]).stdout for m in made}
-        assert len(owners) == 1, "the roots give the account different numbers"
-        yield made
+        with side_by_side(binds=[(spool, "var/spool/postfix")]) as systems:
+            owners = {system.root.run(["id", "-u", "postfix"]).stdout for system in systems}
+            assert len(owners) == 1, "the roots give the account different numbers"
+            yield systems
     finally:
-        for system in made:
-            system.destroy()
         shutil.rmtree(spool, ignore_errors=True)
 
 

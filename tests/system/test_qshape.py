@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from reference import Ours, Reference
+from reference import side_by_side
 from test_backlog import record
 
 CASES = [["deferred"], [], ["-s", "deferred"], ["-p", "deferred"], ["-p", "-m", "8", "deferred"], ["-p", "-m", "2", "deferred"],
@@ -45,15 +45,10 @@ def table(server, arguments):
 
 @pytest.fixture(scope="module")
 def both():
-    servers = []
-    try:
-        for kind in (Reference, Ours):
-            servers.append(kind(network=False))
-            fill(servers[-1])
-        yield servers
-    finally:
+    with side_by_side(network=False) as servers:
         for server in servers:
-            server.destroy()
+            fill(server)
+        yield servers
 
 
 @pytest.mark.parametrize("arguments", CASES, ids=" ".join)

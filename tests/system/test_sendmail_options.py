@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from reference import Ours, Reference
+from reference import side_by_side
 from test_submit import parse
 
 M = "Subject: x\n\nhello\n"
@@ -89,17 +89,12 @@ DIFFERENT = [
 
 @pytest.fixture(scope="module")
 def both():
-    systems = []
-    try:
-        for made in (Reference, Ours):
-            systems.append(made())
-            systems[-1].configure(["myhostname = mx.lab.test"])
-            systems[-1].start()
-            systems[-1].stop()
-        yield systems
-    finally:
+    with side_by_side() as systems:
         for system in systems:
-            system.destroy()
+            system.configure(["myhostname = mx.lab.test"])
+            system.start()
+            system.stop()
+        yield systems
 
 
 def run(system, arguments, text, user="alice"):

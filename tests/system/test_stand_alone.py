@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from instance import BIN, USER
-from reference import Ours, Reference
+from reference import side_by_side
 from test_sendmail_options import run
 
 HELLO = "EHLO x.test\r\n"
@@ -33,19 +33,14 @@ DIALOGUES = {
 
 @pytest.fixture(scope="module")
 def both():
-    systems = []
-    try:
-        for made in (Reference, Ours):
-            systems.append(made())
-            systems[-1].configure(["myhostname = mx.lab.test", "smtpd_error_sleep_time = 0", "smtpd_hard_error_limit = 6",
-                                   "message_size_limit = 20000", "mail_name = Mail", "smtpd_recipient_restrictions = reject",
-                                   "smtpd_discard_ehlo_keywords = chunking, silent-discard", "smtpd_timeout = 2s"])
-            systems[-1].start()
-            systems[-1].stop()
-        yield systems
-    finally:
+    with side_by_side() as systems:
         for system in systems:
-            system.destroy()
+            system.configure(["myhostname = mx.lab.test", "smtpd_error_sleep_time = 0", "smtpd_hard_error_limit = 6",
+                              "message_size_limit = 20000", "mail_name = Mail", "smtpd_recipient_restrictions = reject",
+                              "smtpd_discard_ehlo_keywords = chunking, silent-discard", "smtpd_timeout = 2s"])
+            system.start()
+            system.stop()
+        yield systems
 
 
 def masked(result):

@@ -4,7 +4,7 @@ import tempfile
 
 import pytest
 
-from reference import Ours, Reference
+from reference import side_by_side
 
 SOURCE = "a b\nB  c d\nlonger@example.com   value with spaces\n"
 ENTRIES = {"a": "b", "b": "c d", "longer@example.com": "value with spaces"}
@@ -14,18 +14,14 @@ ENTRIES = {"a": "b", "b": "c d", "longer@example.com": "value with spaces"}
 def both():
     """Both see /exchange."""
     directory = tempfile.mkdtemp(prefix="exchange-")
-    made = []
     try:
-        for kind in Reference, Ours:
-            made.append(kind(binds=[(directory, "exchange")]))
-        for name in "lmdb", "cdb", "pcre":
-            made[0].install_map_type(name)
-        made[0].root.write("/etc/postfix/dynamicmaps.cf", "lmdb postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\n"
-                           "cdb postfix-cdb.so dict_cdb_open mkmap_cdb_open\npcre postfix-pcre.so dict_pcre_open\n")
-        yield made
+        with side_by_side(binds=[(directory, "exchange")]) as systems:
+            for name in "lmdb", "cdb", "pcre":
+                systems[0].install_map_type(name)
+            systems[0].root.write("/etc/postfix/dynamicmaps.cf", "lmdb postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\n"
+                                  "cdb postfix-cdb.so dict_cdb_open mkmap_cdb_open\npcre postfix-pcre.so dict_pcre_open\n")
+            yield systems
     finally:
-        for system in made:
-            system.destroy()
         shutil.rmtree(directory, ignore_errors=True)
 
 
